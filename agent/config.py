@@ -1,0 +1,68 @@
+"""What an agent must be told: one JSON file per host, written by `manage.py host_enroll`, readable by its owner only."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class ConfigError(Exception):
+    """The configuration file cannot be used; the message names file and field."""
+
+
+class HostIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a host is: public id, name (its queues bear it) and its ed25519 private key in hex."""
+
+    id: str
+    name: str
+    private_key: str
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One agent process. Relative paths are taken from the folder of the configuration file.
+
+    `hosts` has one entry; more only with the simulated driver. `control_key`: ed25519 public key (hex) of the control
+    plane. `bridge`: name of the Open vSwitch integration bridge. `emulate`: None means probe whether KVM works.
+    """
+
+    hosts: list[HostIdentity]
+    control_key: str
+    broker_url: str
+    state_dir: str
+    driver: str = "libvirt"
+    libvirt_uri: str = "qemu:///system"
+    bridge: str = "br-cloudsite"
+    emulate: bool | None = None
+    ca_file: str = ""
+    threads: int = 8
+    heartbeat_s: float = 10.0
+    observation_s: float = 120.0
+    image_cache_gb: int = 20
+    simulated: "Simulated" = msgspec.field(default_factory=lambda: Simulated())
+
+
+class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How simulated hosts behave. Latencies are drawn from a log-normal around `latency_ms` (0: none at all)."""
+
+    latency_ms: float = 0.0
+    spread: float = 0.5
+    failure_rate: float = 0.0
+    seed: int | None = None
+    vcpus: int = 32
+    memory_mb: int = 131072
+    disk_gb: int = 2000
+
+
+def load(path: Path) -> Config:
+    """Read a configuration file. Raises ConfigError."""
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=Config)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if config.driver not in ("libvirt", "simulated"):
+        raise ConfigError(f"{path}: driver: expected libvirt or simulated, got {config.driver!r}")
+    if len(config.hosts) != 1 and config.driver != "simulated":
+        raise ConfigError(f"{path}: hosts: exactly one, unless the driver is simulated")
+    state_dir = (path.parent / config.state_dir).resolve()
+    return msgspec.structs.replace(config, state_dir=str(state_dir))

@@ -1,0 +1,1 @@
+"""What every context stands on: errors, ids, state machines, transactions, the message bus, pagination."""

@@ -1,0 +1,49 @@
+"""The first thing that a request meets: an id for it, and a limit on its size."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.common import context
+
+_SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# These views read their body as a stream and keep their own limit.
+_STREAMED = re.compile(r"^/api/v1/images/[^/]+/file$")
+
+
+class RequestContext:
+    """Binds the request id (taken from `X-Request-Id` if it is harmless) and answers it; refuses bodies that are too big."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-Id", "")
+        request_id = given if _SAFE.fullmatch(given) else f"req-{uuid.uuid4().hex}"
+        token = context.request_id.set(request_id)
+        try:
+            response = _too_large(request, request_id) or self.get_response(request)
+        finally:
+            context.request_id.reset(token)
+        response["X-Request-Id"] = request_id
+        return response
+
+
+def _too_large(request: HttpRequest, request_id: str) -> HttpResponse | None:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if not length.isdigit() or int(length) <= limit or _STREAMED.match(request.path):
+        return None
+    problem = {
+        "type": "urn:cloudsite:error:request.too_large",
+        "title": "Payload too large",
+        "status": 413,
+        "code": "request.too_large",
+        "detail": f"The body has {length} bytes; at most {limit} are taken.",
+        "request_id": request_id,
+        "limit": limit,
+    }
+    return JsonResponse(problem, status=413, content_type="application/problem+json")

@@ -1,0 +1,122 @@
+"""Every refusal as application/problem+json (RFC 9457): the one table from kinds of errors to HTTP."""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from apps.common import context, errors
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+STATUS = {
+    "invalid": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "invalid_state": 409,
+    "quota_exceeded": 413,
+    "no_capacity": 409,
+    "unavailable": 503,
+    "error": 500,
+}
+TITLES = {
+    400: "Bad request",
+    401: "Authentication required",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Unavailable",
+}
+_DRF_CODES = {
+    exceptions.NotAuthenticated: "auth.required",
+    exceptions.AuthenticationFailed: "auth.failed",
+    exceptions.ParseError: "request.malformed",
+    exceptions.MethodNotAllowed: "request.method",
+    exceptions.NotAcceptable: "request.not_acceptable",
+    exceptions.UnsupportedMediaType: "request.media_type",
+    exceptions.PermissionDenied: "auth.forbidden",
+    exceptions.Throttled: "request.throttled",
+}
+
+
+def body(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    """The members of one problem; `more` are extension members."""
+    return {
+        "type": f"urn:cloudsite:error:{code}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": context.request_id.get(),
+        **{key: value for key, value in more.items() if value is not None},
+    }
+
+
+def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: whatever a view raises → an answer; None lets a real bug become a 500."""
+    if isinstance(error, errors.CloudError):
+        return _response(STATUS[error.kind], body(STATUS[error.kind], error.code, error.message, field=error.field, **error.facts))
+    if isinstance(error, exceptions.ValidationError):
+        found = flatten(error.get_full_details())
+        first = found[0]
+        detail = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
+        return _response(400, body(400, "request.invalid", detail, field=first["field"] or None, errors=found))
+    if isinstance(error, Http404):
+        return _response(404, body(404, "not_found", "There is nothing at this address."))
+    if isinstance(error, RequestDataTooBig):
+        return _response(413, body(413, "request.too_large", str(error)))
+    if isinstance(error, PermissionDenied):
+        return _response(403, body(403, "auth.forbidden", str(error) or "Not allowed."))
+    if isinstance(error, OperationalError):
+        log.warning("database unavailable: %s", error)
+        return _response(503, body(503, "database.unavailable", "The database does not answer; try again."))
+    if isinstance(error, exceptions.APIException):
+        code = next((c for kind, c in _DRF_CODES.items() if isinstance(error, kind)), "request.refused")
+        headers = {"WWW-Authenticate": header} if (header := getattr(error, "auth_header", None)) else None
+        return _response(error.status_code, body(error.status_code, code, str(error.detail)), headers)
+    return None
+
+
+def flatten(details: Any, path: str = "") -> list[dict[str, str]]:
+    """DRF's nested error details → one entry per fault: field (dotted path), code, message."""
+    if isinstance(details, dict) and set(details) == {"message", "code"}:
+        return [{"field": path, "code": str(details["code"]), "message": str(details["message"])}]
+    found: list[dict[str, str]] = []
+    if isinstance(details, dict):
+        for key, value in details.items():
+            name = "" if key == "non_field_errors" else str(key)
+            found += flatten(value, f"{path}.{name}".strip("."))
+    elif isinstance(details, list):
+        for index, value in enumerate(details):
+            leaf = isinstance(value, dict) and set(value) == {"message", "code"}
+            found += flatten(value, path if leaf else f"{path}[{index}]") if value else []
+    return found
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    """Django's handler404 for addresses that no view has."""
+    detail = f"There is nothing at {request.path}."
+    return JsonResponse(body(404, "not_found", detail), status=404, content_type=MEDIA_TYPE)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Django's handler500: the log has the story, under this request id."""
+    detail = "This is our fault, not yours. The log has the details under this request id."
+    return JsonResponse(body(500, "internal", detail), status=500, content_type=MEDIA_TYPE)
+
+
+def _response(status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(content, status=status, headers=headers, content_type=MEDIA_TYPE)

@@ -1,0 +1,77 @@
+"""The message bus: the only module that knows behind which broker a queue is, and the only one that sends.
+
+A message is a hint. Whoever sends one has committed the row that it is about, with a time at which the sweep sends it
+again; so a broker that is down costs time and loses nothing, and `send` says so by its answer instead of raising.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from celery import current_app
+from django.db import connection, transaction
+from kombu.exceptions import OperationalError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Message:
+    """`items` is the task's only argument: sealed envelopes, or ids."""
+
+    queue: str
+    task: str
+    items: tuple[str, ...]
+
+
+def send(messages: Iterable[Message]) -> bool:
+    """Hand messages to the broker. False if it did not take them all (the sweep will).
+
+    Raises RuntimeError inside a transaction: what is not committed must not be told.
+    """
+    batch = list(messages)
+    if not batch:
+        return True
+    if connection.in_atomic_block:
+        raise RuntimeError("bus.send inside a transaction; use bus.send_after_commit")
+    try:
+        _deliver(batch)
+    except (OperationalError, ConnectionError, OSError, TimeoutError) as error:
+        log.warning("broker did not take %d message(s), the sweep will resend: %s", len(batch), error)
+        return False
+    return True
+
+
+def send_after_commit(messages: Iterable[Message]) -> None:
+    """`send` once the surrounding transaction has committed; nothing if it rolls back."""
+    batch = list(messages)
+    if batch:
+        transaction.on_commit(lambda: send(batch))
+
+
+def queue_length(queue: str) -> int | None:
+    """How many messages wait in `queue`; None if the broker does not tell."""
+    try:
+        with current_app.connection_for_read() as broker:
+            channel: Any = broker.default_channel
+            return int(channel.queue_declare(queue, passive=True).message_count)
+    except Exception as error:  # each transport has its own way of saying that there is no such queue
+        log.debug("no length of queue %s: %s", queue, error)
+        return None
+
+
+def _deliver(batch: list[Message]) -> None:
+    with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+        for message in batch:
+            current_app.send_task(
+                message.task,
+                args=[list(message.items)],
+                # The anonymous exchange routes by queue name and needs no binding table in the broker, so a broker
+                # that was wiped routes as well as before.
+                exchange="",
+                routing_key=message.queue,
+                producer=producer,
+                ignore_result=True,
+                retry=False,
+            )

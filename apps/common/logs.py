@@ -1,0 +1,31 @@
+"""One JSON object a line, with the request and operation that it is about."""
+
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from apps.common.context import request_id
+
+operation_id: ContextVar[str] = ContextVar("operation_id", default="")
+
+
+class JSONFormatter(logging.Formatter):
+    """`time level logger message`, then `request_id` and `operation_id` where there are any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request := request_id.get():
+            line["request_id"] = request
+        if operation := operation_id.get():
+            line["operation_id"] = operation
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()

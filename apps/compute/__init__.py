@@ -1,0 +1,1 @@
+"""Flavors, key pairs, instances and their life."""

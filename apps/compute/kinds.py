@@ -1,0 +1,29 @@
+"""The kinds of operations on instances, as data."""
+
+from apps.compute.names import BUILD, CONSOLE, DELETE, POWER, PURGE
+from apps.compute.services import reports
+from apps.operations.kinds import Kind, Step
+from contracts import topics
+
+KINDS = (
+    Kind(
+        BUILD, "instance",
+        (
+            Step("schedule", "scheduler", topics.PLACE, "place_timeout_s"),
+            Step("build", "compute", topics.COMPUTE_BUILD, "build_timeout_s"),
+            # Compensation: what a build that went wrong may have left on its host.
+            Step("undo", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),
+        ),
+        reports.Build(), max_attempts=3,
+    ),
+    Kind(DELETE, "instance", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), reports.Delete()),
+    # Removes what an instance in ERROR left on a host that was away, and frees its claims; the record stays.
+    Kind(PURGE, "instance", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), reports.Purge()),
+    *(
+        Kind(name, "instance", (Step("power", "compute", topics.COMPUTE_POWER, "power_timeout_s"),), reports.Power())
+        for name in POWER.values()
+    ),
+    Kind(
+        CONSOLE, "console", (Step("read", "compute", topics.COMPUTE_CONSOLE, "observe_timeout_s"),), reports.Console(), keep_s=600
+    ),
+)

@@ -1,0 +1,38 @@
+"""Rows → contracts.compute.v1: the only place where commands about instances are put together."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from apps.compute.models import Instance
+from apps.images import payloads as image_payloads
+from apps.images.models import Image
+from contracts.compute import v1
+from contracts.network import v1 as network
+
+# What a direct kernel boot needs at least to be seen on the serial console.
+_KERNEL_ARGS = "console=ttyS0"
+
+
+def build(instance: Instance, images: Mapping[UUID, v1.Image], image: Image, ports: Sequence[network.Port]) -> v1.Build:
+    """The whole build command. `images`: wire forms by id, made once for a batch."""
+    return v1.Build(
+        instance_id=str(instance.pk), project_id=str(instance.project_id), name=instance.name,
+        vcpus=instance.vcpus, memory_mb=instance.memory_mb, disk_gb=instance.disk_gb,
+        image=images[image.pk],
+        kernel=images[image.kernel_id] if image.kernel_id else None,
+        ramdisk=images[image.ramdisk_id] if image.ramdisk_id else None,
+        kernel_args=(image.kernel_args or _KERNEL_ARGS) if image.kernel_id else "",
+        ports=list(ports),
+        user_data=instance.user_data,
+        public_keys={instance.key_name: instance.public_key} if instance.public_key else {},
+        metadata=instance.metadata,
+    )
+
+
+def wire_images(images: Mapping[UUID, Image]) -> dict[UUID, v1.Image]:
+    """Signed and ready, by id."""
+    return {image_id: image_payloads.image(image) for image_id, image in images.items()}
+
+
+def delete(instance_id: UUID, ports: Sequence[network.Port]) -> v1.Delete:
+    return v1.Delete(instance_id=str(instance_id), ports=list(ports))

@@ -1,0 +1,74 @@
+"""Reconciliation: what a host says it has, against what the database says it should have."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from apps.common.context import SYSTEM
+from apps.compute.models import Instance
+from apps.compute.services import delete, release
+from apps.compute.services.reports import STATE_OF_POWER, settle
+from apps.compute.states import InstanceState
+from apps.operations import selectors as operations
+from apps.operations.services import lifecycle
+from contracts.compute.v1 import Domain, PowerState
+from contracts.hosts.v1 import Observation
+
+log = logging.getLogger(__name__)
+
+
+def compare(*, host_id: str, observation: Observation) -> None:
+    """Called with every full observation. Instances with an open operation are left to it."""
+    seen = {uuid.UUID(domain.instance_id): domain for domain in observation.domains}
+    rows = list(Instance.objects.filter(host_id=host_id).exclude(state=InstanceState.DELETED))
+    busy = operations.open_kinds([instance.pk for instance in rows])
+    taken_at = datetime.fromtimestamp(observation.started_at, UTC)
+    for instance in rows:
+        domain = seen.get(instance.pk) or Domain(instance_id=str(instance.pk), power_state=PowerState.ABSENT)
+        if instance.pk not in busy and _differs(instance, domain):
+            _mend(instance.pk, domain, taken_at)
+
+
+def _differs(instance: Instance, domain: Domain) -> bool:
+    if instance.state == InstanceState.ERROR:
+        return True
+    return STATE_OF_POWER.get(domain.power_state) != instance.state
+
+
+@transaction.atomic
+def _mend(instance_id: uuid.UUID, domain: Domain, taken_at: datetime) -> None:
+    """One instance, now under lock: whatever happened since the observation was made wins over it."""
+    if lifecycle.lock_open(instance_id) is not None:
+        return
+    instance = Instance.objects.select_for_update().get(pk=instance_id)
+    if instance.state == InstanceState.DELETED or instance.host_id is None or _changed_since(instance_id, taken_at):
+        return
+    nothing_left = domain.power_state is PowerState.ABSENT and not domain.residue
+    if instance.wanted_gone:
+        delete.start(SYSTEM, instance)
+    elif instance.state == InstanceState.ERROR and instance.launched_at is None:
+        if nothing_left:
+            release.free([instance.pk])
+            Instance.objects.filter(pk=instance.pk).update(host_id=None, host_name="", addresses=[])
+        else:
+            delete.purge(instance)
+    elif _differs(instance, domain) and not (instance.state == InstanceState.ERROR and domain.power_state is PowerState.ABSENT):
+        log.info("instance %s is %s on its host, was %s here", instance.pk, domain.power_state, instance.state)
+        settle([instance.pk], domain.power_state)
+
+
+def _changed_since(instance_id: uuid.UUID, moment: datetime) -> bool:
+    last = operations.of_resource(instance_id).first()
+    return last is not None and last.finished_at is not None and last.finished_at >= moment
+
+
+def unknown_to_us(domains: Sequence[Domain]) -> list[Domain]:
+    """Of what a host has, what the database does not know or knows as deleted; for the audit."""
+    living = set(
+        Instance.objects.filter(pk__in=[domain.instance_id for domain in domains]).exclude(state=InstanceState.DELETED)
+        .values_list("pk", flat=True)
+    )
+    return [domain for domain in domains if uuid.UUID(domain.instance_id) not in living]

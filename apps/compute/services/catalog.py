@@ -1,0 +1,67 @@
+"""Flavors and key pairs."""
+
+import base64
+import binascii
+import hashlib
+import uuid
+
+from django.db import IntegrityError, transaction
+
+from apps.common.context import Actor
+from apps.common.errors import Conflict, Invalid
+from apps.compute import selectors
+from apps.compute.models import Flavor, KeyPair
+from apps.identity.roles import Role, require, require_operator
+
+_KEY_KINDS = (
+    "ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+
+
+def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_gb: int) -> Flavor:
+    """Raises Forbidden, Conflict."""
+    require_operator(actor)
+    try:
+        with transaction.atomic():
+            return Flavor.objects.create(name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb)
+    except IntegrityError:
+        raise Conflict("flavor.exists", f"There is a flavor named {name!r} already.", field="name") from None
+
+
+def delete_flavor(*, actor: Actor, flavor_id: uuid.UUID) -> None:
+    """Instances keep their flavor's numbers. Raises Forbidden, NotFound."""
+    require_operator(actor)
+    selectors.flavor(flavor_id=flavor_id).delete()
+
+
+def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
+    """Take in a public key in OpenSSH's form. Raises Forbidden, Invalid, Conflict."""
+    require(actor, Role.MEMBER)
+    public_key = public_key.strip()
+    fingerprint = fingerprint_of(public_key)
+    try:
+        with transaction.atomic():
+            return KeyPair.objects.create(user_id=actor.user_id, name=name, public_key=public_key, fingerprint=fingerprint)
+    except IntegrityError:
+        raise Conflict("key_pair.exists", f"You have a key pair named {name!r} already.", field="name") from None
+
+
+def delete_key_pair(*, actor: Actor, name: str) -> None:
+    """Raises NotFound."""
+    selectors.key_pair(actor=actor, name=name).delete()
+
+
+def fingerprint_of(public_key: str) -> str:
+    """As `ssh-keygen -l` shows it. Raises Invalid."""
+    parts = public_key.split(None, 2)
+    if len(parts) < 2 or parts[0] not in _KEY_KINDS or "\n" in public_key:
+        raise Invalid("key_pair.public_key", "public_key: expected one line such as `ssh-ed25519 AAAA… comment`.", field="public_key")
+    try:
+        raw = base64.b64decode(parts[1], validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid("key_pair.public_key", "public_key: the key itself is not base64.", field="public_key") from None
+    # The blob repeats its own type; a key that was cut in the middle of copying does not.
+    if raw[4 : 4 + len(parts[0])] != parts[0].encode():
+        raise Invalid("key_pair.public_key", f"public_key: this is not a {parts[0]} key.", field="public_key")
+    return "SHA256:" + base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")

@@ -1,0 +1,145 @@
+"""Creating instances: everything is checked, then rows are made in one transaction; the scheduler does the rest."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.common import bus, clock
+from apps.common.context import Actor
+from apps.common.errors import Invalid, NotFound
+from apps.compute import names, selectors
+from apps.compute.models import Flavor, Instance, KeyPair
+from apps.identity.roles import Role, require
+from apps.images import selectors as images
+from apps.images.models import Image
+from apps.network import selectors as networks
+from apps.network.services import networks as network_services
+from apps.operations.models import Operation
+from apps.operations.services import idempotency, lifecycle
+from apps.operations.services.lifecycle import Note
+from contracts import topics
+from contracts.compute.v1 import DiskFormat
+
+_BOOTABLE = (DiskFormat.QCOW2, DiskFormat.RAW)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the user asks for. `user_data` is base64."""
+
+    name: str
+    flavor_id: uuid.UUID
+    image_id: uuid.UUID
+    count: int = 1
+    network_id: uuid.UUID | None = None
+    key_name: str = ""
+    user_data: str = ""
+    metadata: dict[str, str] | None = None
+    zone: str = ""
+
+
+@dataclass(frozen=True)
+class Created:
+    """The new instances with their operations; `repeated` if a client token brought an earlier answer back."""
+
+    instances: list[Instance]
+    operations: list[Operation]
+    repeated: bool = False
+
+
+def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
+    """Accept one request for one or many equal instances.
+
+    Raises Forbidden, Invalid, NotFound (flavor, image, network, key), Conflict (client token).
+    """
+    require(actor, Role.MEMBER)
+    assert actor.project_id is not None
+    request = {"create": wanted}
+    if client_token and (seen := idempotency.recall(project_id=actor.project_id, token=client_token, request=request)) is not None:
+        return _recalled(actor, seen)
+    flavor, image, network_id, key = _resolve(actor, wanted)
+    _check(wanted, flavor, image)
+    instances = _rows(actor, wanted, flavor, image, network_id, key)
+    operations = [_operation(actor, instance) for instance in instances]
+    with transaction.atomic():
+        if client_token:
+            idempotency.remember(
+                project_id=actor.project_id, token=client_token, request=request, resource_ids=[i.pk for i in instances]
+            )
+        Instance.objects.bulk_create(instances)
+        detail = f"{flavor.name}, {image.name}"
+        lifecycle.insert(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
+        _ask_scheduler(operations)
+    return Created(instances, operations)
+
+
+def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, uuid.UUID, KeyPair | None]:
+    flavor = selectors.flavor(flavor_id=wanted.flavor_id)
+    image = images.image(actor=actor, image_id=wanted.image_id, field="image_id")
+    if wanted.network_id is None:
+        network_id = network_services.default_of(actor=actor).pk
+    else:
+        network_id = networks.network(actor=actor, network_id=wanted.network_id).pk
+    key = selectors.key_pair(actor=actor, name=wanted.key_name) if wanted.key_name else None
+    return flavor, image, network_id, key
+
+
+def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
+    if not 1 <= wanted.count <= settings.ENV.max_batch:
+        raise Invalid("instance.count", f"count: expected 1 to {settings.ENV.max_batch}.", field="count")
+    if not flavor.enabled:
+        raise NotFound("flavor.not_found", f"The flavor {flavor.name} is not offered any more.", field="flavor_id")
+    if image.state != "active":
+        raise Invalid("image.state", f"The image is {image.state}; only an active one boots.", field="image_id", state=image.state)
+    if image.disk_format not in _BOOTABLE:
+        raise Invalid("image.format", f"A {image.disk_format} image does not boot by itself.", field="image_id")
+    if flavor.memory_mb < image.min_memory_mb:
+        raise Invalid(
+            "flavor.memory", f"The image needs {image.min_memory_mb} MiB of memory, the flavor has {flavor.memory_mb}.",
+            field="flavor_id", needed=image.min_memory_mb, has=flavor.memory_mb,
+        )
+    smallest = max(image.min_disk_gb * 1024**3, image.virtual_size_bytes or 0)
+    if flavor.disk_gb and flavor.disk_gb * 1024**3 < smallest:
+        raise Invalid(
+            "flavor.disk", f"The image needs a disk of {-(-smallest // 1024**3)} GiB, the flavor has {flavor.disk_gb}.",
+            field="flavor_id", needed=-(-smallest // 1024**3), has=flavor.disk_gb,
+        )
+
+
+def _rows(
+    actor: Actor, wanted: Wanted, flavor: Flavor, image: Image, network_id: uuid.UUID, key: KeyPair | None
+) -> list[Instance]:
+    now = clock.now()
+    shared: dict[str, Any] = {
+        "project_id": actor.project_id, "user_id": actor.user_id, "zone": wanted.zone, "generation": 1,
+        "flavor_id": flavor.pk, "flavor_name": flavor.name, "vcpus": flavor.vcpus, "memory_mb": flavor.memory_mb,
+        "disk_gb": flavor.disk_gb, "image_id": image.pk, "image_name": image.name, "network_id": network_id,
+        "key_name": key.name if key else "", "public_key": key.public_key if key else "",
+        "user_data": wanted.user_data, "metadata": wanted.metadata or {}, "created_at": now,
+    }
+    if wanted.count == 1:
+        return [Instance(name=wanted.name, **shared)]
+    return [Instance(name=f"{wanted.name}-{number}", **shared) for number in range(1, wanted.count + 1)]
+
+
+def _operation(actor: Actor, instance: Instance) -> Operation:
+    operation = lifecycle.prepare(
+        actor=actor, kind=names.BUILD, resource_id=instance.pk, project_id=instance.project_id, generation=1
+    )
+    operation.queue, operation.task, operation.message = topics.SCHEDULER, topics.PLACE, str(operation.pk)
+    return operation
+
+
+def _ask_scheduler(operations: Sequence[Operation]) -> None:
+    """One message however many instances."""
+    bus.send_after_commit([bus.Message(topics.SCHEDULER, topics.PLACE, tuple(operation.message for operation in operations))])
+
+
+def _recalled(actor: Actor, ids: list[uuid.UUID]) -> Created:
+    found = Instance.objects.filter(project_id=actor.project_id).in_bulk(ids)
+    operations = Operation.objects.filter(resource_id__in=ids, kind=names.BUILD)
+    return Created([found[key] for key in ids if key in found], list(operations), repeated=True)

@@ -1,0 +1,77 @@
+"""Deleting instances: always possible; takes the place of whatever else is under way."""
+
+import uuid
+
+from django.db import transaction
+
+from apps.common import states
+from apps.common.context import Actor
+from apps.common.errors import Conflict, NotFound
+from apps.compute import names, payloads
+from apps.compute.models import Instance
+from apps.compute.services import release
+from apps.compute.states import MACHINE, InstanceState
+from apps.identity.roles import Role, require
+from apps.network import selectors as networks
+from apps.operations.models import Operation
+from apps.operations.services import commands, lifecycle
+from apps.operations.services.lifecycle import Note
+from apps.operations.states import OpState
+from contracts import topics
+
+
+@transaction.atomic
+def delete(*, actor: Actor, instance_id: uuid.UUID) -> Operation:
+    """Start deleting; if that is under way already, the same operation is returned. Raises NotFound, Forbidden."""
+    require(actor, Role.MEMBER)
+    running = lifecycle.lock_open(instance_id)
+    instance = Instance.objects.select_for_update().filter(pk=instance_id).exclude(state=InstanceState.DELETED).first()
+    if instance is None or not (actor.is_admin or instance.project_id == actor.project_id):
+        raise NotFound("instance.not_found", f"There is no instance {instance_id} in this project.")
+    if running is not None:
+        if running.kind == names.DELETE:
+            return running
+        lifecycle.cancel(running, Conflict("operation.superseded", "The instance is being deleted."))
+        lifecycle.write([Note(running.pk, "api", "cancelled", "the instance is being deleted")])
+    return start(actor, instance)
+
+
+def start(actor: Actor, instance: Instance) -> Operation:
+    """Open the delete operation of a locked instance that has no open one; inside the caller's transaction."""
+    instance.generation += 1
+    operation = lifecycle.prepare(
+        actor=actor, kind=names.DELETE, resource_id=instance.pk, project_id=instance.project_id,
+        generation=instance.generation, host_id=instance.host_id, host_name=instance.host_name,
+    )
+    Instance.objects.filter(pk=instance.pk).update(generation=instance.generation, wanted_gone=True)
+    states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.DELETING)
+    if instance.host_id is None:
+        lifecycle.insert([operation], [Note(operation.pk, "api", "accepted", "it never was on a host")])
+        release.gone([instance.pk])
+        lifecycle.succeed([operation])
+        operation.state = OpState.SUCCEEDED.value
+        return operation
+    operation.state = OpState.SENT.value
+    ports = networks.wire_ports([instance.pk]).get(instance.pk, [])
+    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk, ports))
+    lifecycle.insert([operation], [Note(operation.pk, "api", "accepted")])
+    lifecycle.dispatch([operation])
+    return operation
+
+
+def purge(instance: Instance) -> Operation:
+    """Have the host of a locked instance in ERROR remove what it has of it; inside the caller's transaction."""
+    from apps.common.context import SYSTEM
+
+    instance.generation += 1
+    Instance.objects.filter(pk=instance.pk).update(generation=instance.generation)
+    operation = lifecycle.prepare(
+        actor=SYSTEM, kind=names.PURGE, resource_id=instance.pk, project_id=instance.project_id,
+        generation=instance.generation, host_id=instance.host_id, host_name=instance.host_name,
+    )
+    operation.state = OpState.SENT.value
+    ports = networks.wire_ports([instance.pk]).get(instance.pk, [])
+    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk, ports))
+    lifecycle.insert([operation], [Note(operation.pk, "conductor", "accepted", "leftovers of a failed build")])
+    lifecycle.dispatch([operation])
+    return operation

@@ -1,0 +1,163 @@
+"""Placing: the scheduler's verdict becomes claims, ports, addresses and a command, in one transaction per batch."""
+
+import uuid
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from apps.common.batching import Batcher
+from apps.common.errors import CloudError, NoCapacity
+from apps.compute import payloads
+from apps.compute.models import Instance
+from apps.compute.services import release
+from apps.images import selectors as images
+from apps.network import payloads as network_payloads
+from apps.network.services import ports
+from apps.operations.models import Operation
+from apps.operations.services import commands, lifecycle
+from apps.operations.services.lifecycle import Note
+from apps.operations.states import OpState
+from apps.placement.models import DISK_GB, MEMORY_MB, VCPU
+from apps.placement.services import claims
+from apps.scheduler.filters import Request
+from apps.scheduler.services import choose
+from apps.scheduler.services.choose import Choice
+from contracts import topics
+
+Job = tuple[Operation, Instance]
+# A lost race means the next choice; so many rounds before the operation waits for its next resend.
+_ROUNDS = 4
+
+
+def place(operation_ids: Sequence[str]) -> None:
+    """Find hosts for these build operations, and tell the hosts. Repeats and closed operations are passed over."""
+    for first in range(0, len(operation_ids), 100):
+        _batcher.submit(operation_ids[first : first + 100])
+
+
+@transaction.atomic
+def _place(operation_ids: list[str]) -> None:
+    jobs = _jobs(operation_ids)
+    if not jobs:
+        return
+    notes: list[Note] = []
+    placed, refused = _choose_and_claim(jobs)
+    for (operation, instance), choice in refused:
+        error = NoCapacity("scheduler.no_host", choice.summary, hosts=choice.counts, asked=choice.request.amounts)
+        notes.append(Note(operation.pk, "scheduler", "no host", choice.summary, choice.took_ms))
+        release.build_failed(operation, instance, error)
+    placed = _claim_ports(placed)
+    ready = _write(placed, notes)
+    choose.record([(operation.pk, choice) for (operation, _), choice in [*placed, *refused]])
+    lifecycle.write(notes)
+    lifecycle.dispatch(ready)
+
+
+def _jobs(operation_ids: list[str]) -> list[Job]:
+    operations = [op for op in lifecycle.lock(operation_ids) if op.state == OpState.QUEUED and op.step == "schedule"]
+    instances = Instance.objects.in_bulk([operation.resource_id for operation in operations])
+    return [(operation, instances[operation.resource_id]) for operation in operations]
+
+
+def _choose_and_claim(jobs: list[Job]) -> tuple[list[tuple[Job, Choice]], list[tuple[Job, Choice]]]:
+    """(placed, refused). Who lost every race is in neither and is tried again by the sweep."""
+    placed: list[tuple[Job, Choice]] = []
+    refused: list[tuple[Job, Choice]] = []
+    lost: dict[uuid.UUID, list[str]] = {}
+    waiting = jobs
+    for _ in range(_ROUNDS):
+        if not waiting:
+            break
+        chosen = list(zip(waiting, choose.choose([_request(job) for job in waiting]), strict=True))
+        refused += [(job, choice) for job, choice in chosen if choice.host_id is None]
+        fitting = [(job, choice) for job, choice in chosen if choice.host_id is not None]
+        full = claims.claim([_claim(job, choice) for job, choice in fitting])
+        waiting = []
+        for job, choice in fitting:
+            choice.lost_races = lost.setdefault(job[1].pk, [])
+            if choice.host_id in full:
+                choose.give_back(choice)
+                waiting.append(job)
+            else:
+                placed.append((job, choice))
+    return placed, refused
+
+
+def _claim_ports(placed: list[tuple[Job, Choice]]) -> list[tuple[Job, Choice]]:
+    """Ports and addresses for all; if a network is full, its instances fail and the others go on."""
+    wishes = [ports.Wish(instance.pk, instance.project_id, instance.network_id) for (_, instance), _ in placed]
+    try:
+        claimed = ports.claim(wishes)
+    except CloudError as error:
+        if len(placed) == 1:
+            (operation, instance), _ = placed[0]
+            release.build_failed(operation, instance, error)
+            return []
+        return [each for job in placed for each in _claim_ports([job])]
+    for (_, instance), _ in placed:
+        instance.claimed_ports = claimed[instance.pk]  # type: ignore[attr-defined]
+    return placed
+
+
+def _write(placed: list[tuple[Job, Choice]], notes: list[Note]) -> list[Operation]:
+    """Host and addresses into the instances, the command into the operations."""
+    rows = images.by_ids({instance.image_id for (_, instance), _ in placed})
+    rows |= images.by_ids({i for row in rows.values() for i in (row.kernel_id, row.ramdisk_id) if i is not None})
+    wire_images = payloads.wire_images(rows)
+    operations, instances = [], []
+    for (operation, instance), choice in placed:
+        claimed: list[ports.Claimed] = instance.claimed_ports  # type: ignore[attr-defined]
+        instance.host_id, instance.host_name = choice.host_id, choice.host_name
+        instance.addresses = [_address(each) for each in claimed]
+        lifecycle.advance(
+            operation, step="build", state=OpState.SENT, host_id=choice.host_id, host_name=choice.host_name
+        )
+        wire_ports = [network_payloads.port(c.port, c.network, c.subnet, c.address) for c in claimed]
+        body = payloads.build(instance, wire_images, rows[instance.image_id], wire_ports)
+        commands.address(operation, task=topics.COMPUTE_BUILD, body=body)
+        notes.append(Note(operation.pk, "scheduler", "host chosen", choice.summary, choice.took_ms))
+        notes.append(Note(operation.pk, "scheduler", "addresses claimed", ", ".join(c.address for c in claimed)))
+        operations.append(operation)
+        instances.append(instance)
+    _save_instances(instances)
+    lifecycle.save_all(operations)
+    return operations
+
+
+def _save_instances(instances: list[Instance]) -> None:
+    fields = ["host_id", "host_name", "addresses"]
+    if len(instances) == 1:
+        instances[0].save(update_fields=fields)
+    elif instances:
+        Instance.objects.bulk_update(instances, fields)
+
+
+def _request(job: Job) -> Request:
+    operation, instance = job
+    return Request(
+        instance_id=instance.pk, amounts=amounts_of(instance), zone=instance.zone,
+        excluded=frozenset(uuid.UUID(host) for host in operation.excluded_hosts),
+    )
+
+
+def _claim(job: Job, choice: Choice) -> claims.Claim:
+    assert choice.host_id is not None
+    wanted = {name: amount for name, amount in amounts_of(job[1]).items() if amount}
+    return claims.Claim(job[1].pk, job[1].project_id, choice.host_id, wanted)
+
+
+def amounts_of(instance: Instance) -> dict[str, int]:
+    """What an instance takes of its host, by resource class."""
+    return {VCPU: instance.vcpus, MEMORY_MB: instance.memory_mb, DISK_GB: instance.disk_gb}
+
+
+def _address(claimed: ports.Claimed) -> dict[str, str]:
+    return {
+        "address": claimed.address, "mac": claimed.port.mac,
+        "network_id": str(claimed.network.pk), "port_id": str(claimed.port.pk),
+    }
+
+
+_batcher: Batcher[str] = Batcher(_place, most=100)
+
+

@@ -1,0 +1,46 @@
+"""Start, stop, reboot."""
+
+import uuid
+
+from django.db import transaction
+
+from apps.common.context import Actor
+from apps.common.errors import Invalid, InvalidState
+from apps.compute import names, selectors
+from apps.compute.states import POWER_FROM
+from apps.identity.roles import Role, require
+from apps.operations.models import Operation
+from apps.operations.services import commands, lifecycle
+from apps.operations.services.lifecycle import Note
+from apps.operations.states import OpState
+from contracts import topics
+from contracts.compute import v1
+
+
+@transaction.atomic
+def power(*, actor: Actor, instance_id: uuid.UUID, action: str) -> Operation:
+    """`action`: start, stop, reboot_soft, reboot_hard. Raises NotFound, Forbidden, Invalid, InvalidState."""
+    require(actor, Role.MEMBER)
+    if action not in POWER_FROM:
+        raise Invalid("instance.action", f"action: expected one of {', '.join(POWER_FROM)}.", field="action")
+    instance = selectors.locked(actor=actor, instance_id=instance_id)
+    if instance.state not in POWER_FROM[action]:
+        allowed = [state.value for state in POWER_FROM[action]]
+        raise InvalidState(
+            "instance.state", f"{action} needs an instance that is {' or '.join(allowed)}; this one is {instance.state}.",
+            state=instance.state, allowed=allowed,
+        )
+    if instance.host_id is None:
+        raise InvalidState("instance.no_host", "This instance was never built on a host.", state=instance.state)
+    instance.generation += 1
+    instance.save(update_fields=["generation"])
+    operation = lifecycle.prepare(
+        actor=actor, kind=names.POWER[action], resource_id=instance.pk, project_id=instance.project_id,
+        generation=instance.generation, host_id=instance.host_id, host_name=instance.host_name,
+    )
+    operation.state = OpState.SENT.value
+    body = v1.Power(instance_id=str(instance.pk), action=v1.PowerAction(action))
+    commands.address(operation, task=topics.COMPUTE_POWER, body=body)
+    lifecycle.insert([operation], [Note(operation.pk, "api", "accepted")])
+    lifecycle.dispatch([operation])
+    return operation

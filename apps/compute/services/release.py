@@ -1,0 +1,40 @@
+"""What every way out of an instance's life has in common: claims are freed, the record says why."""
+
+import uuid
+from collections.abc import Sequence
+
+from apps.common import clock, states
+from apps.common.errors import CloudError
+from apps.compute.models import Instance
+from apps.compute.states import MACHINE, InstanceState
+from apps.network.services import ports
+from apps.operations.models import Operation
+from apps.operations.services import lifecycle
+from apps.operations.services.lifecycle import Note
+from apps.placement.services import claims
+
+
+def free(instance_ids: Sequence[uuid.UUID]) -> None:
+    """Give back addresses and capacity. Only when it is certain that no host has anything of these instances."""
+    claims.release(instance_ids)
+    ports.release(instance_ids)
+
+
+def build_failed(operation: Operation, instance: Instance, error: CloudError, *, on_host: bool = False) -> None:
+    """The build is over: ERROR with the reason. `on_host`: something may be there still, so claims stay until it is not."""
+    if not on_host:
+        free([instance.pk])
+    changes = {} if on_host else {"host_id": None, "host_name": "", "addresses": []}
+    states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.ERROR, error=error.as_dict(), **changes)
+    lifecycle.fail(operation, error)
+    lifecycle.write([Note(operation.pk, "conductor", "failed", error.message)])
+
+
+def gone(instance_ids: Sequence[uuid.UUID]) -> None:
+    """These instances are deleted: nothing of them is left anywhere."""
+    free(instance_ids)
+    rows = Instance.objects.filter(pk__in=list(instance_ids))
+    states.move(
+        rows, MACHINE, InstanceState.DELETED, deleted_at=clock.now(), power_state="", host_id=None, addresses=[],
+        user_data="", public_key="", error=None, wanted_gone=False,
+    )

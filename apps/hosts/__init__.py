@@ -1,0 +1,1 @@
+"""Hosts: enrolment, heartbeats, up and down, enabled and disabled, zones."""

@@ -1,0 +1,1 @@
+"""Users, projects, roles and bearer tokens: who is asking, and what they may do."""

@@ -1,0 +1,33 @@
+"""Roles in a project, each including the ones before it."""
+
+import enum
+
+from apps.common.context import Actor
+from apps.common.errors import Forbidden
+
+
+class Role(enum.StrEnum):
+    """READER looks, MEMBER also changes the project's resources, ADMIN also its members."""
+
+    READER = "reader"
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+RANK = {Role.READER: 0, Role.MEMBER: 1, Role.ADMIN: 2}
+
+
+def require(actor: Actor, role: Role) -> None:
+    """Raises Forbidden, naming the role that is missing."""
+    if actor.is_admin or RANK[Role(actor.role)] >= RANK[role]:
+        return
+    raise Forbidden(
+        "auth.role", f"This needs the role {role.value} in the project; you have {actor.role}.",
+        role_needed=role.value, role_held=actor.role,
+    )
+
+
+def require_operator(actor: Actor) -> None:
+    """Raises Forbidden unless the actor administers the whole installation."""
+    if not actor.is_admin:
+        raise Forbidden("auth.operator", "This is for operators of the installation only.")

@@ -1,0 +1,1 @@
+"""Images: registered, uploaded, verified, and fetched by hosts over short-lived signed URLs."""

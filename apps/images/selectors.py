@@ -1,0 +1,34 @@
+"""Reads of images: one's own and public ones."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+
+from django.db.models import Q, QuerySet
+
+from apps.common.context import Actor
+from apps.common.errors import NotFound
+from apps.images.models import Image
+from apps.images.states import ImageState
+from contracts.compute.v1 import DiskFormat
+
+
+def images(*, actor: Actor) -> "QuerySet[Image]":
+    return Image.objects.filter(Q(project_id=actor.project_id) | Q(visibility="public")).exclude(state=ImageState.DELETED)
+
+
+def image(*, actor: Actor, image_id: uuid.UUID, field: str | None = None) -> Image:
+    """Raises NotFound, naming the input `field` it came from."""
+    found = images(actor=actor).filter(pk=image_id).first()
+    if found is None:
+        raise NotFound("image.not_found", f"There is no image {image_id} in this project, nor a public one.", field=field)
+    return found
+
+
+def usable(*, actor: Actor, image_id: uuid.UUID, formats: Sequence[DiskFormat]) -> Image | None:
+    """An active image of one of these formats that this actor may use."""
+    return images(actor=actor).filter(pk=image_id, state=ImageState.ACTIVE, disk_format__in=[f.value for f in formats]).first()
+
+
+def by_ids(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Image]:
+    """Images by id, whoever owns them; for building instances that were accepted already."""
+    return Image.objects.in_bulk(set(ids))

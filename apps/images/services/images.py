@@ -1,0 +1,96 @@
+"""Register, upload and delete images."""
+
+import uuid
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.common import states
+from apps.common.context import Actor
+from apps.common.errors import Conflict, InvalidState, NotFound
+from apps.identity.roles import Role, require, require_operator
+from apps.images import inspect, selectors, store
+from apps.images.models import Image
+from apps.images.states import MACHINE, ImageState
+from contracts.compute.v1 import DiskFormat
+
+
+def register(*, actor: Actor, name: str, disk_format: DiskFormat, visibility: str = "private", **more: Any) -> Image:
+    """A new image without data yet. `more`: min_disk_gb, min_memory_mb, kernel_id, ramdisk_id, kernel_args, properties.
+
+    Raises Forbidden (public ones are for operators), NotFound (kernel or ramdisk).
+    """
+    require(actor, Role.MEMBER)
+    if visibility == "public":
+        require_operator(actor)
+    for field, wanted in (("kernel_id", DiskFormat.KERNEL), ("ramdisk_id", DiskFormat.RAMDISK)):
+        if (image_id := more.get(field)) is not None and not selectors.usable(actor=actor, image_id=image_id, formats=[wanted]):
+            raise NotFound("image.not_found", f"There is no active {wanted.value} image {image_id}.", field=field)
+    return Image.objects.create(project_id=actor.project_id, name=name, disk_format=disk_format.value, visibility=visibility, **more)
+
+
+def upload(*, actor: Actor, image_id: uuid.UUID, stream: BinaryIO) -> Image:
+    """Take in the data of a queued image. Nothing is visible before it is whole and found safe.
+
+    Raises NotFound, Forbidden, InvalidState, Invalid (`image.format`, `image.unsafe`, `image.too_large`), Unavailable.
+    """
+    image = owned(actor=actor, image_id=image_id)
+    if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.SAVING):
+        raise InvalidState("image.state", f"This image is {image.state}; data goes to queued ones only.", state=image.state)
+    try:
+        _save(image, stream)
+    except BaseException:
+        states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.QUEUED)
+        raise
+    return Image.objects.get(pk=image.pk)
+
+
+def import_file(*, actor: Actor, name: str, path: Path, disk_format: DiskFormat, visibility: str = "private", **more: Any) -> Image:
+    """Register and upload a local file in one go; for commands at the shell."""
+    image = register(actor=actor, name=name, disk_format=disk_format, visibility=visibility, **more)
+    try:
+        with path.open("rb") as file:
+            return upload(actor=actor, image_id=image.pk, stream=file)
+    except BaseException:
+        delete(actor=actor, image_id=image.pk)
+        raise
+
+
+def delete(*, actor: Actor, image_id: uuid.UUID) -> None:
+    """Delete an image; its content goes when no other image has it. Raises NotFound, Forbidden, Conflict."""
+    image = owned(actor=actor, image_id=image_id)
+    if Image.objects.filter(state=ImageState.ACTIVE).filter(kernel_id=image.pk).exists() or Image.objects.filter(
+        state=ImageState.ACTIVE, ramdisk_id=image.pk
+    ).exists():
+        raise Conflict("image.in_use", "Another image boots with this kernel or ramdisk; delete that one first.")
+    with transaction.atomic():
+        if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.DELETED):
+            raise InvalidState("image.state", "This image is deleted already.", state=image.state)
+        last = image.sha256 and not Image.objects.filter(sha256=image.sha256).exclude(state=ImageState.DELETED).exists()
+    if last:
+        store.remove(image.sha256)
+
+
+def owned(*, actor: Actor, image_id: uuid.UUID) -> Image:
+    """An image that this actor may change. Raises NotFound, Forbidden."""
+    require(actor, Role.MEMBER)
+    image = selectors.image(actor=actor, image_id=image_id)
+    if image.project_id != actor.project_id:
+        require_operator(actor)
+    return image
+
+
+def _save(image: Image, stream: BinaryIO) -> None:
+    stored = store.receive(stream, most_bytes=settings.ENV.max_image_gb * 1024**3)
+    try:
+        found = inspect.inspect(stored.scratch, DiskFormat(image.disk_format))
+        store.keep(stored)
+    except BaseException:
+        store.discard(stored)
+        raise
+    states.move(
+        Image.objects.filter(pk=image.pk), MACHINE, ImageState.ACTIVE, sha256=stored.sha256,
+        size_bytes=stored.size_bytes, virtual_size_bytes=found.virtual_size_bytes,
+    )

@@ -1,0 +1,25 @@
+"""Short-lived signed addresses from which hosts fetch content."""
+
+import time
+import uuid
+
+from django.conf import settings
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+_SALT = "cloudsite.images.blob"
+
+
+def sign(image_id: uuid.UUID, *, expires: int) -> str:
+    """The address of an image's content, good until `expires` (Unix seconds)."""
+    return f"{settings.ENV.public_url}/api/v1/images/{image_id}/blob?expires={expires}&signature={_mac(image_id, expires)}"
+
+
+def check(image_id: uuid.UUID, expires: str, signature: str) -> bool:
+    """Whether the address was signed by us and is still good."""
+    if not expires.isdecimal() or int(expires) < time.time():
+        return False
+    return constant_time_compare(signature, _mac(image_id, int(expires)))
+
+
+def _mac(image_id: uuid.UUID, expires: int) -> str:
+    return salted_hmac(_SALT, f"{image_id}/{expires}", algorithm="sha256").hexdigest()

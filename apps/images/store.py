@@ -1,0 +1,84 @@
+"""The file store: content under its SHA-256, never visible before it is whole."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+from apps.common.errors import Invalid, Unavailable
+
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What came in: path of the finished scratch file, its hash in hex and its size in bytes."""
+
+    scratch: Path
+    sha256: str
+    size_bytes: int
+
+
+def receive(stream: BinaryIO, *, most_bytes: int) -> Stored:
+    """Write a stream to a scratch file, hashing on the way. Raises Invalid `image.too_large`, Unavailable (disk full)."""
+    folder = _root() / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = folder / uuid.uuid4().hex
+    digest, size = hashlib.sha256(), 0
+    try:
+        with scratch.open("xb") as file:
+            while chunk := stream.read(_CHUNK):
+                size += len(chunk)
+                if size > most_bytes:
+                    raise Invalid("image.too_large", f"The image is larger than {most_bytes} bytes.", limit=most_bytes)
+                digest.update(chunk)
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise Unavailable("image.store", f"The image store cannot take this now: {error.strerror}.") from error
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    return Stored(scratch, digest.hexdigest(), size)
+
+
+def keep(stored: Stored) -> None:
+    """Make the content visible under its hash: atomic, and the same content twice is one file."""
+    target = path_of(stored.sha256)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(stored.scratch, target)
+
+
+def discard(stored: Stored) -> None:
+    stored.scratch.unlink(missing_ok=True)
+
+
+def remove(sha256: str) -> None:
+    """Delete content that no image uses any more."""
+    path_of(sha256).unlink(missing_ok=True)
+
+
+def path_of(sha256: str) -> Path:
+    return _root() / "content" / sha256[:2] / sha256
+
+
+def read(path: Path, first: int, last: int) -> Iterator[bytes]:
+    """Bytes `first` to `last`, both included, in chunks."""
+    with path.open("rb") as file:
+        file.seek(first)
+        left = last - first + 1
+        while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+            left -= len(chunk)
+            yield chunk
+
+
+def _root() -> Path:
+    root: Path = settings.MEDIA_ROOT
+    return root

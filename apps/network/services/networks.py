@@ -1,0 +1,67 @@
+"""Networks and their subnets."""
+
+import ipaddress
+import uuid
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from apps.common.context import Actor
+from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
+from apps.identity.roles import Role, require
+from apps.network.models import Network, Subnet
+
+
+def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = None, is_default: bool = False) -> Network:
+    """A network with one IPv4 subnet; the first address is the gateway, the last ones of the range stay free.
+
+    Raises Forbidden, Invalid (cidr), Conflict (name).
+    """
+    require(actor, Role.MEMBER)
+    try:
+        with transaction.atomic():
+            network = Network.objects.create(project_id=actor.project_id, name=name, is_default=is_default)
+            _add_subnet(network, _parse(cidr or settings.ENV.network_cidr), dns or [])
+    except IntegrityError:
+        raise Conflict("network.exists", f"This project has a network named {name!r}, or a default one, already.", field="name") from None
+    return network
+
+
+def default_of(*, actor: Actor) -> Network:
+    """The project's default network; made on first use."""
+    network = Network.objects.filter(project_id=actor.project_id, is_default=True).first()
+    if network is not None:
+        return network
+    try:
+        return create(actor=actor, name="default", is_default=True)
+    except Conflict:  # a twin was first
+        return Network.objects.get(project_id=actor.project_id, is_default=True)
+
+
+@transaction.atomic
+def delete(*, actor: Actor, network_id: uuid.UUID) -> None:
+    """Raises NotFound, Forbidden, InvalidState while ports exist."""
+    require(actor, Role.MEMBER)
+    network = Network.objects.select_for_update().filter(pk=network_id, project_id=actor.project_id).first()
+    if network is None:
+        raise NotFound("network.not_found", f"There is no network {network_id} in this project.")
+    count = network.ports.count()
+    if count:
+        raise InvalidState("network.in_use", f"{count} port(s) of this network are in use; delete their instances first.", ports=count)
+    network.delete()
+
+
+def _parse(cidr: str) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(cidr)
+    except ValueError as error:
+        raise Invalid("network.cidr", f"cidr: expected an IPv4 network such as 10.64.0.0/20 ({error}).", field="cidr") from None
+    if not 8 <= network.prefixlen <= 28 or not network.is_private:
+        raise Invalid("network.cidr", "cidr: expected a private range with a prefix length from 8 to 28.", field="cidr")
+    return network
+
+
+def _add_subnet(network: Network, cidr: ipaddress.IPv4Network, dns: list[str]) -> None:
+    Subnet.objects.create(
+        network=network, cidr=str(cidr), gateway=str(cidr[1]), pool_start=str(cidr[2]), pool_end=str(cidr[-2]), dns=dns
+    )

@@ -1,0 +1,107 @@
+"""Ports with their MACs and addresses: claimed and freed inside the caller's transaction."""
+
+import ipaddress
+import random
+import secrets
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+
+from apps.common.errors import Conflict, NoCapacity
+from apps.network.models import FixedIP, Network, Port, Subnet
+
+_TRIES = 5
+_random = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A port that an instance needs."""
+
+    device_id: uuid.UUID
+    project_id: uuid.UUID
+    network_id: uuid.UUID
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A port that was claimed."""
+
+    port: Port
+    network: Network
+    subnet: Subnet
+    address: str
+
+
+def claim(wishes: Sequence[Wish]) -> dict[uuid.UUID, list[Claimed]]:
+    """Ports for many devices at once; device id → its ports. Raises NoCapacity `network.full`, NotFound never: a network
+    that vanished counts as full."""
+    claimed: dict[uuid.UUID, list[Claimed]] = {wish.device_id: [] for wish in wishes}
+    by_network: dict[uuid.UUID, list[Wish]] = {}
+    for wish in wishes:
+        by_network.setdefault(wish.network_id, []).append(wish)
+    subnets = {subnet.network_id: subnet for subnet in Subnet.objects.select_related("network").filter(network_id__in=by_network)}
+    for network_id, group in by_network.items():
+        if network_id not in subnets:
+            raise NoCapacity("network.full", "The network is gone or has no subnet.")
+        for each in _claim_in(subnets[network_id], group):
+            claimed[each.port.device_id].append(each)
+    return claimed
+
+
+def release(device_ids: Iterable[uuid.UUID]) -> None:
+    """Free the ports and addresses of these devices. None is no error."""
+    ids = list(Port.objects.filter(device_id__in=set(device_ids)).values_list("pk", flat=True))
+    if ids:
+        # Two plain deletes instead of the collector's select and cascade.
+        FixedIP.objects.filter(port_id__in=ids)._raw_delete("default")
+        Port.objects.filter(pk__in=ids)._raw_delete("default")
+
+
+def _claim_in(subnet: Subnet, wishes: Sequence[Wish]) -> list[Claimed]:
+    for _ in range(_TRIES):
+        addresses = _free_addresses(subnet, len(wishes))
+        ports = [Port(network_id=subnet.network_id, project_id=w.project_id, device_id=w.device_id, mac=_new_mac()) for w in wishes]
+        try:
+            with transaction.atomic():
+                Port.objects.bulk_create(ports)
+                FixedIP.objects.bulk_create(
+                    FixedIP(subnet=subnet, port=port, address=address) for port, address in zip(ports, addresses, strict=True)
+                )
+        except IntegrityError:
+            continue  # another one took an address (or, once in an age, a MAC) at this very moment
+        return [Claimed(port, subnet.network, subnet, address) for port, address in zip(ports, addresses, strict=True)]
+    raise Conflict("network.contended", "Addresses of this network are being claimed faster than they are found; try again.")
+
+
+def _free_addresses(subnet: Subnet, count: int) -> list[str]:
+    """Addresses that are free now: a few drawn at random, or, in a crowded range, all of it looked through.
+
+    Raises NoCapacity.
+    """
+    first, last = int(ipaddress.IPv4Address(subnet.pool_start)), int(ipaddress.IPv4Address(subnet.pool_end))
+    size = last - first + 1
+    drawn = _random.sample(range(first, last + 1), min(size, 4 * count + 4))
+    found = _untaken(subnet, [str(ipaddress.IPv4Address(value)) for value in drawn])
+    if len(found) < count:
+        taken = set(FixedIP.objects.filter(subnet=subnet).values_list("address", flat=True))
+        found = [text for value in range(first, last + 1) if (text := str(ipaddress.IPv4Address(value))) not in taken]
+        if len(found) < count:
+            raise NoCapacity(
+                "network.full", f"The subnet {subnet.cidr} has {len(found)} free address(es), {count} asked.",
+                free=len(found), asked=count, size=size,
+            )
+        found = _random.sample(found, count)
+    return found[:count]
+
+
+def _untaken(subnet: Subnet, addresses: list[str]) -> list[str]:
+    taken = set(FixedIP.objects.filter(subnet=subnet, address__in=addresses).values_list("address", flat=True))
+    return [address for address in addresses if address not in taken]
+
+
+def _new_mac() -> str:
+    """Locally administered, unicast, 40 random bits."""
+    return "02:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(5))

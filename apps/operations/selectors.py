@@ -1,0 +1,53 @@
+"""Reads of operations, scoped to the actor's project."""
+
+import time
+import uuid
+
+from django.db.models import QuerySet
+
+from apps.common.context import Actor
+from apps.common.errors import NotFound
+from apps.operations.models import Operation, OperationEvent
+from apps.operations.states import OPEN_VALUES
+
+
+def operations(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Operation]":
+    """What this actor may see: the project's; operators may ask for all."""
+    rows = Operation.objects.all()
+    return rows if all_projects and actor.is_admin else rows.filter(project_id=actor.project_id)
+
+
+def operation(*, actor: Actor, operation_id: uuid.UUID) -> Operation:
+    """Raises NotFound."""
+    found = operations(actor=actor, all_projects=True).filter(pk=operation_id).first()
+    if found is None:
+        raise NotFound("operation.not_found", f"There is no operation {operation_id} in this project.")
+    return found
+
+
+def events(*, operation_id: uuid.UUID) -> "QuerySet[OperationEvent]":
+    """The timeline of one operation, oldest first."""
+    return OperationEvent.objects.filter(operation_id=operation_id).order_by("id")
+
+
+def of_resource(resource_id: uuid.UUID) -> "QuerySet[Operation]":
+    """All operations of one resource, newest first."""
+    return Operation.objects.filter(resource_id=resource_id).order_by("-pk")
+
+
+def open_kinds(resource_ids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Resource id → kind of its open operation."""
+    rows = Operation.objects.filter(resource_id__in=resource_ids, state__in=OPEN_VALUES)
+    return dict(rows.values_list("resource_id", "kind"))
+
+
+def wait(*, operation_id: uuid.UUID, seconds: float) -> Operation:
+    """Wait until the operation is closed, at most so long; returns it as it then is. Never inside a transaction."""
+    ends = time.monotonic() + seconds
+    pause = 0.005
+    while True:
+        found = Operation.objects.get(pk=operation_id)
+        if found.state not in OPEN_VALUES or time.monotonic() >= ends:
+            return found
+        time.sleep(min(pause, max(0.0, ends - time.monotonic())))
+        pause = min(pause * 1.5, 0.25)

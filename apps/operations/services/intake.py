@@ -1,0 +1,200 @@
+"""The conductor's entry: every report of every host comes in here, is checked, and goes to the context that it concerns."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from apps.common.batching import Batcher
+from apps.hosts import selectors as hosts
+from apps.hosts.services import presence
+from apps.operations.kinds import Answer, kind_of, observers
+from apps.operations.models import Operation, Rejection
+from apps.operations.services import lifecycle, sweep
+from apps.operations.services.lifecycle import Note
+from apps.operations.states import OPEN, OpState
+from contracts import topics
+from contracts.envelope import CLOCK_SKEW_S, BadSignature, Envelope, EnvelopeError, Kind, split, unpack
+from contracts.hosts import v1
+from contracts.report import Outcome, Report
+
+log = logging.getLogger(__name__)
+OBSERVE_STEP = "observe"
+
+
+@dataclass(frozen=True)
+class Received:
+    """A report whose signature is good; `host_id` is the host that signed it."""
+
+    host_id: uuid.UUID
+    host_name: str
+    envelope: Envelope
+
+
+def take_in(task: str, wires: Sequence[str]) -> None:
+    """Check and work on what came in one message. What is not acceptable is recorded and dropped; nothing is raised for it."""
+    received = [found for wire in wires if (found := _check(task, wire)) is not None]
+    if received:
+        _WORK[task](received)
+
+
+def _check(task: str, wire: str) -> Received | None:
+    name = ""
+    try:
+        signer = hosts.key(split(wire)[0])
+        if signer is None:
+            raise BadSignature("signed by a key of no enrolled host")
+        name = signer.name
+        envelope = signer.key.open(wire, Kind.REPORT)
+        if envelope.host != str(signer.host_id):
+            return reject("report.wrong_host", name, f"speaks for host {envelope.host}")
+        if envelope.topic != task:
+            return reject("report.wrong_topic", name, f"{envelope.topic} sent as {task}")
+        if task != topics.REPORT and abs(time.time() - envelope.issued_at) > CLOCK_SKEW_S:
+            return reject("report.clock", name, f"{task} issued {time.time() - envelope.issued_at:.0f} s ago by its own clock")
+    except EnvelopeError as error:
+        return reject(error.code.replace("envelope.", "report."), name, str(error))
+    return Received(signer.host_id, signer.name, envelope)
+
+
+def reject(code: str, host_name: str, detail: str) -> None:
+    """Remember a refused report, for the operator."""
+    log.warning("refused a report: %s %s: %s", code, host_name, detail)
+    Rejection.objects.create(code=code, host_name=host_name, detail=detail[:2000])
+
+
+def _reports(received: list[Received]) -> None:
+    pairs = []
+    for item in received:
+        try:
+            pairs.append((item, unpack(item.envelope, Report)))
+        except EnvelopeError as error:
+            reject("report.malformed", item.host_name, str(error))
+    _conduct.submit(pairs)
+
+
+@transaction.atomic
+def _work(pairs: list[tuple[Received, Report]]) -> None:
+    """One transaction: lock the operations, drop what is not for them, let the contexts decide."""
+    operations = {str(op.pk): op for op in lifecycle.lock({item.envelope.operation_id for item, _ in _with_uuid(pairs)})}
+    answers = []
+    for item, report in pairs:
+        operation = operations.get(item.envelope.operation_id)
+        if _concerns(item, report, operation):
+            assert operation is not None
+            answers.append(Answer(operation, item.envelope, report))
+            if report.outcome is not Outcome.PROGRESS:
+                # One final answer per operation and batch: a repeat in the same batch is a duplicate.
+                del operations[item.envelope.operation_id]
+    lifecycle.write(note for answer in answers for note in _host_notes(answer))
+    for group in _grouped(answers):
+        _apply(group)
+
+
+def _with_uuid(pairs: list[tuple[Received, Report]]) -> list[tuple[Received, Report]]:
+    def good(text: str) -> bool:
+        try:
+            return bool(uuid.UUID(text))
+        except ValueError:
+            return False
+
+    return [pair for pair in pairs if good(pair[0].envelope.operation_id)]
+
+
+def _concerns(item: Received, report: Report, operation: Operation | None) -> bool:
+    """Whether this is news about an open operation on the very host that speaks."""
+    envelope = item.envelope
+    if operation is None:
+        log.info("report of %s about an operation that is not known (any more): %s", item.host_name, envelope.operation_id)
+        return False
+    if operation.host_id != item.host_id and str(item.host_id) not in operation.excluded_hosts:
+        reject("report.wrong_host", item.host_name, f"operation {operation.pk} is not on this host")
+        return False
+    expected = OBSERVE_STEP if operation.state == OpState.OVERDUE else operation.step
+    return (
+        operation.state in OPEN
+        and operation.host_id == item.host_id
+        and envelope.generation == operation.generation
+        # A late answer to the step itself is as good as the answer to "what is true".
+        and envelope.step in (expected, operation.step)
+    )
+
+
+def _host_notes(answer: Answer) -> list[Note]:
+    from datetime import UTC, datetime
+
+    if answer.report.outcome is Outcome.PROGRESS:
+        return []
+    return [
+        Note(answer.operation.pk, "host", event.name, event.detail[:4000], event.took_ms, datetime.fromtimestamp(event.at, UTC))
+        for event in answer.report.events
+    ]
+
+
+def _grouped(answers: list[Answer]) -> list[list[Answer]]:
+    groups: dict[tuple[str, str, str], list[Answer]] = {}
+    for answer in answers:
+        key = (answer.operation.kind, answer.envelope.step, answer.report.outcome)
+        groups.setdefault(key, []).append(answer)
+    return list(groups.values())
+
+
+def _apply(group: list[Answer]) -> None:
+    """Same kind, step and outcome: hand it to the context."""
+    outcome, step = group[0].report.outcome, group[0].envelope.step
+    handler = kind_of(group[0].operation.kind).handler
+    if outcome is Outcome.PROGRESS:
+        lifecycle.still_running([answer.operation for answer in group])
+    elif outcome in (Outcome.STALE, Outcome.EXPIRED):
+        for answer in group:
+            sweep.look_into(answer.operation)
+    elif step == OBSERVE_STEP:
+        for answer in group:
+            handler.observed(answer)
+    elif outcome is Outcome.DONE:
+        handler.done(group)
+    else:
+        handler.failed(group)
+
+
+_conduct: Batcher[tuple[Received, Report]] = Batcher(_work)
+
+
+def _hellos(received: list[Received]) -> None:
+    for item in received:
+        said = unpack(item.envelope, v1.Hello)
+        if not presence.hello(host_id=item.host_id, envelope=item.envelope, said=said):
+            reject("report.replayed", item.host_name, "hello is older than what was heard before")
+            continue
+        for greet in greeters:
+            greet(item.host_id, item.host_name, said)
+        _observe(item, v1.Observation(started_at=item.envelope.issued_at, domains=said.domains))
+        sweep.resend_of_host(item.host_id)
+
+
+def _heartbeats(received: list[Received]) -> None:
+    presence.heartbeats([(item.host_id, item.envelope, unpack(item.envelope, v1.Heartbeat)) for item in received])
+
+
+def _observations(received: list[Received]) -> None:
+    for item in received:
+        _observe(item, unpack(item.envelope, v1.Observation))
+
+
+def _observe(item: Received, observation: v1.Observation) -> None:
+    for handler in observers():
+        handler(host_id=str(item.host_id), observation=observation)
+
+
+# Contexts that want to know of a host's start (placement takes its inventory): (host id, name, hello).
+greeters: list[Callable[[uuid.UUID, str, v1.Hello], None]] = []
+
+_WORK: dict[str, Callable[[list[Received]], None]] = {
+    topics.REPORT: _reports,
+    topics.HELLO: _hellos,
+    topics.HEARTBEAT: _heartbeats,
+    topics.OBSERVATION: _observations,
+}

@@ -1,0 +1,1 @@
+"""Resource providers, inventories and allocations: all facts of capacity, and nothing about what it is used for."""

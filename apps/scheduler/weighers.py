@@ -1,0 +1,12 @@
+"""Weighers: the higher, the better."""
+
+import numpy as np
+import numpy.typing as npt
+
+from apps.placement.models import MEMORY_MB
+from apps.scheduler.table import CLASSES, HostTable
+
+
+def free_memory(table: HostTable) -> npt.NDArray[np.int64]:
+    """Spread: the host with most free memory (MiB) first."""
+    return table.free[CLASSES.index(MEMORY_MB)]

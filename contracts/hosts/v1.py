@@ -1,0 +1,39 @@
+"""What a host says of itself, unasked, version 1."""
+
+import msgspec
+
+from contracts.compute import v1 as compute
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """First message after an agent's start.
+
+    `speaks`: the command topics it understands. `inventory`: totals by resource class (VCPU, MEMORY_MB, DISK_GB).
+    `unfinished`: operation ids that were begun and not ended when the agent last stopped.
+    """
+
+    agent_version: str
+    hypervisor: str
+    speaks: list[str]
+    inventory: dict[str, int]
+    traits: list[str] = []
+    unfinished: list[str] = []
+    domains: list[compute.Domain] = []
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """I am alive; every 10 seconds. `hypervisor_ok` is false when the hypervisor does not answer its agent."""
+
+    running_operations: int = 0
+    hypervisor_ok: bool = True
+    hypervisor_error: str = ""
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything of ours that is on the host. Domains of other owners are not listed.
+
+    `started_at`, Unix seconds: what changed after this moment may be missing from the list.
+    """
+
+    started_at: float
+    domains: list[compute.Domain]

@@ -1,0 +1,1 @@
+"""The web: admin site and, later, the tenants' pages."""
