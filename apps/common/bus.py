@@ -5,12 +5,15 @@ again; so a broker that is down costs time and loses nothing, and `send` says so
 """
 
 import logging
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from celery import current_app
+from celery import Celery
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ def send_after_commit(messages: Iterable[Message]) -> None:
 def queue_length(queue: str) -> int | None:
     """How many messages wait in `queue`; None if the broker does not tell."""
     try:
-        with current_app.connection_for_read() as broker:
+        with _app().connection_for_read() as broker:
             channel: Any = broker.default_channel
             return int(channel.queue_declare(queue, passive=True).message_count)
     except Exception as error:  # each transport has its own way of saying that there is no such queue
@@ -61,17 +64,22 @@ def queue_length(queue: str) -> int | None:
         return None
 
 
+def _app() -> Celery:
+    """The project's Celery app; by name, since nothing here may import the project."""
+    app: Celery = import_string(settings.CELERY_APP)
+    return app
+
+
 def _deliver(batch: list[Message]) -> None:
-    with current_app.producer_pool.acquire(block=True, timeout=5) as producer:
+    app = _app()
+    with app.producer_pool.acquire(block=True, timeout=5) as producer:
         for message in batch:
-            current_app.send_task(
-                message.task,
-                args=[list(message.items)],
-                # The anonymous exchange routes by queue name and needs no binding table in the broker, so a broker
-                # that was wiped routes as well as before.
-                exchange="",
-                routing_key=message.queue,
-                producer=producer,
-                ignore_result=True,
-                retry=False,
+            task = app.amqp.as_task_v2(
+                str(uuid.uuid4()), message.task, args=[list(message.items)], argsrepr="", kwargsrepr="", ignore_result=True
+            )
+            # The anonymous exchange routes by queue name and needs no binding table in the broker, so a broker that was
+            # wiped routes as well as before. (`send_task` would add the default queue and go there.)
+            producer.publish(
+                task.body, exchange="", routing_key=message.queue, serializer="json", headers=task.headers,
+                delivery_mode=2, retry=False, **task.properties,
             )

@@ -50,6 +50,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "cloudsite.urls"
+CELERY_APP = "cloudsite.celery.app"
 WSGI_APPLICATION = "cloudsite.wsgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {
