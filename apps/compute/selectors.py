@@ -57,6 +57,14 @@ def flavor(*, flavor_id: uuid.UUID) -> Flavor:
     return found
 
 
+def flavor_named(name: str) -> Flavor:
+    """Raises NotFound."""
+    found = flavors().filter(name=name).first()
+    if found is None:
+        raise NotFound("flavor.not_found", f"There is no flavor named {name!r}.", field="flavor")
+    return found
+
+
 def key_pairs(*, actor: Actor) -> "QuerySet[KeyPair]":
     return KeyPair.objects.filter(user_id=actor.user_id)
 

@@ -1,9 +1,10 @@
 """Roles in a project, each including the ones before it."""
 
 import enum
+import uuid
 
 from apps.common.context import Actor
-from apps.common.errors import Forbidden
+from apps.common.errors import Forbidden, Invalid
 
 
 class Role(enum.StrEnum):
@@ -31,3 +32,10 @@ def require_operator(actor: Actor) -> None:
     """Raises Forbidden unless the actor administers the whole installation."""
     if not actor.is_admin:
         raise Forbidden("auth.operator", "This is for operators of the installation only.")
+
+
+def in_project(actor: Actor) -> uuid.UUID:
+    """The project that the actor works in. Raises Invalid for an operator who has chosen none."""
+    if actor.project_id is None:
+        raise Invalid("auth.project_needed", "You work in no project: take a token for one, or become a member.", field="project")
+    return actor.project_id

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from django.db.models import Q, QuerySet
 
 from apps.common.context import Actor
-from apps.common.errors import NotFound
+from apps.common.errors import Invalid, NotFound
 from apps.images.models import Image
 from apps.images.states import ImageState
 from contracts.compute.v1 import DiskFormat
@@ -22,6 +22,17 @@ def image(*, actor: Actor, image_id: uuid.UUID, field: str | None = None) -> Ima
     if found is None:
         raise NotFound("image.not_found", f"There is no image {image_id} in this project, nor a public one.", field=field)
     return found
+
+
+def image_named(*, actor: Actor, name: str) -> Image:
+    """The active image of that name: the project's own before public ones. Raises NotFound, Invalid if it is not the only one."""
+    found = list(images(actor=actor).filter(name=name, state=ImageState.ACTIVE).order_by("-pk")[:50])
+    own = [image for image in found if image.project_id == actor.project_id]
+    if len(own or found) > 1:
+        raise Invalid("image.ambiguous", f"{len(own or found)} images are named {name!r}: give an id.", field="image")
+    if not found:
+        raise NotFound("image.not_found", f"There is no active image named {name!r}.", field="image")
+    return (own or found)[0]
 
 
 def usable(*, actor: Actor, image_id: uuid.UUID, formats: Sequence[DiskFormat]) -> Image | None:

@@ -1,13 +1,18 @@
 """Reads of operations, scoped to the actor's project."""
 
+import re
 import time
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import QuerySet
 
 from apps.common.context import Actor
-from apps.common.errors import NotFound
-from apps.operations.models import Operation, OperationEvent
+from apps.common.errors import Forbidden, NotFound
+from apps.hosts import selectors as hosts
+from apps.identity.roles import require_operator
+from apps.operations.models Operation, OperationEvent
 from apps.operations.states import OPEN_VALUES
 
 

@@ -5,9 +5,10 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 from apps.common import context
+from apps.common.api import problems
 
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # These views read their body as a stream and keep their own limit.
@@ -25,25 +26,22 @@ class RequestContext:
         request_id = given if _SAFE.fullmatch(given) else f"req-{uuid.uuid4().hex}"
         token = context.request_id.set(request_id)
         try:
-            response = _too_large(request, request_id) or self.get_response(request)
+            response = _size_refused(request) or self.get_response(request)
         finally:
             context.request_id.reset(token)
         response["X-Request-Id"] = request_id
         return response
 
 
-def _too_large(request: HttpRequest, request_id: str) -> HttpResponse | None:
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if not length.isdigit() or int(length) <= limit or _STREAMED.match(request.path):
+def _size_refused(request: HttpRequest) -> HttpResponse | None:
+    if _STREAMED.match(request.path):
         return None
-    problem = {
-        "type": "urn:cloudsite:error:request.too_large",
-        "title": "Payload too large",
-        "status": 413,
-        "code": "request.too_large",
-        "detail": f"The body has {length} bytes; at most {limit} are taken.",
-        "request_id": request_id,
-        "limit": limit,
-    }
-    return JsonResponse(problem, status=413, content_type="application/problem+json")
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length and request.headers.get("Transfer-Encoding"):
+        # Django would take it for an empty body, and the answer would puzzle.
+        return problems.refusal(411, "request.length", "Send a Content-Length; a chunked body is taken for image data only.")
+    limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if not length.isdecimal() or int(length) <= limit:
+        return None
+    detail = f"The body has {length} bytes; at most {limit} are taken."
+    return problems.refusal(413, "request.too_large", detail, limit=limit)

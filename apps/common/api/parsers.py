@@ -5,14 +5,13 @@ from typing import Any, BinaryIO
 
 import orjson
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from apps.common.errors import Invalid
-
 
 class JSON(BaseParser):
-    """Takes one JSON object. Raises ParseError (400 `request.malformed`) with the place of the fault."""
+    """Takes one JSON object. Raises ParseError (400 `request.malformed`) with the place of the fault, RequestDataTooBig (413)."""
 
     media_type = "application/json"
 
@@ -20,7 +19,7 @@ class JSON(BaseParser):
         limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         raw = stream.read(limit + 1)
         if len(raw) > limit:
-            raise Invalid("request.too_large", f"The body has more than {limit} bytes.", limit=limit)
+            raise RequestDataTooBig(f"The body has more than {limit} bytes.")
         try:
             data = orjson.loads(raw)
         except (orjson.JSONDecodeError, RecursionError) as error:
@@ -28,3 +27,12 @@ class JSON(BaseParser):
         if not isinstance(data, dict):
             raise ParseError(f"Expected a JSON object, got {type(data).__name__}.")
         return data
+
+
+class Stream(BaseParser):
+    """Leaves the body where it is: views of uploads read it piece by piece."""
+
+    media_type = "application/octet-stream"
+
+    def parse(self, stream: BinaryIO, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        raise ParseError("This address takes the data itself; it has no fields.")

@@ -10,9 +10,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.common import context, errors
+from apps.common.api.renderers import PROBLEM as MEDIA_TYPE
 
 log = logging.getLogger(__name__)
-MEDIA_TYPE = "application/problem+json"
 
 STATUS = {
     "invalid": 400,
@@ -34,12 +34,15 @@ TITLES = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict",
+    411: "Length required",
     413: "Too large",
     415: "Unsupported media type",
+    416: "Range not satisfiable",
     429: "Too many requests",
     500: "Internal error",
     503: "Unavailable",
 }
+CHALLENGE = 'Bearer realm="cloudsite"'
 _DRF_CODES = {
     exceptions.NotAuthenticated: "auth.required",
     exceptions.AuthenticationFailed: "auth.failed",
@@ -68,12 +71,14 @@ def body(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
 def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: whatever a view raises → an answer; None lets a real bug become a 500."""
     if isinstance(error, errors.CloudError):
-        return _response(STATUS[error.kind], body(STATUS[error.kind], error.code, error.message, field=error.field, **error.facts))
+        status = STATUS[error.kind]
+        headers = {"WWW-Authenticate": CHALLENGE} if status == 401 else None
+        return _response(status, body(status, error.code, error.message, field=error.field, **error.facts), headers)
     if isinstance(error, exceptions.ValidationError):
         found = flatten(error.get_full_details())
         first = found[0]
         detail = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
-        return _response(400, body(400, "request.invalid", detail, field=first["field"] or None, errors=found))
+        return _response(400, body(400, first["code"], detail, field=first["field"] or None, errors=found))
     if isinstance(error, Http404):
         return _response(404, body(404, "not_found", "There is nothing at this address."))
     if isinstance(error, RequestDataTooBig):
@@ -91,9 +96,9 @@ def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
 
 
 def flatten(details: Any, path: str = "") -> list[dict[str, str]]:
-    """DRF's nested error details → one entry per fault: field (dotted path), code, message."""
+    """DRF's nested error details → one entry per fault: field (dotted path), code (`request.…`), message."""
     if isinstance(details, dict) and set(details) == {"message", "code"}:
-        return [{"field": path, "code": str(details["code"]), "message": str(details["message"])}]
+        return [{"field": path, "code": f"request.{details['code']}", "message": str(details["message"])}]
     found: list[dict[str, str]] = []
     if isinstance(details, dict):
         for key, value in details.items():
@@ -106,17 +111,26 @@ def flatten(details: Any, path: str = "") -> list[dict[str, str]]:
     return found
 
 
+def refusal(status: int, code: str, detail: str, **more: Any) -> JsonResponse:
+    """A problem from outside of DRF: middleware and Django's own handlers."""
+    return JsonResponse(body(status, code, detail, **more), status=status, content_type=MEDIA_TYPE)
+
+
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     """Django's handler404 for addresses that no view has."""
-    detail = f"There is nothing at {request.path}."
-    return JsonResponse(body(404, "not_found", detail), status=404, content_type=MEDIA_TYPE)
+    return refusal(404, "not_found", f"There is nothing at {request.path}.")
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    """Django's handler400: a request that is wrong before any view sees it."""
+    return refusal(400, "request.refused", "This request cannot be understood; is the host name in the address allowed?")
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Django's handler500: the log has the story, under this request id."""
-    detail = "This is our fault, not yours. The log has the details under this request id."
-    return JsonResponse(body(500, "internal", detail), status=500, content_type=MEDIA_TYPE)
+    return refusal(500, "internal", "This is our fault, not yours. The log has the details under this request id.")
 
 
 def _response(status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(content, status=status, headers=headers, content_type=MEDIA_TYPE)
+    # The renderer sets the media type: in a browser the same problem is a page.
+    return Response(content, status=status, headers=headers)

@@ -1,36 +1,55 @@
-"""JSON by orjson, and DRF's browsable page."""
+"""JSON by orjson, plain text, and DRF's browsable page."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+
+PROBLEM = "application/problem+json"
 
 
 class JSON(BaseRenderer):
-    """Renders plain data; bytes are taken as JSON that a hot list has made itself."""
+    """Renders plain data; bytes are taken as JSON that a hot list has made itself. Errors say what they are by their type."""
 
     media_type = "application/json"
     format = "json"
     charset = None
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+        if renderer_context and (response := renderer_context.get("response")) is not None and response.exception:
+            response["Content-Type"] = PROBLEM
         if data is None:
             return b""
-        if isinstance(data, bytes):
-            return data
-        indent = orjson.OPT_INDENT_2 if accepted_media_type and "indent" in accepted_media_type else 0
-        return orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS | indent)
+        return data if isinstance(data, bytes) else orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+class PlainText(JSON):
+    """For answers that have one text: its `text` as it is. Errors stay JSON."""
+
+    media_type = "text/plain"
+    format = "txt"
+    charset = "utf-8"
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+        if isinstance(data, dict) and isinstance(data.get("text"), str):
+            return data["text"].encode()
+        return super().render(data, accepted_media_type, renderer_context)
 
 
 class Browsable(BrowsableAPIRenderer):
-    """The API as pages; lists that were rendered as bytes are shown as they are."""
+    """The API as pages. Forms take raw JSON and start with the fields that the view declares in `bodies`."""
 
     def get_default_renderer(self, view: Any) -> BaseRenderer:
         return _Pretty()
 
-    def show_form_for_method(self, view: Any, method: str, request: Any, obj: Any) -> bool:
-        return False if isinstance(obj, bytes) else super().show_form_for_method(view, method, request, obj)
+    def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
+        form = super().get_raw_data_form(data, view, method, request)
+        body = getattr(view, "bodies", {}).get(method)
+        if form and body is not None:
+            form.fields["_content"].initial = orjson.dumps(_skeleton(body()), option=orjson.OPT_INDENT_2).decode()
+        return form
 
 
 class _Pretty(JSON):
@@ -38,3 +57,8 @@ class _Pretty(JSON):
         if isinstance(data, bytes):
             data = orjson.loads(data)
         return orjson.dumps(data, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS) if data is not None else b""
+
+
+def _skeleton(body: "serializers.Serializer[Any]") -> dict[str, Any]:
+    """The required fields, to be filled in."""
+    return {name: "" if isinstance(field, serializers.CharField) else None for name, field in body.fields.items() if field.required}

@@ -1,10 +1,19 @@
-"""OpenAPI: every operation documents the same error shape."""
+"""OpenAPI: every operation documents the same error shape, and every list the same page."""
 
+from functools import cache
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
+
+
+class Fault(serializers.Serializer[Any]):
+    """One thing that is wrong with the input."""
+
+    field = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
 
 
 class Problem(serializers.Serializer[Any]):
@@ -16,6 +25,7 @@ class Problem(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Stable; made for programs.")
     detail = serializers.CharField(help_text="For people.")
     field = serializers.CharField(required=False, help_text="The input at fault, as a dotted path.")
+    errors = Fault(many=True, required=False, help_text="All that is wrong with the input; `code` and `field` are the first's.")
     request_id = serializers.CharField()
 
 
@@ -28,3 +38,15 @@ class AutoSchema(SpectacularSchema):
             OpenApiResponse(Problem, description="Refused, and why."), "default", media_types=["application/problem+json"]
         )
         return {**bodies, "default": problem}
+
+
+@cache
+def paged(item: "type[serializers.Serializer[Any]]") -> "serializers.Serializer[Any]":
+    """The shape of a page of such items, for the documentation."""
+    return inline_serializer(
+        f"{item.__name__.removesuffix('Out')}Page",
+        {
+            "items": item(many=True),
+            "next": serializers.URLField(allow_null=True, help_text="Address of the next page; null on the last one."),
+        },
+    )

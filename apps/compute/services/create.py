@@ -13,7 +13,7 @@ from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.compute import names, selectors
 from apps.compute.models import Flavor, Instance, KeyPair
-from apps.identity.roles import Role, require
+from apps.identity.roles import Role, in_project, require
 from apps.images import selectors as images
 from apps.images.models import Image
 from apps.network import selectors as networks
@@ -29,11 +29,13 @@ _BOOTABLE = (DiskFormat.QCOW2, DiskFormat.RAW)
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the user asks for. `user_data` is base64."""
+    """What the user asks for. Flavor and image by id, or by name in `flavor` and `image`. `user_data` is base64."""
 
     name: str
-    flavor_id: uuid.UUID
-    image_id: uuid.UUID
+    flavor_id: uuid.UUID | None = None
+    flavor: str = ""
+    image_id: uuid.UUID | None = None
+    image: str = ""
     count: int = 1
     network_id: uuid.UUID | None = None
     key_name: str = ""
@@ -57,29 +59,37 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
     Raises Forbidden, Invalid, NotFound (flavor, image, network, key), Conflict (client token).
     """
     require(actor, Role.MEMBER)
-    assert actor.project_id is not None
-    request = {"create": wanted}
-    if client_token and (seen := idempotency.recall(project_id=actor.project_id, token=client_token, request=request)) is not None:
+    project_id = in_project(actor)
+    if client_token and (seen := idempotency.recall(project_id=project_id, token=client_token, request=wanted)) is not None:
         return _recalled(actor, seen)
     flavor, image, network_id, key = _resolve(actor, wanted)
     _check(wanted, flavor, image)
     instances = _rows(actor, wanted, flavor, image, network_id, key)
     operations = [_operation(actor, instance) for instance in instances]
-    with transaction.atomic():
-        if client_token:
-            idempotency.remember(
-                project_id=actor.project_id, token=client_token, request=request, resource_ids=[i.pk for i in instances]
-            )
-        Instance.objects.bulk_create(instances)
-        detail = f"{flavor.name}, {image.name}"
-        lifecycle.insert(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
-        _ask_scheduler(operations)
+    detail = f"{flavor.name}, {image.name}"
+    try:
+        with transaction.atomic():
+            if client_token:
+                ids = [instance.pk for instance in instances]
+                idempotency.remember(project_id=project_id, token=client_token, request=wanted, resource_ids=ids)
+            Instance.objects.bulk_create(instances)
+            lifecycle.insert_new(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
+            _ask_scheduler(operations)
+    except idempotency.Twin:
+        # The same request came in twice at the same moment, and the other one has committed by now.
+        return _recalled(actor, idempotency.recall(project_id=project_id, token=client_token, request=wanted) or [])
     return Created(instances, operations)
 
 
 def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, uuid.UUID, KeyPair | None]:
-    flavor = selectors.flavor(flavor_id=wanted.flavor_id)
-    image = images.image(actor=actor, image_id=wanted.image_id, field="image_id")
+    if wanted.flavor_id is not None:
+        flavor = selectors.flavor(flavor_id=wanted.flavor_id)
+    else:
+        flavor = selectors.flavor_named(wanted.flavor)
+    if wanted.image_id is not None:
+        image = images.image(actor=actor, image_id=wanted.image_id, field="image_id")
+    else:
+        image = images.image_named(actor=actor, name=wanted.image)
     if wanted.network_id is None:
         network_id = network_services.default_of(actor=actor).pk
     else:
@@ -91,6 +101,8 @@ def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, uuid.UUID, Ke
 def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
     if not 1 <= wanted.count <= settings.ENV.max_batch:
         raise Invalid("instance.count", f"count: expected 1 to {settings.ENV.max_batch}.", field="count")
+    if wanted.count > 1 and len(f"{wanted.name}-{wanted.count}") > 255:
+        raise Invalid("instance.name", "name: too long to be numbered; names have at most 255 characters.", field="name")
     if not flavor.enabled:
         raise NotFound("flavor.not_found", f"The flavor {flavor.name} is not offered any more.", field="flavor_id")
     if image.state != "active":
@@ -141,5 +153,6 @@ def _ask_scheduler(operations: Sequence[Operation]) -> None:
 
 def _recalled(actor: Actor, ids: list[uuid.UUID]) -> Created:
     found = Instance.objects.filter(project_id=actor.project_id).in_bulk(ids)
-    operations = Operation.objects.filter(resource_id__in=ids, kind=names.BUILD)
-    return Created([found[key] for key in ids if key in found], list(operations), repeated=True)
+    by_instance = {op.resource_id: op for op in Operation.objects.filter(resource_id__in=ids, kind=names.BUILD)}
+    kept = [key for key in ids if key in found and key in by_instance]
+    return Created([found[key] for key in kept], [by_instance[key] for key in kept], repeated=True)

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from apps.common.batching import Batcher
 from apps.common.errors import CloudError, NoCapacity
+from apps.common.sql import update_rows
 from apps.compute import payloads
 from apps.compute.models import Instance
 from apps.compute.services import release
@@ -119,17 +120,9 @@ def _write(placed: list[tuple[Job, Choice]], notes: list[Note]) -> list[Operatio
         notes.append(Note(operation.pk, "scheduler", "addresses claimed", ", ".join(c.address for c in claimed)))
         operations.append(operation)
         instances.append(instance)
-    _save_instances(instances)
+    update_rows(instances, ["host_id", "host_name", "addresses"])
     lifecycle.save_all(operations)
     return operations
-
-
-def _save_instances(instances: list[Instance]) -> None:
-    fields = ["host_id", "host_name", "addresses"]
-    if len(instances) == 1:
-        instances[0].save(update_fields=fields)
-    elif instances:
-        Instance.objects.bulk_update(instances, fields)
 
 
 def _request(job: Job) -> Request:

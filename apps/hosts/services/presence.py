@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.common import clock
+from apps.common.sql import update_rows
 from apps.common.states import sources
 from apps.hosts.models import Host
 from apps.hosts.states import MACHINE, HostState
@@ -41,7 +42,7 @@ def heartbeats(beats: Iterable[tuple[uuid.UUID, Envelope, v1.Heartbeat]]) -> int
         host.last_issued, host.last_seen_at, host.state = issued_at, now, HostState.UP.value
         host.hypervisor_ok, host.hypervisor_error = beat.hypervisor_ok, beat.hypervisor_error[:255]
         taken.append(host)
-    Host.objects.bulk_update(taken, ["last_issued", "last_seen_at", "state", "hypervisor_ok", "hypervisor_error"])
+    update_rows(taken, ["last_issued", "last_seen_at", "state", "hypervisor_ok", "hypervisor_error"])
     return len(taken)
 
 

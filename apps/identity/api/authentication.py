@@ -1,18 +1,42 @@
 """Who sends this request: a bearer token, or a browser session (with CSRF check)."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
+from apps.common.api.problems import CHALLENGE
 from apps.common.context import Actor
-from apps.common.errors import Unauthenticated
-from apps.identity.models import Membership, User
+from apps.common.errors import CloudError, Unauthenticated
+from apps.identity.models import Membership, Token, User
 from apps.identity.services import tokens
+
+
+A = TypeVar("A", bound=BaseAuthentication)
+Found = tuple[User, Actor] | None
+
+
+def _once(authenticate: Callable[[A, Request], Found]) -> Callable[[A, Request], Found]:
+    """A refusal is final: without this the browsable page would ask again while it shows the refusal."""
+
+    @wraps(authenticate)
+    def checked(self: A, request: Request) -> Found:
+        try:
+            return authenticate(self, request)
+        except CloudError:
+            request._not_authenticated()
+            raise
+
+    return checked
 
 
 class BearerToken(BaseAuthentication):
     """`Authorization: Bearer cs1_…`; `request.auth` becomes the Actor."""
 
-    def authenticate(self, request: Request) -> tuple[User, Actor] | None:
+    @_once
+    def authenticate(self, request: Request) -> Found:
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             return None
@@ -21,13 +45,14 @@ class BearerToken(BaseAuthentication):
         return user, actor
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="cloudsite"'
+        return CHALLENGE
 
 
 class Session(SessionAuthentication):
     """A signed-in browser. The project is the one chosen in the session, else the user's first."""
 
-    def authenticate(self, request: Request) -> tuple[User, Actor] | None:
+    @_once
+    def authenticate(self, request: Request) -> Found:
         found = super().authenticate(request)
         if found is None:
             return None
@@ -50,5 +75,9 @@ def address_of(request: Request) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
+def token_of(request: Request) -> Token | None:
+    """The token that this request came with; None for a browser session."""
+    return getattr(request._request, "cloudsite_token", None)
 
-__all__ = ["BearerToken", "Session", "actor_of", "address_of"]
+
+__all__ = ["BearerToken", "Session", "actor_of", "address_of", "token_of"]

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
-from apps.identity.roles import Role, require
+from apps.identity.roles import Role, in_project, require
 from apps.network.models import Network, Subnet
 
 
@@ -20,7 +20,7 @@ def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = N
     require(actor, Role.MEMBER)
     try:
         with transaction.atomic():
-            network = Network.objects.create(project_id=actor.project_id, name=name, is_default=is_default)
+            network = Network.objects.create(project_id=in_project(actor), name=name, is_default=is_default)
             _add_subnet(network, _parse(cidr or settings.ENV.network_cidr), dns or [])
     except IntegrityError:
         raise Conflict("network.exists", f"This project has a network named {name!r}, or a default one, already.", field="name") from None

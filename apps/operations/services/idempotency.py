@@ -12,6 +12,10 @@ from apps.common.errors import Conflict
 from apps.operations.models import ClientToken
 
 
+class Twin(Conflict):
+    """Another request with the same token was first, just now."""
+
+
 def recall(*, project_id: uuid.UUID, token: str, request: Any) -> list[uuid.UUID] | None:
     """The resources that the first request with this token made; None if this is the first.
 
@@ -26,7 +30,7 @@ def recall(*, project_id: uuid.UUID, token: str, request: Any) -> list[uuid.UUID
 
 
 def remember(*, project_id: uuid.UUID, token: str, request: Any, resource_ids: Sequence[uuid.UUID]) -> None:
-    """Claim the token inside the creating transaction. Raises Conflict `client_token.race` if a twin was first."""
+    """Claim the token inside the creating transaction. Raises Twin if another one was first."""
     try:
         with transaction.atomic():
             ClientToken.objects.create(
@@ -34,7 +38,7 @@ def remember(*, project_id: uuid.UUID, token: str, request: Any, resource_ids: S
                 resource_ids=[str(resource_id) for resource_id in resource_ids],
             )
     except IntegrityError:
-        raise Conflict("client_token.race", "The same request is being worked on at this moment.") from None
+        raise Twin("client_token.race", "The same request is being worked on at this moment.") from None
 
 
 def _fingerprint(request: Any) -> str:

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from apps.common import bus, clock, states
 from apps.common.context import Actor
 from apps.common.errors import CloudError, InvalidState
+from apps.common.sql import update_rows
 from apps.operations.kinds import Kind, kind_of
 from apps.operations.models import Operation, OperationEvent
 from apps.operations.states import MACHINE, OPEN_VALUES, OpState
@@ -64,6 +65,12 @@ def insert(operations: Sequence[Operation], notes: Iterable[Note] = ()) -> None:
     write(notes)
 
 
+def insert_new(operations: Sequence[Operation], notes: Iterable[Note] = ()) -> None:
+    """`insert` for resources that this very transaction makes: nobody else can have an operation on them, so no savepoint."""
+    Operation.objects.bulk_create(operations)
+    write(notes)
+
+
 def advance(operation: Operation, *, step: str, state: OpState, **changes: Any) -> None:
     """Put a locked operation at `step` with a fresh deadline and resend clock; its message must be set by the caller.
 
@@ -87,10 +94,7 @@ _MOVED = (
 
 def save_all(operations: Sequence[Operation]) -> None:
     """Write operations that `advance` moved (they are locked by this transaction)."""
-    if len(operations) == 1:
-        operations[0].save(update_fields=_MOVED)
-    elif operations:
-        Operation.objects.bulk_update(operations, _MOVED)
+    update_rows(operations, _MOVED)
 
 
 def succeed(operations: Sequence[Operation], result: Any = None) -> None:
@@ -158,4 +162,4 @@ def still_running(operations: Sequence[Operation]) -> None:
         _time_limits(operation, kind_of(operation.kind), now)
         # The command is there: sending it again can wait until the deadline.
         operation.next_at = operation.deadline
-    Operation.objects.bulk_update(operations, ["state", "deadline", "next_at"])
+    update_rows(operations, ["state", "deadline", "next_at"])

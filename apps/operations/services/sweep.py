@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.common import clock
+from apps.common.sql import update_rows
 from apps.operations.kinds import all_kinds, kind_of
 from apps.operations.models import ClientToken, Operation, Rejection
 from apps.operations.services import commands, lifecycle
@@ -52,7 +53,7 @@ def resend(operations: list[Operation]) -> None:
         operation.resends += 1
         wait_s = min(settings.ENV.resend_s * 2**operation.resends, _LONGEST_WAIT_S)
         operation.next_at = min(operation.deadline, now + timedelta(seconds=wait_s))
-    Operation.objects.bulk_update(operations, ["resends", "next_at"])
+    update_rows(operations, ["resends", "next_at"])
     lifecycle.write(Note(operation.pk, "sweep", "sent again", f"{operation.resends}.") for operation in operations)
     lifecycle.dispatch(operations)
 

@@ -1,0 +1,118 @@
+"""Lists: read-only, cheap on big tables, with the names of opaque ids found for a whole page at once."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
+
+from apps.common.admin import references
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+    _Paginator = Paginator[Any]
+else:
+    _ModelAdmin = admin.ModelAdmin
+    _Paginator = Paginator
+
+
+class BoundedPaginator(_Paginator):
+    """Counts no further than `MOST` rows: neither count nor offset ever walks a whole table."""
+
+    MOST = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        found: int = rows.order_by().values("pk")[: self.MOST].count()
+        return found
+
+
+class Changes(ChangeList):
+    """A page of rows, on which the admin class may do something set-wise before it is drawn."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        self.model_admin.prepare(request, rows)  # type: ignore[attr-defined]
+        self.result_list = rows  # type: ignore[assignment]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more rows than can be paged to."""
+        return bool(self.result_count >= BoundedPaginator.MOST)
+
+
+class ReadOnlyAdmin(_ModelAdmin):
+    """Services own these rows: the admin looks, and changes nothing by itself.
+
+    `references`: field with an opaque id → kind of thing (see `references`). `search_ids`: fields that a search for a UUID
+    looks into; any other text goes to `search_fields`.
+    """
+
+    references: ClassVar[Mapping[str, str]] = {}
+    search_ids: Sequence[str] = ("pk",)
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    ordering: Sequence[str] = ("-pk",)
+    sortable_by: Sequence[str] = ()
+    show_facets = admin.ShowFacets.NEVER
+    change_list_template = "admin/cloudsite/change_list.html"
+
+    class Media:
+        css: ClassVar = {"all": ["dashboard/cloudsite.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Changes
+
+    def prepare(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Find the names behind opaque ids: one query per kind of thing."""
+        by_kind: dict[str, set[uuid.UUID]] = {}
+        for field, kind in self.references.items():
+            by_kind.setdefault(kind, set()).update(v for row in rows if (v := getattr(row, field)) is not None)
+        found = {kind: references.names(kind, ids) for kind, ids in by_kind.items()}
+        for row in rows:
+            row.reference_names = {field: found[kind].get(getattr(row, field), "") for field, kind in self.references.items()}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        """An id is looked up as such; never as text in columns that cannot hold it."""
+        try:
+            wanted = uuid.UUID(search_term.strip())
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+        matches = Q()
+        for field in self.search_ids:
+            matches |= Q(**{field: wanted})
+        return queryset.filter(matches), False
+
+    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+        return self.search_fields
+
+
+def reference(field: str, kind: str, title: str) -> Callable[[Any, Model], SafeString]:
+    """A column with the thing that an opaque id means; `field` must be among the class's `references` to cost no query."""
+
+    @admin.display(description=title)
+    def column(self: Any, row: Any) -> SafeString:
+        known: Mapping[str, str] = getattr(row, "reference_names", {})
+        return references.link(kind, getattr(row, field), known.get(field))
+
+    return column

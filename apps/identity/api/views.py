@@ -1,0 +1,188 @@
+"""Tokens, projects, users, memberships."""
+
+import uuid
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.common.api.inputs import NoQuery, PageQuery
+from apps.common.api.pagination import page
+from apps.common.api.schema import paged
+from apps.common.api.views import View
+from apps.common.errors import NotFound
+from apps.identity import selectors
+from apps.identity.api import filters, serializers
+from apps.identity.api.authentication import actor_of, address_of, token_of
+from apps.identity.roles import Role
+from apps.identity.services import projects, tokens, users
+
+
+class TokenList(View):
+    """Bearer tokens of one's own."""
+
+    permission_classes: ClassVar = [AllowAny]
+    bodies: ClassVar = {"POST": serializers.CreateToken}
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        # Who signs in may still send a token that has expired.
+        return [] if self.request is not None and self.request.method == "POST" else super().get_authenticators()
+
+    @extend_schema(operation_id="tokens_list", parameters=[PageQuery], responses=paged(serializers.TokenOut), tags=["identity"])
+    def get(self, request: Request) -> Response:
+        """List one's own tokens that still work."""
+        actor = actor_of(request)
+        PageQuery.read(request)
+        return page(request, selectors.tokens(actor=actor), serializers.token)
+
+    @extend_schema(
+        operation_id="tokens_create", request=serializers.CreateToken, responses={201: serializers.IssuedTokenOut},
+        auth=[], tags=["identity"],
+    )
+    def post(self, request: Request) -> Response:
+        """Sign in: a token for a user and a project. The secret is shown this once."""
+        NoQuery.read(request)
+        wanted = serializers.CreateToken.read(request)
+        issued = tokens.login(address=address_of(request), **wanted)
+        return Response({**serializers.token(issued.token), "secret": issued.secret}, status=201)
+
+
+class TokenDetail(View):
+    """One token."""
+
+    @extend_schema(operation_id="tokens_delete", responses={204: None}, tags=["identity"])
+    def delete(self, request: Request, token_id: uuid.UUID) -> Response:
+        """Revoke it: it stops working at once."""
+        NoQuery.read(request)
+        tokens.revoke(actor=actor_of(request), token_id=token_id)
+        return Response(status=204)
+
+
+class CurrentToken(View):
+    """The token that the request comes with."""
+
+    @extend_schema(operation_id="tokens_delete_current", responses={204: None}, tags=["identity"])
+    def delete(self, request: Request) -> Response:
+        """Sign out."""
+        NoQuery.read(request)
+        actor, token = actor_of(request), token_of(request)
+        if token is None:
+            raise NotFound("token.not_found", "This request came without a token.")
+        tokens.revoke(actor=actor, token_id=token.pk)
+        return Response(status=204)
+
+
+class WhoAmI(View):
+    """The caller."""
+
+    @extend_schema(operation_id="whoami", responses=serializers.WhoAmIOut, tags=["identity"])
+    def get(self, request: Request) -> Response:
+        """Who is asking, in which project, with which role."""
+        NoQuery.read(request)
+        actor, token = actor_of(request), token_of(request)
+        project = token.project if token else None
+        if project is None and actor.project_id is not None:
+            project = selectors.project(actor=actor, project_id=actor.project_id)
+        return Response(serializers.whoami(actor, token, project))
+
+
+class ProjectList(View):
+    """Projects."""
+
+    bodies: ClassVar = {"POST": serializers.CreateProject}
+
+    @extend_schema(
+        operation_id="projects_list", parameters=[filters.ProjectQuery], responses=paged(serializers.ProjectOut), tags=["identity"]
+    )
+    def get(self, request: Request) -> Response:
+        """List one's own projects; operators see all."""
+        query = filters.ProjectQuery.read(request)
+        rows = selectors.projects(actor=actor_of(request))
+        return page(request, rows.filter(**_asked(query, "name")), serializers.project)
+
+    @extend_schema(
+        operation_id="projects_create", request=serializers.CreateProject, responses={201: serializers.ProjectOut}, tags=["identity"]
+    )
+    def post(self, request: Request) -> Response:
+        """Create a project. For operators."""
+        NoQuery.read(request)
+        wanted = serializers.CreateProject.read(request)
+        return Response(serializers.project(projects.create_project(actor=actor_of(request), **wanted)), status=201)
+
+
+class ProjectDetail(View):
+    """One project."""
+
+    @extend_schema(operation_id="projects_get", responses=serializers.ProjectOut, tags=["identity"])
+    def get(self, request: Request, project_id: uuid.UUID) -> Response:
+        """Show one of one's own projects."""
+        NoQuery.read(request)
+        return Response(serializers.project(selectors.project(actor=actor_of(request), project_id=project_id)))
+
+
+class UserList(View):
+    """Users. For operators."""
+
+    bodies: ClassVar = {"POST": serializers.CreateUser}
+
+    @extend_schema(operation_id="users_list", parameters=[filters.UserQuery], responses=paged(serializers.UserOut), tags=["identity"])
+    def get(self, request: Request) -> Response:
+        """List all users. For operators."""
+        query = filters.UserQuery.read(request)
+        rows = selectors.users(actor=actor_of(request))
+        return page(request, rows.filter(**_asked(query, "username")), serializers.user)
+
+    @extend_schema(operation_id="users_create", request=serializers.CreateUser, responses={201: serializers.UserOut}, tags=["identity"])
+    def post(self, request: Request) -> Response:
+        """Create a user. For operators."""
+        NoQuery.read(request)
+        wanted = serializers.CreateUser.read(request)
+        operator = wanted.pop("is_operator")
+        made = users.create_user(actor=actor_of(request), operator=operator, **wanted)
+        return Response(serializers.user(made), status=201)
+
+
+class MembershipList(View):
+    """Who belongs to which project, in which role."""
+
+    bodies: ClassVar = {"PUT": serializers.PutMembership}
+
+    @extend_schema(
+        operation_id="memberships_list", parameters=[filters.MembershipQuery], responses=paged(serializers.MembershipOut),
+        tags=["identity"],
+    )
+    def get(self, request: Request) -> Response:
+        """List memberships: operators all, a project's admin the project's, others their own."""
+        query = filters.MembershipQuery.read(request)
+        rows = selectors.memberships(actor=actor_of(request))
+        return page(request, rows.filter(**_asked(query, "project_id", "user_id")), serializers.membership)
+
+    @extend_schema(
+        operation_id="memberships_put", request=serializers.PutMembership, responses=serializers.MembershipOut, tags=["identity"]
+    )
+    def put(self, request: Request) -> Response:
+        """Give a user the one role in a project. For operators, and for the project's admins."""
+        NoQuery.read(request)
+        wanted = serializers.PutMembership.read(request)
+        made = projects.set_role(
+            actor=actor_of(request), user_id=wanted["user_id"], project_id=wanted["project_id"], role=Role(wanted["role"])
+        )
+        return Response(serializers.membership(made))
+
+
+class MembershipDetail(View):
+    """One membership."""
+
+    @extend_schema(operation_id="memberships_delete", responses={204: None}, tags=["identity"])
+    def delete(self, request: Request, membership_id: int) -> Response:
+        """Take a user out of a project."""
+        NoQuery.read(request)
+        projects.remove_member(actor=actor_of(request), membership_id=membership_id)
+        return Response(status=204)
+
+
+def _asked(query: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: query[name] for name in names if name in query}

@@ -1,0 +1,102 @@
+"""A small HTTP client for load: one kept-alive connection per thread, JSON in and out, nothing else."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Refused(Exception):
+    """The API answered with an error."""
+
+
+class Client:
+    """Talks to one API with one token; safe for many threads."""
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self._host, self._port = parts.hostname, parts.port
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
+        self._local = threading.local()
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Raises Refused."""
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = http.client.HTTPConnection(self._host, self._port, timeout=120)
+        data = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, "/api/v1" + path, data, self._headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (http.client.HTTPException, OSError):
+            connection.close()
+            self._local.connection = None
+            raise
+        if answer.status >= 400:
+            raise Refused(f"{method} {path}: {answer.status} {content[:500]!r}")
+        return json.loads(content) if content else None
+
+    def get(self, path: str) -> Any:
+        return self.call("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.call("POST", path, body)
+
+    def delete(self, path: str) -> Any:
+        return self.call("DELETE", path)
+
+
+@dataclass
+class Timing:
+    """Seconds of many calls."""
+
+    taken_s: list[float] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """In milliseconds."""
+        ordered = sorted(self.taken_s)
+        return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 1)
+
+
+def concurrently(work: Iterable[Callable[[], object]], *, threads: int) -> Timing:
+    """Run all, so many at once; raises the first error. Returns how long each took."""
+    todo = iter(list(work))
+    lock, timing, errors = threading.Lock(), Timing(), []
+
+    def run() -> None:
+        while not errors:
+            with lock:
+                task = next(todo, None)
+            if task is None:
+                return
+            began = time.perf_counter()
+            try:
+                task()
+            except Exception as error:
+                errors.append(error)
+                return
+            timing.taken_s.append(time.perf_counter() - began)
+
+    runners = [threading.Thread(target=run) for _ in range(threads)]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
+    if errors:
+        raise errors[0]
+    return timing
+
+
+def until(condition: Callable[[], bool], *, timeout_s: float, pause_s: float = 0.02) -> None:
+    """Wait for a condition. Raises TimeoutError."""
+    ends = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > ends:
+            raise TimeoutError("the benchmark waited in vain")
+        time.sleep(pause_s)
