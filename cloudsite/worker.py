@@ -10,20 +10,22 @@ import sys
 from django.conf import settings
 
 from cloudsite.celery import app
+from contracts import topics
 
-QUEUES = {"scheduler": "scheduler_threads", "conductor": "conductor_threads"}
+QUEUES = (topics.SCHEDULER, topics.CONDUCTOR)
 
 
 def main() -> int:
     """Run until SIGTERM; what is being worked on is finished first."""
     parser = argparse.ArgumentParser(prog="cloudsite.worker", description=__doc__.splitlines()[0])
-    parser.add_argument("queue", choices=sorted(QUEUES), help="the queue to read")
+    parser.add_argument("queue", choices=QUEUES, help="the queue to read")
     queue = parser.parse_args().queue
     worker = app.Worker(
         hostname=f"{queue}@%h",
         queues=[queue],
-        pool="threads",
-        concurrency=getattr(settings.ENV, QUEUES[queue]),
+        # A task only puts its items into a batch (apps.common.batching), so no pool is needed; and with a pool, Celery's
+        # loop sleeps on when a thread has acknowledged and the prefetch is free again.
+        pool="solo",
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,

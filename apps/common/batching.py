@@ -1,64 +1,72 @@
-"""Group commit: what several threads bring at the same moment is worked on in one go.
+"""Group work: what comes in while a batch is being worked on becomes the next batch.
 
 Under load a transaction then carries many messages and its cost is shared; on an idle system a batch is one message and
-nobody waits for company.
+nobody waits for company. Messages are hints (the sweep brings back what is lost), so whoever brings one need not wait for
+the end of its batch.
 """
 
+import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from django.db import InterfaceError, OperationalError, connection
+
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class _Ticket(Generic[T]):
-    def __init__(self, items: Sequence[T]) -> None:
-        self.items = items
-        self.done = False
-        self.error: Exception | None = None
-
-
 class Batcher(Generic[T]):
-    """Runs `work(items)` for one batch at a time; `most` items a batch."""
+    """Calls `work(items)` in a thread of its own, one batch of at most `most` items at a time, in order of arrival.
 
-    def __init__(self, work: Callable[[list[T]], None], *, most: int = 200) -> None:
-        self._work = work
-        self._most = most
-        self._mutex = threading.Lock()
-        self._turn = threading.Lock()
-        self._pending: list[_Ticket[T]] = []
+    Once `backlog` items wait, `put` blocks, so that the rest waits in the broker where it is seen.
+    """
 
-    def submit(self, items: Sequence[T]) -> None:
-        """Returns when these items were worked on, by this thread or by another. Raises what `work` raised for them."""
-        ticket = _Ticket(items)
-        with self._mutex:
-            self._pending.append(ticket)
-        with self._turn:
-            if not ticket.done:
-                self._run(self._take(ticket))
-        if ticket.error is not None:
-            raise ticket.error
+    def __init__(self, work: Callable[[list[T]], None], *, most: int = 100, backlog: int = 2000) -> None:
+        self._work, self._most, self._backlog = work, most, backlog
+        self._waiting: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._busy = False
+        self._thread: threading.Thread | None = None
 
-    def _take(self, own: _Ticket[T]) -> list[_Ticket[T]]:
-        with self._mutex:
-            taken = [own]
-            size = len(own.items)
-            for ticket in list(self._pending):
-                if ticket is own or size + len(ticket.items) > self._most:
-                    continue
-                taken.append(ticket)
-                size += len(ticket.items)
-            self._pending = [ticket for ticket in self._pending if ticket not in taken]
-            return taken
+    def put(self, items: Iterable[T]) -> None:
+        """Have these worked on soon."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < self._backlog)
+            self._waiting.extend(items)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
 
-    def _run(self, tickets: list[_Ticket[T]]) -> None:
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until all that was put is worked on; False if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waiting))
+                batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                self._busy = True
+            try:
+                self._try(batch)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+
+    def _try(self, batch: list[T]) -> None:
         try:
-            self._work([item for ticket in tickets for item in ticket.items])
-        except Exception as error:
-            if len(tickets) == 1:
-                tickets[0].error = error
-            else:  # one of them spoils the batch: each on its own, so that only the guilty one fails
-                for ticket in tickets:
-                    self._run([ticket])
-        for ticket in tickets:
-            ticket.done = True
+            self._work(batch)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("database: %s; the sweep will bring %d item(s) again", error, len(batch))
+            connection.close()
+        except Exception:
+            if len(batch) == 1:
+                log.exception("this item cannot be worked on: %.500s", batch[0])
+                return
+            for item in batch:  # one of them spoils the batch: each on its own, so that only the guilty one fails
+                self._try([item])

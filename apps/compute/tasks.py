@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 
-from celery import shared_task
+from celery import shared_task, signals
 
-from apps.common.transactions import database_errors_heal
+from apps.common.batching import Batcher
 from apps.compute.services.place import place as place_operations
 from contracts import topics
 
+_batcher: Batcher[str] = Batcher(place_operations)
+
 
 @shared_task(name=topics.PLACE)
-@database_errors_heal
 def place(operation_ids: Sequence[str]) -> None:
-    place_operations(operation_ids)
+    _batcher.put(operation_ids)
+
+
+@signals.worker_shutdown.connect
+def _finish(**_: object) -> None:
+    _batcher.drain(10)

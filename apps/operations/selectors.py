@@ -1,24 +1,21 @@
 """Reads of operations, scoped to the actor's project."""
 
-import re
 import time
 import uuid
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 from django.db.models import QuerySet
 
 from apps.common.context import Actor
-from apps.common.errors import Forbidden, NotFound
-from apps.hosts import selectors as hosts
+from apps.common.errors import NotFound
 from apps.identity.roles import require_operator
-from apps.operations.models Operation, OperationEvent
+from apps.operations.models import Operation, OperationEvent, Rejection
 from apps.operations.states import OPEN_VALUES
 
 
 def operations(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Operation]":
-    """What this actor may see: the project's; operators may ask for all."""
-    rows = Operation.objects.all()
+    """What this actor may see: the project's; operators may ask for all. Messages stay in the database."""
+    rows = Operation.objects.defer("message", "result")
     return rows if all_projects and actor.is_admin else rows.filter(project_id=actor.project_id)
 
 
@@ -35,15 +32,37 @@ def events(*, operation_id: uuid.UUID) -> "QuerySet[OperationEvent]":
     return OperationEvent.objects.filter(operation_id=operation_id).order_by("id")
 
 
+def events_of(operation_ids: Sequence[uuid.UUID]) -> "QuerySet[OperationEvent]":
+    """The timelines of several operations in one, oldest first."""
+    return OperationEvent.objects.filter(operation_id__in=operation_ids).order_by("at", "id")
+
+
 def of_resource(resource_id: uuid.UUID) -> "QuerySet[Operation]":
     """All operations of one resource, newest first."""
-    return Operation.objects.filter(resource_id=resource_id).order_by("-pk")
+    return Operation.objects.defer("message", "result").filter(resource_id=resource_id).order_by("-pk")
 
 
 def open_kinds(resource_ids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
     """Resource id → kind of its open operation."""
     rows = Operation.objects.filter(resource_id__in=resource_ids, state__in=OPEN_VALUES)
     return dict(rows.values_list("resource_id", "kind"))
+
+
+def open_within(*, first: uuid.UUID, last: uuid.UUID, project_id: uuid.UUID | None = None) -> dict[uuid.UUID, tuple[uuid.UUID, str]]:
+    """Resource id → (operation id, kind) of the open operations on resources with ids from `first` to `last`.
+
+    For a page of a list, whose ids are a range: two parameters however long the page is.
+    """
+    rows = Operation.objects.filter(resource_id__range=(first, last), state__in=OPEN_VALUES)
+    if project_id is not None:
+        rows = rows.filter(project_id=project_id)
+    return {resource_id: (pk, kind) for resource_id, pk, kind in rows.values_list("resource_id", "pk", "kind")}
+
+
+def rejections(*, actor: Actor) -> "QuerySet[Rejection]":
+    """Refused reports. Raises Forbidden."""
+    require_operator(actor)
+    return Rejection.objects.all()
 
 
 def wait(*, operation_id: uuid.UUID, seconds: float) -> Operation:

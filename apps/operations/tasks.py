@@ -1,33 +1,36 @@
-"""Control-plane Celery tasks: the conductor's four entries."""
+"""Control-plane Celery tasks: the conductor's four entries, one line of work behind them."""
 
 from collections.abc import Sequence
 
-from celery import shared_task
+from celery import shared_task, signals
 
-from apps.common.transactions import database_errors_heal
-from apps.operations.services.intake import take_in
+from apps.common.batching import Batcher
+from apps.operations.services.intake import take_in_many
 from contracts import topics
+
+_batcher: Batcher[tuple[str, str]] = Batcher(take_in_many, most=200)
 
 
 @shared_task(name=topics.REPORT)
-@database_errors_heal
 def report(wires: Sequence[str]) -> None:
-    take_in(topics.REPORT, wires)
+    _batcher.put((topics.REPORT, wire) for wire in wires)
 
 
 @shared_task(name=topics.HELLO)
-@database_errors_heal
 def hello(wires: Sequence[str]) -> None:
-    take_in(topics.HELLO, wires)
+    _batcher.put((topics.HELLO, wire) for wire in wires)
 
 
 @shared_task(name=topics.HEARTBEAT)
-@database_errors_heal
 def heartbeat(wires: Sequence[str]) -> None:
-    take_in(topics.HEARTBEAT, wires)
+    _batcher.put((topics.HEARTBEAT, wire) for wire in wires)
 
 
 @shared_task(name=topics.OBSERVATION)
-@database_errors_heal
 def observation(wires: Sequence[str]) -> None:
-    take_in(topics.OBSERVATION, wires)
+    _batcher.put((topics.OBSERVATION, wire) for wire in wires)
+
+
+@signals.worker_shutdown.connect
+def _finish(**_: object) -> None:
+    _batcher.drain(10)

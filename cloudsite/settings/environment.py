@@ -53,8 +53,6 @@ class Environment:
     host_name: str = _option("", "Name of the local host; empty: this machine's host name.", pattern=r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}|")
     web_threads: int = _option(8, "Requests that one web process handles at once.", least=1, most=128)
     web_workers: int = _option(1, "Web processes.", least=1, most=64)
-    scheduler_threads: int = _option(8, "Scheduling messages that one scheduler takes in at once.", least=1, most=64)
-    conductor_threads: int = _option(8, "Reports that one conductor takes in at once.", least=1, most=64)
     host_silent_s: float = _option(60.0, "A host that is silent for so long is down.", least=2, most=3600)
     place_timeout_s: float = _option(60.0, "An instance that has no host after so long fails.", least=1, most=3600)
     build_timeout_s: float = _option(600.0, "A build that has not ended after so long is looked into.", least=1, most=86400)

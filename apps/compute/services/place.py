@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from apps.common.batching import Batcher
 from apps.common.errors import CloudError, NoCapacity
 from apps.common.sql import update_rows
 from apps.compute import payloads
@@ -28,16 +27,20 @@ from contracts import topics
 Job = tuple[Operation, Instance]
 # A lost race means the next choice; so many rounds before the operation waits for its next resend.
 _ROUNDS = 4
+_AT_ONCE = 100
 
 
 def place(operation_ids: Sequence[str]) -> None:
-    """Find hosts for these build operations, and tell the hosts. Repeats and closed operations are passed over."""
-    for first in range(0, len(operation_ids), 100):
-        _batcher.submit(operation_ids[first : first + 100])
+    """Find hosts for these build operations, and tell the hosts: a transaction per hundred.
+
+    Repeats and closed operations are passed over.
+    """
+    for first in range(0, len(operation_ids), _AT_ONCE):
+        _place(operation_ids[first : first + _AT_ONCE])
 
 
 @transaction.atomic
-def _place(operation_ids: list[str]) -> None:
+def _place(operation_ids: Sequence[str]) -> None:
     jobs = _jobs(operation_ids)
     if not jobs:
         return
@@ -54,7 +57,7 @@ def _place(operation_ids: list[str]) -> None:
     lifecycle.dispatch(ready)
 
 
-def _jobs(operation_ids: list[str]) -> list[Job]:
+def _jobs(operation_ids: Sequence[str]) -> list[Job]:
     operations = [op for op in lifecycle.lock(operation_ids) if op.state == OpState.QUEUED and op.step == "schedule"]
     instances = Instance.objects.in_bulk([operation.resource_id for operation in operations])
     return [(operation, instances[operation.resource_id]) for operation in operations]
@@ -149,8 +152,3 @@ def _address(claimed: ports.Claimed) -> dict[str, str]:
         "address": claimed.address, "mac": claimed.port.mac,
         "network_id": str(claimed.network.pk), "port_id": str(claimed.port.pk),
     }
-
-
-_batcher: Batcher[str] = Batcher(_place, most=100)
-
-

@@ -5,10 +5,10 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from django.db import transaction
 
-from apps.common.batching import Batcher
 from apps.hosts import selectors as hosts
 from apps.hosts.services import presence
 from apps.operations.kinds import Answer, kind_of, observers
@@ -35,10 +35,16 @@ class Received:
 
 
 def take_in(task: str, wires: Sequence[str]) -> None:
-    """Check and work on what came in one message. What is not acceptable is recorded and dropped; nothing is raised for it."""
+    """Check and work on what came of one task. What is not acceptable is recorded and dropped; nothing is raised for it."""
     received = [found for wire in wires if (found := _check(task, wire)) is not None]
     if received:
         _WORK[task](received)
+
+
+def take_in_many(messages: Sequence[tuple[str, str]]) -> None:
+    """The same for (task, wire) pairs of any tasks, in order; neighbours of one task are worked on together."""
+    for task, group in groupby(messages, key=lambda message: message[0]):
+        take_in(task, [wire for _, wire in group])
 
 
 def _check(task: str, wire: str) -> Received | None:
@@ -73,11 +79,11 @@ def _reports(received: list[Received]) -> None:
             pairs.append((item, unpack(item.envelope, Report)))
         except EnvelopeError as error:
             reject("report.malformed", item.host_name, str(error))
-    _conduct.submit(pairs)
+    _conduct(pairs)
 
 
 @transaction.atomic
-def _work(pairs: list[tuple[Received, Report]]) -> None:
+def _conduct(pairs: list[tuple[Received, Report]]) -> None:
     """One transaction: lock the operations, drop what is not for them, let the contexts decide."""
     operations = {str(op.pk): op for op in lifecycle.lock({item.envelope.operation_id for item, _ in _with_uuid(pairs)})}
     answers = []
@@ -158,9 +164,6 @@ def _apply(group: list[Answer]) -> None:
         handler.done(group)
     else:
         handler.failed(group)
-
-
-_conduct: Batcher[tuple[Received, Report]] = Batcher(_work)
 
 
 def _hellos(received: list[Received]) -> None:

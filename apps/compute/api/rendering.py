@@ -1,0 +1,89 @@
+"""Instances and decisions as they go out. The list is the hot path: rows are dictionaries, stored JSON is passed on as text."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+
+from apps.common.context import Actor
+from apps.compute.models import Instance
+from apps.operations import selectors as operations
+from apps.operations.redaction import conceal_error
+from apps.scheduler import explain
+from apps.scheduler.models import Decision
+
+_PLAIN = (
+    "id", "name", "state", "power_state", "project_id", "user_id", "zone", "flavor_id", "flavor_name", "vcpus", "memory_mb",
+    "disk_gb", "image_id", "image_name", "network_id", "key_name", "created_at", "launched_at", "host_id", "host_name",
+)
+_JSON = ("addresses", "metadata", "error")
+_AS_TEXT = {f"{name}_text": Cast(name, TextField()) for name in _JSON}
+COLUMNS = (*_PLAIN, *_AS_TEXT)
+Tasks = dict[uuid.UUID, tuple[uuid.UUID, str]]
+
+
+def listed(rows: "QuerySet[Instance]") -> "QuerySet[Instance]":
+    """The rows with their JSON columns as text, to be read by `COLUMNS`."""
+    return rows.annotate(**_AS_TEXT)
+
+
+class Page:
+    """Renders the rows of one page, asking for their tasks once."""
+
+    def __init__(self, actor: Actor, *, all_projects: bool) -> None:
+        self._actor = actor
+        self._project_id = None if all_projects else actor.project_id
+        self._tasks: Tasks = {}
+
+    def look(self, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            self._tasks = operations.open_within(first=rows[-1]["id"], last=rows[0]["id"], project_id=self._project_id)
+
+    def render(self, row: dict[str, Any]) -> dict[str, Any]:
+        error = row.pop("error_text")
+        row["addresses"] = orjson.Fragment(row.pop("addresses_text"))
+        row["metadata"] = orjson.Fragment(row.pop("metadata_text"))
+        row["error"] = None if error is None else conceal_error(orjson.loads(error), _concealed(self._actor, row["host_name"]))
+        row["task"] = _task(self._tasks.get(row["id"]))
+        return _visible(self._actor, row)
+
+
+def instance(actor: Actor, row: Instance, tasks: Tasks | None = None) -> dict[str, Any]:
+    """One instance; `tasks` if they are known already."""
+    if tasks is None:
+        tasks = operations.open_within(first=row.pk, last=row.pk)
+    shown = {name: getattr(row, name) for name in (*_PLAIN, *_JSON)}
+    shown["error"] = conceal_error(row.error, _concealed(actor, row.host_name))
+    return _visible(actor, {**shown, "task": _task(tasks.get(row.pk))})
+
+
+def decision(actor: Actor, row: Decision) -> dict[str, Any]:
+    """One scheduling decision: to operators with all hosts, to others in numbers."""
+    verdicts: dict[str, list[str]] = orjson.loads(row.verdicts)
+    shown: dict[str, Any] = {
+        "at": row.at, "operation_id": row.operation_id, "summary": row.summary, "placed": row.host_id is not None,
+        "counts": {reason: len(names) for reason, names in verdicts.items()},
+        "asked": row.request.get("amounts", {}), "zone": row.request.get("zone", ""), "took_ms": row.took_ms,
+    }
+    if actor.is_admin:
+        shown |= {
+            "host_name": row.host_name, "verdicts": explain.rows(row.verdicts), "best": row.best, "lost_races": row.lost_races,
+        }
+    return shown
+
+
+def _visible(actor: Actor, row: dict[str, Any]) -> dict[str, Any]:
+    if not actor.is_admin:
+        del row["host_id"], row["host_name"]
+    return row
+
+
+def _concealed(actor: Actor, host_name: str) -> Iterable[str]:
+    return () if actor.is_admin or not host_name else (host_name,)
+
+
+def _task(found: tuple[uuid.UUID, str] | None) -> dict[str, Any] | None:
+    return None if found is None else {"operation_id": found[0], "kind": found[1]}

@@ -1,0 +1,171 @@
+"""Shapes of flavors, key pairs and instances: what comes in is checked here, what goes out is documented here."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.common.api import fields
+from apps.common.api.inputs import Input
+from apps.compute.models import Flavor, KeyPair
+from apps.compute.states import POWER_FROM, InstanceState
+from apps.operations.api.serializers import ErrorOut, OperationOut
+from contracts.compute.v1 import PowerState
+
+USER_DATA_BYTES = 64 * 1024
+
+
+class CreateFlavor(Input):
+    name = fields.Name(max_length=64)
+    vcpus = fields.Whole(min_value=1, max_value=65_536)
+    memory_mb = fields.Whole(min_value=1, max_value=1024**3, help_text="MiB")
+    disk_gb = fields.Whole(min_value=0, max_value=1024**2 * 16, help_text="GiB; 0: the image's own size")
+
+
+class FlavorOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    vcpus = serializers.IntegerField()
+    memory_mb = serializers.IntegerField()
+    disk_gb = serializers.IntegerField()
+
+
+class CreateKeyPair(Input):
+    name = fields.PathName(max_length=64)
+    public_key = fields.Text(max_length=16_384, help_text="One line as in `~/.ssh/id_ed25519.pub`.")
+
+
+class KeyPairOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    fingerprint = serializers.CharField()
+    public_key = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class CreateInstance(Input):
+    """One instance, or with `count` several equal ones, numbered from 1."""
+
+    name = fields.Name()
+    flavor_id = fields.Id(required=False)
+    flavor = fields.Name(max_length=64, required=False, help_text="The flavor's name, instead of its id.")
+    image_id = fields.Id(required=False)
+    image = fields.Name(required=False, help_text="The image's name, instead of its id.")
+    count = fields.Whole(min_value=1, required=False, help_text="How many; default 1.")
+    network_id = fields.Id(required=False, allow_null=True, help_text="Default: the project's default network.")
+    key_name = fields.Line(max_length=64, required=False, allow_blank=True, help_text="One of one's key pairs.")
+    user_data = fields.Base64(most_bytes=USER_DATA_BYTES, required=False, help_text="For cloud-init, as base64.")
+    metadata = fields.TextMap(required=False)
+    zone = fields.Line(max_length=64, required=False, allow_blank=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for what in ("flavor", "image"):
+            if (what in attrs) == (f"{what}_id" in attrs):
+                raise serializers.ValidationError({f"{what}_id": f"give either {what}_id or {what} (its name)"}, code="either")
+        return attrs
+
+
+class UpdateInstance(Input):
+    name = fields.Name(required=False)
+    metadata = fields.TextMap(required=False, help_text="Replaces all of it.")
+
+
+class InstanceAction(Input):
+    action = fields.Choice(choices=list(POWER_FROM))
+
+
+class AddressOut(serializers.Serializer[Any]):
+    address = serializers.IPAddressField()
+    mac = serializers.CharField()
+    network_id = serializers.UUIDField()
+    port_id = serializers.UUIDField()
+
+
+class TaskOut(serializers.Serializer[Any]):
+    """What is being done to it at the moment."""
+
+    operation_id = serializers.UUIDField()
+    kind = serializers.CharField()
+
+
+class InstanceOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    state = serializers.ChoiceField(choices=[state.value for state in InstanceState])
+    power_state = serializers.ChoiceField(choices=["", *(state.value for state in PowerState)])
+    task = TaskOut(allow_null=True)
+    project_id = serializers.UUIDField()
+    user_id = serializers.UUIDField(allow_null=True)
+    zone = serializers.CharField()
+    flavor_id = serializers.UUIDField()
+    flavor_name = serializers.CharField()
+    vcpus = serializers.IntegerField()
+    memory_mb = serializers.IntegerField()
+    disk_gb = serializers.IntegerField()
+    image_id = serializers.UUIDField()
+    image_name = serializers.CharField()
+    network_id = serializers.UUIDField()
+    key_name = serializers.CharField()
+    addresses = AddressOut(many=True)
+    metadata = serializers.DictField(child=serializers.CharField())
+    error = ErrorOut(allow_null=True)
+    created_at = serializers.DateTimeField()
+    launched_at = serializers.DateTimeField(allow_null=True)
+    host_id = serializers.UUIDField(required=False, allow_null=True, help_text="For operators.")
+    host_name = serializers.CharField(required=False, help_text="For operators.")
+
+
+class CreatedOut(serializers.Serializer[Any]):
+    """`instance` and `operation` are null when several were asked for."""
+
+    instance = InstanceOut(allow_null=True)
+    operation = OperationOut(allow_null=True)
+    instances = InstanceOut(many=True)
+    operations = OperationOut(many=True)
+
+
+class AcceptedOut(serializers.Serializer[Any]):
+    operation = OperationOut()
+
+
+class ConsoleOut(serializers.Serializer[Any]):
+    instance_id = serializers.UUIDField()
+    text = serializers.CharField()
+    truncated = serializers.BooleanField(help_text="Older text was left out.")
+
+
+class VerdictOut(serializers.Serializer[Any]):
+    host = serializers.CharField()
+    passed = serializers.BooleanField()
+    reason = serializers.CharField(help_text="The first filter that refused it.")
+
+
+class WeighedOut(serializers.Serializer[Any]):
+    host = serializers.CharField()
+    free_memory_mb = serializers.IntegerField()
+
+
+class DecisionOut(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    operation_id = serializers.UUIDField(allow_null=True)
+    summary = serializers.CharField()
+    placed = serializers.BooleanField()
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Reason → how many hosts; `passed` among them.")
+    asked = serializers.DictField(child=serializers.IntegerField(), help_text="Resource class → amount.")
+    zone = serializers.CharField()
+    took_ms = serializers.FloatField()
+    host_name = serializers.CharField(required=False, help_text="For operators.")
+    verdicts = VerdictOut(many=True, required=False, help_text="For operators.")
+    best = WeighedOut(many=True, required=False, help_text="For operators.")
+    lost_races = serializers.ListField(child=serializers.CharField(), required=False, help_text="For operators.")
+
+
+class SchedulingOut(serializers.Serializer[Any]):
+    instance_id = serializers.UUIDField()
+    decisions = DecisionOut(many=True, help_text="The newest first.")
+
+
+def flavor(row: Flavor) -> dict[str, Any]:
+    return {"id": row.pk, "name": row.name, "vcpus": row.vcpus, "memory_mb": row.memory_mb, "disk_gb": row.disk_gb}
+
+
+def key_pair(row: KeyPair) -> dict[str, Any]:
+    return {"name": row.name, "fingerprint": row.fingerprint, "public_key": row.public_key, "created_at": row.created_at}

@@ -1,0 +1,19 @@
+"""Addresses, below /api/v1/."""
+
+from django.urls import path
+
+from apps.compute.api import instances, records, views
+
+urlpatterns = [
+    path("flavors", views.FlavorList.as_view()),
+    path("flavors/<uuid:flavor_id>", views.FlavorDetail.as_view()),
+    path("key-pairs", views.KeyPairList.as_view()),
+    path("key-pairs/<str:name>", views.KeyPairDetail.as_view()),
+    path("instances", instances.InstanceList.as_view()),
+    path("instances/<uuid:instance_id>", instances.InstanceDetail.as_view()),
+    path("instances/<uuid:instance_id>/actions", instances.InstanceActions.as_view()),
+    path("instances/<uuid:instance_id>/console-log", records.InstanceConsole.as_view()),
+    path("instances/<uuid:instance_id>/scheduling", records.InstanceScheduling.as_view()),
+    path("instances/<uuid:instance_id>/operations", records.InstanceOperations.as_view()),
+    path("instances/<uuid:instance_id>/timeline", records.InstanceTimeline.as_view()),
+]

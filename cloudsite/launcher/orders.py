@@ -1,0 +1,140 @@
+"""What can be ordered of `inside`: each makes one thing be there, and does nothing if it is. All go through services."""
+
+import contextlib
+import json
+import secrets as random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+
+from apps.common.context import SYSTEM, Actor
+from apps.common.errors import Conflict
+from apps.compute import selectors as compute
+from apps.compute.services import catalog
+from apps.hosts import selectors as hosts
+from apps.hosts.services import enrol
+from apps.identity.models import Project, User
+from apps.identity.roles import Role
+from apps.identity.services import projects, tokens
+from apps.network.services import networks
+from contracts.envelope import Sealer
+
+Say = Callable[[str], None]
+ADMIN, PROJECT = "admin", "demo"
+FLAVORS = (("tiny", 1, 128, 1), ("small", 1, 512, 5), ("medium", 2, 2048, 20), ("large", 4, 8192, 80))
+
+
+def migrate(say: Say) -> str:
+    """Bring the tables up to date; what was applied."""
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        say(f"{len(plan)} migrations")
+        call_command("migrate", interactive=False, verbosity=0)
+    return f"{len(plan)} migrations applied" if plan else "up to date"
+
+
+def static(say: Say) -> str:
+    """Put the static files where the web server finds them."""
+    call_command("collectstatic", interactive=False, verbosity=0)
+    return ""
+
+
+def people(say: Say) -> str:
+    """The first operator with a password of chance, the first project, and the one in the other."""
+    path: Path = settings.ENV.secrets / "admin-password"
+    password = path.read_text().strip() if path.exists() else random.token_urlsafe(12)
+    user, made = projects.ensure_user(actor=SYSTEM, username=ADMIN, password=password, operator=True)
+    if made:
+        _write_secret(path, password)
+    project = projects.ensure_project(actor=SYSTEM, name=PROJECT, description="Made by make up.")
+    projects.set_role(actor=SYSTEM, user_id=user.pk, project_id=project.pk, role=Role.ADMIN)
+    return "made" if made else ""
+
+
+def flavors(say: Say) -> str:
+    """The four sizes that every example uses, unless there are flavors already."""
+    if compute.flavors().exists():
+        return ""
+    for name, vcpus, memory_mb, disk_gb in FLAVORS:
+        with contextlib.suppress(Conflict):
+            catalog.create_flavor(actor=SYSTEM, name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb)
+    return ", ".join(name for name, *_ in FLAVORS)
+
+
+def network(say: Say) -> str:
+    """The project's default network; its name."""
+    return networks.default_of(actor=_actor()).name
+
+
+def host(say: Say, *, name: str, config: str, **fields: Any) -> str:
+    """The local host enrolled and its agent's configuration written; `fields`: of agent.config.Config."""
+    return simulated(say, names=[name], config=config, **fields)
+
+
+def simulated(say: Say, *, names: list[str], config: str, state_dir: str, driver: str = "simulated", **fields: Any) -> str:
+    """Hosts of one agent process enrolled and its configuration written. Keys that are good are kept."""
+    path = Path(config)
+    held = _held(path)
+    enrolled = [_known(name, held) or _enrol(name) for name in names]
+    enrol.write_config(path, enrol.agent_config(enrolled=enrolled, state_dir=state_dir, driver=driver, **fields))
+    return names[0] if len(names) == 1 else f"{len(names)} hosts"
+
+
+def hosts_up(say: Say, *, names: list[str]) -> int:
+    """How many of these have said hello."""
+    return hosts.hosts().filter(name__in=names, state="up").count()
+
+
+def host_seen(say: Say, *, name: str) -> float:
+    """When the host was last heard of (Unix seconds); 0 for never."""
+    seen = hosts.by_name(name).last_seen_at
+    return seen.timestamp() if seen else 0.0
+
+
+def token(say: Say, *, hours: int, name: str = "launcher") -> str:
+    """A bearer token of the first operator in the first project."""
+    user, project = User.objects.get(username=ADMIN), Project.objects.get(name=PROJECT)
+    return tokens.issue(user=user, project=project, name=name, hours=hours).secret
+
+
+def _actor() -> Actor:
+    user, project = User.objects.get(username=ADMIN), Project.objects.get(name=PROJECT)
+    return tokens.actor_for(user=user, project=project, role=Role.ADMIN.value)
+
+
+def _held(path: Path) -> dict[str, str]:
+    """Host name → private key, of an earlier configuration."""
+    try:
+        return {entry["name"]: entry["private_key"] for entry in json.loads(path.read_text())["hosts"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _known(name: str, held: dict[str, str]) -> enrol.Enrolled | None:
+    found = hosts.hosts().filter(name=name).first()
+    if found is None or name not in held or Sealer.from_hex(held[name]).public.hex() != found.public_key:
+        return None
+    return enrol.Enrolled(found, held[name])
+
+
+def _enrol(name: str) -> enrol.Enrolled:
+    return enrol.enrol(actor=SYSTEM, name=name, renew=True)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text + "\n")
+
+
+ORDERS: dict[str, Callable[..., Any]] = {
+    order.__name__: order
+    for order in (migrate, static, people, flavors, network, host, simulated, hosts_up, host_seen, token)
+}

@@ -1,0 +1,98 @@
+"""The processes of an installation as data: the Procfile's lines with the surroundings that they need."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cloudsite.settings.environment import BASE_DIR, PREFIX, Environment
+
+PROCFILE = BASE_DIR / "Procfile"
+# In this order they start, and in the opposite order they stop.
+CONTROL_PLANE = ("web", "scheduler", "conductor", "ticker")
+AGENT = "agent"
+FLOWER = "flower"
+
+
+class LaunchError(Exception):
+    """Something cannot be started; the text says what, why, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One long-running process. `command` is a line for /bin/sh that ends in `exec …`, so that its pid is the program's.
+
+    `environment` is complete, nothing is inherited. `stop_wait_s`: how long it may take to end before it is killed.
+    `server`: others need it (broker, database), so it starts before them and stops after them.
+    """
+
+    name: str
+    command: str
+    environment: Mapping[str, str] = field(repr=False)
+    log: Path
+    stop_signal: str = "TERM"
+    stop_wait_s: float = 12.0
+    server: bool = False
+
+
+def procfile(path: Path = PROCFILE) -> dict[str, str]:
+    """Name → command, in the file's order. Raises LaunchError for a line that is none."""
+    commands = {}
+    for line in path.read_text().splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, command = line.partition(":")
+        if not colon or not command.strip():
+            raise LaunchError(f"{path}: expected `name: command`, got {line!r}.")
+        commands[name.strip()] = command.strip()
+    return commands
+
+
+def ours(env: Environment, names: tuple[str, ...], inherited: Mapping[str, str]) -> list[Program]:
+    """The Procfile's programs of these names."""
+    commands = procfile()
+    surroundings = environment(env, inherited)
+    return [Program(name, commands[name], surroundings, env.var / "log" / f"{name}.log") for name in names]
+
+
+def agent_config(env: Environment) -> Path:
+    """Where the local agent's configuration is."""
+    return env.var / "agent" / "agent.json"
+
+
+def environment(env: Environment, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What all our processes get: what was set, the answers that followed from it, and the Procfile's variables."""
+    web_host, _, web_port = env.listen.rpartition(":")
+    return {
+        **{name: value for name, value in inherited.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        **explicit(env),
+        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', os.defpath)}:/usr/sbin:/sbin",
+        "PYTHONPATH": str(BASE_DIR),
+        "PYTHONUNBUFFERED": "1",
+        # Compiled modules are kept, but not in the checkout: compiling all of them anew is most of a cold start.
+        "PYTHONPYCACHEPREFIX": str(BASE_DIR / "var" / "pycache"),
+        "DJANGO_SETTINGS_MODULE": "cloudsite.settings",
+        # Threads otherwise get an arena of 64 MB each from glibc, and a buffer of 32 MB each from OpenBLAS.
+        "MALLOC_ARENA_MAX": "2",
+        "OPENBLAS_NUM_THREADS": "1",
+        "WEB_HOST": web_host.strip("[]"),
+        "WEB_PORT": web_port,
+        "WEB_WORKERS": str(env.web_workers),
+        "WEB_THREADS": str(env.web_threads),
+        "STATIC_ROOT": str(env.var / "static"),
+        "AGENT_CONFIG": str(agent_config(env)),
+        "FLOWER_CONFIG": str(BASE_DIR / "cloudsite" / "launcher" / "flower_config.py"),
+    }
+
+
+def explicit(env: Environment) -> dict[str, str]:
+    """The settings that processes must agree on, spelled out, so that no process derives one differently."""
+    names = ("var", "run", "secrets", "database_url", "broker_url", "listen", "flower_listen", "public_url", "bridge", "driver")
+    return {PREFIX + name.upper(): str(getattr(env, name)) for name in names}
+
+
+def port_of(address: str) -> int:
+    """The port in `host:port` or in a URL."""
+    return urlsplit(address if "//" in address else f"//{address}").port or 0

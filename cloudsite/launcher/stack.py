@@ -1,0 +1,183 @@
+"""A complete private installation on free ports, for tests and the benchmark.
+
+    with Stack(tmp_path, database="postgresql", simulated_hosts=200) as stack:
+        stack.kill("conductor")
+        stack.start_again("conductor")
+
+Everything is below `var`, except sockets and the database's files, which are in a short folder below /tmp that `stop`
+removes. Nothing survives `stop`, nor the death of the process that holds the Stack.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from cloudsite.launcher import programs, servers
+from cloudsite.launcher.helper import Helper
+from cloudsite.launcher.servers import free_ports, wait_until
+from cloudsite.launcher.spawner import Spawner
+from cloudsite.launcher.web import answers_ready
+from cloudsite.settings.environment import BASE_DIR, PREFIX, Environment, load
+
+
+class Stack:
+    """Its processes: `web scheduler conductor ticker agent`, then `redis` (or `rabbitmq` and `epmd`), `postgresql`, `flower`.
+
+    Known after `start`: `url`, `token` (an operator's, in the project `demo`), `env` (what all processes have as
+    environment), `hosts` (their names).
+    """
+
+    def __init__(
+        self, var: Path, *, database: Literal["sqlite", "postgresql"] = "sqlite",
+        broker: Literal["redis", "rabbitmq"] = "redis", simulated_hosts: int = 0,
+        driver: Literal["libvirt", "simulated"] | None = None, env: Mapping[str, str] | None = None,
+        simulated: Mapping[str, Any] | None = None, restart: bool = False, flower: bool = False,
+    ) -> None:
+        """`driver`: one host with that driver; None: `simulated_hosts` of them in one agent, maybe none.
+
+        `env`: further variables. `simulated`: fields of agent.config.Simulated, such as `{"latency_ms": 50}`.
+        `restart`: a process that dies is started again after half a second.
+        """
+        self.var, self.database, self.broker = var.resolve(), database, broker
+        self.driver = driver or "simulated"
+        self.hosts = [f"sim-{number:04d}" for number in range(1, simulated_hosts + 1)]
+        if driver is not None and not self.hosts:
+            self.hosts = ["local"]
+        self.token = ""
+        self._wished, self._simulated, self._flower = dict(env or {}), dict(simulated or {}), flower
+        self._restart = restart
+        self._spawner: Spawner | None = None
+        self._helper: Helper | None = None
+        self._scratch = Path()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start all and wait until the API answers and every host is up. On failure all is stopped. Raises LaunchError."""
+        self._scratch = Path(tempfile.mkdtemp(prefix="cs-"))
+        self._scratch.chmod(0o711)
+        self._spawner = Spawner(restart=self._restart)
+        try:
+            self._configure()
+            self._start_servers()
+            self._prepare()
+            for program in programs.ours(self.settings, self._names(), self.env):
+                self._spawner.start(program)
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop every process and remove the scratch folder; `var` stays, with its logs. More than once is no error."""
+        if self._helper is not None:
+            self._helper.close()
+            self._helper = None
+        if self._spawner is not None:
+            self._spawner.close()
+            self._spawner = None
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Until the API answers and every host is up. Raises LaunchError with the log's last lines."""
+        log = self.var / "log"
+        wait_until(lambda: answers_ready(self.url), f"{self.url} does not answer", timeout_s, log=log / "web.log")
+        if self.hosts:
+            wait_until(self._hosts_up, "not all hosts are up", timeout_s, log=log / "agent.log")
+
+    def pid(self, name: str) -> int:
+        """Raises LaunchError if it does not run."""
+        return self._running().pid(name)
+
+    def pids(self) -> dict[str, int]:
+        """Name → pid of all that run; each is the leader of its own process group."""
+        return self._running().pids()
+
+    def kill(self, name: str) -> None:
+        """kill -9 of the process and its children; returns when they are dead. Redis loses its data by it."""
+        self._running().kill(name)
+
+    def start_again(self, name: str) -> int:
+        """Start what was killed or stopped; its new pid. It may take a second to be ready, see `wait_ready`."""
+        return self._running().start_again(name)
+
+    def stop_one(self, name: str) -> None:
+        """End one process in good order."""
+        self._running().stop(name)
+
+    def manage(self, *args: str, check: bool = False, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run `manage.py args`; with `check` a failure raises CalledProcessError."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *args],
+            cwd=BASE_DIR, env=self.env, capture_output=True, text=True, check=check, timeout=timeout_s,
+        )
+
+    def log(self, name: str) -> str:
+        """What a process has written."""
+        return (self.var / "log" / f"{name}.log").read_text(errors="replace")
+
+    def _running(self) -> Spawner:
+        assert self._spawner is not None, "the stack is not started"
+        return self._spawner
+
+    def _names(self) -> tuple[str, ...]:
+        agent = (programs.AGENT,) if self.hosts else ()
+        return (*programs.CONTROL_PLANE, *agent, *((programs.FLOWER,) if self._flower else ()))
+
+    def _configure(self) -> None:
+        for folder in (self.var, self.var / "static", self.var / "log", self._scratch / "run"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        web, flower, *ports = free_ports(5)
+        given = {
+            "var": self.var, "run": self._scratch / "run", "listen": f"127.0.0.1:{web}",
+            "flower_listen": f"127.0.0.1:{flower}", "driver": self.driver,
+        }
+        self._servers: list[servers.Server] = []
+        if self.database == "postgresql":
+            self._servers.append(postgres := servers.Postgres(self._scratch / "pg", self.var / "log", self._inherited))
+            given["database_url"] = postgres.url
+        if self.broker == "rabbitmq":
+            rabbit = servers.RabbitMQ(self._scratch / "mq", self.var / "log", self._inherited, ports=ports)
+            self._servers.append(rabbit)
+            given["broker_url"] = rabbit.url
+        else:
+            self._servers.append(servers.Redis(self._scratch / "run", self.var / "log", self._inherited))
+        variables = {PREFIX + name.upper(): str(value) for name, value in given.items()} | self._wished
+        self.settings: Environment = load(variables)
+        self.env = programs.environment(self.settings, self._inherited | variables)
+        self.url = self.settings.public_url
+
+    def _start_servers(self) -> None:
+        for server in self._servers:
+            for program in server.programs():
+                self._running().start(program)
+        for server in self._servers:
+            wait_until(server.answers, f"{server.name} does not answer", 60, log=self.var / "log" / f"{server.name}.log")
+            server.complete()
+
+    def _prepare(self) -> None:
+        self._helper = helper = Helper(self.env, self.var / "log" / "prepare.log")
+        for order in ("migrate", "people", "flavors", "network"):
+            helper.do(order)
+        if self.hosts:
+            helper.do(
+                "simulated", names=self.hosts, config=str(programs.agent_config(self.settings)), state_dir=".",
+                driver=self.driver, bridge=self.settings.bridge, simulated=self._simulated,
+            )
+        self.token = str(helper.do("token", hours=24, name="stack"))
+
+    def _hosts_up(self) -> bool:
+        assert self._helper is not None
+        return bool(self._helper.do("hosts_up", names=self.hosts) == len(self.hosts))
