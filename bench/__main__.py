@@ -82,13 +82,7 @@ def _image(stack: Stack) -> str:
     """Simulated hosts take any content."""
     client = Client(stack.url, stack.token)
     image = client.post("/images", {"name": "bench", "disk_format": "raw"})
-    import urllib.request
-
-    request = urllib.request.Request(  # noqa: S310
-        f"{stack.url}/api/v1/images/{image['id']}/file", data=os.urandom(65536), method="PUT",
-        headers={"Authorization": f"Bearer {stack.token}", "Content-Type": "application/octet-stream"},
-    )
-    urllib.request.urlopen(request).close()  # noqa: S310
+    client.upload(f"/images/{image['id']}/file", os.urandom(65536))
     return str(image["id"])
 
 

@@ -13,6 +13,10 @@ from urllib.parse import urlsplit
 class Refused(Exception):
     """The API answered with an error."""
 
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status} {text}")
+        self.status = status
+
 
 class Client:
     """Talks to one API with one token; safe for many threads."""
@@ -24,22 +28,22 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
         self._local = threading.local()
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Raises Refused."""
+    def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+        """JSON in (bytes go as they are), JSON out. Raises Refused, OSError."""
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = http.client.HTTPConnection(self._host, self._port, timeout=120)
-        data = None if body is None else json.dumps(body)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         try:
-            connection.request(method, "/api/v1" + path, data, self._headers)
+            connection.request(method, "/api/v1" + path, data, self._headers | (headers or {}))
             answer = connection.getresponse()
             content = answer.read()
-        except (http.client.HTTPException, OSError):
+        except (http.client.HTTPException, OSError) as error:
             connection.close()
             self._local.connection = None
-            raise
+            raise OSError(f"{method} {path}: {error!r}") from error
         if answer.status >= 400:
-            raise Refused(f"{method} {path}: {answer.status} {content[:500]!r}")
+            raise Refused(answer.status, f"{method} {path}: {content[:500]!r}")
         return json.loads(content) if content else None
 
     def get(self, path: str) -> Any:
@@ -47,6 +51,9 @@ class Client:
 
     def post(self, path: str, body: Any) -> Any:
         return self.call("POST", path, body)
+
+    def upload(self, path: str, content: bytes) -> Any:
+        return self.call("PUT", path, content, {"Content-Type": "application/octet-stream"})
 
     def delete(self, path: str) -> Any:
         return self.call("DELETE", path)

@@ -108,7 +108,7 @@ class KindFilter(admin.SimpleListFilter):
 class OperationAdmin(RecordAdmin):
     """Pieces of work on resources, and where they stand."""
 
-    list_display = ("kind", "state_shown", "progress_shown", "resource", "host", "user_name", "project", "created", "took")
+    list_display = ("kind", "state_shown", "progress_shown", "resource", "host", "by", "created", "took")
     list_filter = (OpenFilter, KindFilter)
     search_fields = ("=host_name", "=user_name", "=request_id", "=kind")
     search_ids = ("pk", "resource_id", "host_id", "project_id")
@@ -137,6 +137,10 @@ class OperationAdmin(RecordAdmin):
         if operation.error:
             return drawing.quiet(operation.error.get("code", ""))
         return progress(operation) or drawing.NOTHING
+
+    @admin.display(description="by")
+    def by(self, operation: Operation) -> str:
+        return operation.user_name
 
     @admin.display(description="accepted")
     def created(self, operation: Operation) -> SafeString:
@@ -173,7 +177,7 @@ class OperationAdmin(RecordAdmin):
 class OperationEventAdmin(ReadOnlyAdmin):
     """Lines of timelines, newest first."""
 
-    list_display = ("time", "operation_link", "source", "name", "detail", "took")
+    list_display = ("time", "operation_link", "source_shown", "name", "detail", "took")
     list_display_links = None
     list_select_related = ("operation",)
     list_filter = ()
@@ -184,6 +188,10 @@ class OperationEventAdmin(ReadOnlyAdmin):
     @admin.display(description="at")
     def time(self, event: OperationEvent) -> str:
         return f"{event.at:%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+    @admin.display(description="source")
+    def source_shown(self, event: OperationEvent) -> SafeString:
+        return format_html('<span class="cs-dot cs-src-{}"></span>{}', event.source, event.source)
 
     @admin.display(description="operation")
     def operation_link(self, event: OperationEvent) -> SafeString:

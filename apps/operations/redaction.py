@@ -1,6 +1,7 @@
 """What tenants may read of operations: the same as operators, without the names of hosts.
 
-The texts are kept whole in the database: what a host says of a failure may name it, and its operator wants to read that.
+Operations and their events keep the texts whole: what a host says of a failure may name it, and its operator wants to read
+that. What is copied onto a tenant's resource (`Instance.error`) is without the name from the start.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.common.context import Actor
+from apps.common.errors import CloudError
 from apps.hosts import selectors as hosts
 
 CONCEALED = "the host"
@@ -37,3 +39,8 @@ def conceal_error(error: dict[str, Any] | None, names: Iterable[str]) -> dict[st
     if error is None or "message" not in error:
         return error
     return {**error, "message": conceal(str(error["message"]), names)}
+
+
+def shown_on_resource(error: CloudError, host_name: str) -> dict[str, Any]:
+    """The form in which an error is stored on a tenant's resource."""
+    return {**error.as_dict(), "message": conceal(error.message, (host_name,) if host_name else ())}

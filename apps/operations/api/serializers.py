@@ -16,9 +16,10 @@ _PUBLIC = (
 )
 _OPERATORS = ("host_id", "host_name", "excluded_hosts", "generation", "resends", "next_at")
 COLUMNS = _PUBLIC + _OPERATORS
+STATES = [state.value for state in OpState]
 
 
-class ErrorOut(serializers.Serializer[Any]):
+class ErrorSerializer(serializers.Serializer[Any]):
     """Why it failed."""
 
     code = serializers.CharField()
@@ -26,7 +27,7 @@ class ErrorOut(serializers.Serializer[Any]):
     facts = serializers.DictField(required=False)
 
 
-class EventOut(serializers.Serializer[Any]):
+class EventSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     source = serializers.CharField(help_text="api, scheduler, conductor, sweep or host")
     name = serializers.CharField()
@@ -34,7 +35,7 @@ class EventOut(serializers.Serializer[Any]):
     took_ms = serializers.FloatField(allow_null=True)
 
 
-class OperationOut(serializers.Serializer[Any]):
+class OperationSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     kind = serializers.CharField(help_text="Such as `instance.build`.")
     resource_type = serializers.CharField()
@@ -43,10 +44,10 @@ class OperationOut(serializers.Serializer[Any]):
     user_id = serializers.UUIDField(allow_null=True)
     user_name = serializers.CharField()
     request_id = serializers.CharField()
-    state = serializers.ChoiceField(choices=[state.value for state in OpState])
+    state = serializers.ChoiceField(choices=STATES)
     step = serializers.CharField()
     attempt = serializers.IntegerField()
-    error = ErrorOut(allow_null=True)
+    error = ErrorSerializer(allow_null=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
@@ -59,20 +60,20 @@ class OperationOut(serializers.Serializer[Any]):
     next_at = serializers.DateTimeField(required=False, allow_null=True, help_text="For operators.")
 
 
-class OperationWithEventsOut(OperationOut):
-    events = EventOut(many=True)
+class OperationWithEventsSerializer(OperationSerializer):
+    events = EventSerializer(many=True)
 
 
-class TimelineEventOut(EventOut):
+class TimelineEventSerializer(EventSerializer):
     operation_id = serializers.UUIDField()
     kind = serializers.CharField()
 
 
-class TimelineOut(serializers.Serializer[Any]):
-    items = TimelineEventOut(many=True)
+class TimelineSerializer(serializers.Serializer[Any]):
+    items = TimelineEventSerializer(many=True)
 
 
-class RejectionOut(serializers.Serializer[Any]):
+class RejectionSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     at = serializers.DateTimeField()
     code = serializers.CharField()

@@ -19,7 +19,7 @@ class OperationList(View):
     """Operations of the project, newest first."""
 
     @extend_schema(
-        operation_id="operations_list", parameters=[filters.OperationQuery], responses=paged(serializers.OperationOut),
+        operation_id="operations_list", parameters=[filters.OperationQuery], responses=paged(serializers.OperationSerializer),
         tags=["operations"],
     )
     def get(self, request: Request) -> Response:
@@ -42,7 +42,7 @@ class OperationDetail(View):
     """One operation."""
 
     @extend_schema(
-        operation_id="operations_get", parameters=[filters.WaitQuery], responses=serializers.OperationWithEventsOut,
+        operation_id="operations_get", parameters=[filters.WaitQuery], responses=serializers.OperationWithEventsSerializer,
         tags=["operations"],
     )
     def get(self, request: Request, operation_id: uuid.UUID) -> Response:
@@ -57,7 +57,7 @@ class RejectionList(View):
     """Reports of hosts that were refused. For operators."""
 
     @extend_schema(
-        operation_id="rejections_list", parameters=[filters.RejectionQuery], responses=paged(serializers.RejectionOut),
+        operation_id="rejections_list", parameters=[filters.RejectionQuery], responses=paged(serializers.RejectionSerializer),
         tags=["hosts"],
     )
     def get(self, request: Request) -> Response:

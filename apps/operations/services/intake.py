@@ -1,14 +1,19 @@
 """The conductor's entry: every report of every host comes in here, is checked, and goes to the context that it concerns."""
 
 import logging
+import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
+from typing import TypeVar
 
-from django.db import transaction
+import msgspec
+from django.db import DataError, transaction
 
+from apps.common.errors import CloudError
 from apps.hosts import selectors as hosts
 from apps.hosts.services import presence
 from apps.operations.kinds import Answer, kind_of, observers
@@ -23,6 +28,10 @@ from contracts.report import Outcome, Report
 
 log = logging.getLogger(__name__)
 OBSERVE_STEP = "observe"
+_KEY_ID = re.compile(r"[0-9a-f]{16}")
+# What the content of a well-signed report can raise where it is used.
+_UNUSABLE = (msgspec.MsgspecError, ValueError, OverflowError, DataError)
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,8 @@ def take_in_many(messages: Sequence[tuple[str, str]]) -> None:
 def _check(task: str, wire: str) -> Received | None:
     name = ""
     try:
-        signer = hosts.key(split(wire)[0])
+        key_id = split(wire)[0]
+        signer = hosts.key(key_id) if _KEY_ID.fullmatch(key_id) else None
         if signer is None:
             raise BadSignature("signed by a key of no enrolled host")
         name = signer.name
@@ -63,23 +73,42 @@ def _check(task: str, wire: str) -> Received | None:
             return reject("report.clock", name, f"{task} issued {time.time() - envelope.issued_at:.0f} s ago by its own clock")
     except EnvelopeError as error:
         return reject(error.code.replace("envelope.", "report."), name, str(error))
-    return Received(signer.host_id, signer.name, envelope)
+    # PostgreSQL stores no NUL in text, and guests do print some.
+    body = msgspec.Raw(bytes(envelope.body).replace(b"\\u0000", b"\\ufffd"))
+    return Received(signer.host_id, signer.name, msgspec.structs.replace(envelope, body=body))
 
 
 def reject(code: str, host_name: str, detail: str) -> None:
     """Remember a refused report, for the operator."""
     log.warning("refused a report: %s %s: %s", code, host_name, detail)
-    Rejection.objects.create(code=code, host_name=host_name, detail=detail[:2000])
+    Rejection.objects.create(code=code, host_name=host_name, detail=detail[:2000].replace("\0", "\ufffd"))
+
+
+def _malformed(item: Received, error: Exception) -> None:
+    reject("report.malformed", item.host_name, f"{item.envelope.topic}: {error}")
+
+
+def _unpacked(received: Iterable[Received], shape: type[B]) -> Iterator[tuple[Received, B]]:
+    """Those whose body is of that shape; the others are refused."""
+    for item in received:
+        try:
+            body = unpack(item.envelope, shape)
+        except EnvelopeError as error:
+            _malformed(item, error)
+        else:
+            yield item, body
 
 
 def _reports(received: list[Received]) -> None:
-    pairs = []
-    for item in received:
-        try:
-            pairs.append((item, unpack(item.envelope, Report)))
-        except EnvelopeError as error:
-            reject("report.malformed", item.host_name, str(error))
-    _conduct(pairs)
+    pairs = list(_unpacked(received, Report))
+    try:
+        _conduct(pairs)
+    except _UNUSABLE:
+        for pair in pairs:  # a result that cannot be used spoils what came with it: each on its own
+            try:
+                _conduct([pair])
+            except _UNUSABLE as error:
+                _malformed(pair[0], error)
 
 
 @transaction.atomic
@@ -130,14 +159,19 @@ def _concerns(item: Received, report: Report, operation: Operation | None) -> bo
 
 
 def _host_notes(answer: Answer) -> list[Note]:
-    from datetime import UTC, datetime
-
     if answer.report.outcome is Outcome.PROGRESS:
         return []
     return [
-        Note(answer.operation.pk, "host", event.name, event.detail[:4000], event.took_ms, datetime.fromtimestamp(event.at, UTC))
+        Note(answer.operation.pk, "host", event.name, event.detail[:4000], event.took_ms, _moment(event.at))
         for event in answer.report.events
     ]
+
+
+def _moment(at: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):  # no clock shows this
+        return None
 
 
 def _grouped(answers: list[Answer]) -> list[list[Answer]]:
@@ -156,7 +190,9 @@ def _apply(group: list[Answer]) -> None:
         lifecycle.still_running([answer.operation for answer in group])
     elif outcome in (Outcome.STALE, Outcome.EXPIRED):
         for answer in group:
-            sweep.look_into(answer.operation)
+            # While the host is being asked what is true, only the answer to that (or its absence) is evidence.
+            if answer.operation.state != OpState.OVERDUE or step == OBSERVE_STEP:
+                sweep.look_into(answer.operation)
     elif step == OBSERVE_STEP:
         for answer in group:
             handler.observed(answer)
@@ -167,29 +203,34 @@ def _apply(group: list[Answer]) -> None:
 
 
 def _hellos(received: list[Received]) -> None:
-    for item in received:
-        said = unpack(item.envelope, v1.Hello)
+    for item, said in _unpacked(received, v1.Hello):
         if not presence.hello(host_id=item.host_id, envelope=item.envelope, said=said):
             reject("report.replayed", item.host_name, "hello is older than what was heard before")
             continue
-        for greet in greeters:
-            greet(item.host_id, item.host_name, said)
+        try:
+            for greet in greeters:
+                greet(item.host_id, item.host_name, said)
+        except CloudError as error:
+            _malformed(item, error)
         _observe(item, v1.Observation(started_at=item.envelope.issued_at, domains=said.domains))
         sweep.resend_of_host(item.host_id)
 
 
 def _heartbeats(received: list[Received]) -> None:
-    presence.heartbeats([(item.host_id, item.envelope, unpack(item.envelope, v1.Heartbeat)) for item in received])
+    presence.heartbeats([(item.host_id, item.envelope, beat) for item, beat in _unpacked(received, v1.Heartbeat)])
 
 
 def _observations(received: list[Received]) -> None:
-    for item in received:
-        _observe(item, unpack(item.envelope, v1.Observation))
+    for item, observation in _unpacked(received, v1.Observation):
+        _observe(item, observation)
 
 
 def _observe(item: Received, observation: v1.Observation) -> None:
-    for handler in observers():
-        handler(host_id=str(item.host_id), observation=observation)
+    try:
+        for handler in observers():
+            handler(host_id=str(item.host_id), observation=observation)
+    except _UNUSABLE as error:
+        _malformed(item, error)
 
 
 # Contexts that want to know of a host's start (placement takes its inventory): (host id, name, hello).

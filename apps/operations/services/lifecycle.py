@@ -17,7 +17,8 @@ from apps.operations.kinds import Kind, kind_of
 from apps.operations.models import Operation, OperationEvent
 from apps.operations.states import MACHINE, OPEN_VALUES, OpState
 
-
+# An operation that the host keeps calling "under way" ends after so many times its timeouts.
+_PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ def lock_open(resource_id: uuid.UUID) -> Operation | None:
 
 
 def lock(ids: Iterable[uuid.UUID | str]) -> list[Operation]:
-    """Those operations, locked, in the order of their ids (which is the lock order)."""
-    return list(Operation.objects.select_for_update().filter(pk__in=set(ids)).order_by("pk"))
+    """Those operations, locked, in the order of their ids (which is the lock order); their messages stay where they are."""
+    return list(Operation.objects.select_for_update().filter(pk__in=set(ids)).order_by("pk").defer("message"))
 
 
 def dispatch(operations: Iterable[Operation]) -> None:
@@ -154,12 +155,20 @@ def _time_limits(operation: Operation, kind: Kind, now: datetime) -> None:
     operation.next_at = min(operation.deadline, now + timedelta(seconds=settings.ENV.resend_s))
 
 
+def last_deadline(operation: Operation) -> datetime:
+    """When an operation ends at the latest, even if its host goes on calling it under way."""
+    kind = kind_of(operation.kind)
+    allowed_s = sum(getattr(settings.ENV, step.timeout) for step in kind.steps) * _PATIENCE * kind.max_attempts
+    return operation.created_at + timedelta(seconds=allowed_s)
+
+
 def still_running(operations: Sequence[Operation]) -> None:
-    """The host is at it: wait for another timeout of this step (the sweep bounds how often)."""
+    """The host is at it: wait for another timeout of this step, but not past the last deadline."""
     now = clock.now()
     for operation in operations:
         operation.state = OpState.RUNNING.value
         _time_limits(operation, kind_of(operation.kind), now)
+        operation.deadline = min(operation.deadline, last_deadline(operation))
         # The command is there: sending it again can wait until the deadline.
         operation.next_at = operation.deadline
     update_rows(operations, ["state", "deadline", "next_at"])

@@ -1,11 +1,12 @@
 """The sweep: sends again what was not answered, looks into what is overdue, prunes what is old."""
 
+import logging
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from apps.common import clock
 from apps.common.sql import update_rows
@@ -15,10 +16,9 @@ from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OPEN_VALUES, OpState
 
+log = logging.getLogger(__name__)
 # A resend waits twice as long each time, up to this.
 _LONGEST_WAIT_S = 30.0
-# An operation that the host keeps calling "under way" ends after so many times its timeout.
-_PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def sweep(*, most: int = 200) -> Swept:
     waiting = [operation for operation in due if operation.deadline > now]
     resend(waiting)
     for operation in late:
-        look_into(operation)
+        _look_into_alone(operation)
     return Swept(len(waiting), len(late))
 
 
@@ -51,7 +51,7 @@ def resend(operations: list[Operation]) -> None:
     now = clock.now()
     for operation in operations:
         operation.resends += 1
-        wait_s = min(settings.ENV.resend_s * 2**operation.resends, _LONGEST_WAIT_S)
+        wait_s = min(settings.ENV.resend_s * 2 ** min(operation.resends, 16), _LONGEST_WAIT_S)
         operation.next_at = min(operation.deadline, now + timedelta(seconds=wait_s))
     update_rows(operations, ["resends", "next_at"])
     lifecycle.write(Note(operation.pk, "sweep", "sent again", f"{operation.resends}.") for operation in operations)
@@ -68,14 +68,27 @@ def resend_of_host(host_id: uuid.UUID) -> None:
 def hosts_are_down(host_ids: list[uuid.UUID]) -> None:
     """Do not wait for the deadlines of what runs on hosts that fell silent."""
     now = clock.now()
-    Operation.objects.filter(host_id__in=host_ids, state__in=OPEN_VALUES).update(deadline=now, next_at=now)
+    rows = Operation.objects.select_for_update().filter(host_id__in=host_ids, state__in=OPEN_VALUES).order_by("pk")
+    Operation.objects.filter(pk__in=[row.pk for row in rows]).update(deadline=now, next_at=now)
+
+
+def _look_into_alone(operation: Operation) -> None:
+    """One that cannot be looked into must not keep all others waiting for ever."""
+    try:
+        with transaction.atomic():
+            look_into(operation)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("operation %s (%s) cannot be looked into", operation.pk, operation.kind)
+        Operation.objects.filter(pk=operation.pk).update(next_at=clock.after(_LONGEST_WAIT_S))
 
 
 def look_into(operation: Operation) -> None:
     """A locked operation is past its deadline: ask the host what is true; if that was done already, take the way out."""
     handler = kind_of(operation.kind).handler
     question = None if operation.state == OpState.OVERDUE or operation.host_id is None else handler.observe(operation)
-    if question is None or _out_of_patience(operation):
+    if question is None or clock.now() >= lifecycle.last_deadline(operation):
         handler.unanswered(operation)
         return
     task, body = question
@@ -87,12 +100,6 @@ def look_into(operation: Operation) -> None:
     operation.save(update_fields=["state", "resends", "deadline", "next_at", "queue", "task", "message"])
     lifecycle.write([Note(operation.pk, "sweep", "overdue", f"asking {operation.host_name} what is true")])
     lifecycle.dispatch([operation])
-
-
-def _out_of_patience(operation: Operation) -> bool:
-    kind = kind_of(operation.kind)
-    allowed = sum(getattr(settings.ENV, step.timeout) for step in kind.steps) * _PATIENCE * kind.max_attempts
-    return clock.now() > operation.created_at + timedelta(seconds=allowed)
 
 
 def prune() -> int:
