@@ -1,11 +1,38 @@
 """Addresses of the web process."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView, SpectacularYAMLAPIView
 
+from apps.common.api import problems
+from apps.identity.api import schema  # noqa: F401  (tells OpenAPI of our ways of signing in)
+from cloudsite import health
+
+handler400 = "apps.common.api.problems.bad_request"
 handler404 = "apps.common.api.problems.not_found"
 handler500 = "apps.common.api.problems.server_error"
 
+api = [
+    path("", include("apps.identity.api.urls")),
+    path("", include("apps.hosts.api.urls")),
+    path("", include("apps.operations.api.urls")),
+    path("", include("apps.placement.api.urls")),
+    path("", include("apps.images.api.urls")),
+    path("", include("apps.network.api.urls")),
+    path("", include("apps.compute.api.urls")),
+    path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("openapi.yaml", SpectacularYAMLAPIView.as_view()),
+    path("docs", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+]
+
 urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
     path("admin/", admin.site.urls),
+    path("api/v1/", include(api)),
+    path("api/session/", include("rest_framework.urls")),  # "Log in" on the browsable pages
+    # Also in debug mode an unknown address of the API is a problem, not Django's page.
+    re_path(r"^api(/|$)", problems.not_found),
 ]

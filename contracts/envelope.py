@@ -88,7 +88,7 @@ def unpack(envelope: Envelope, shape: type[B]) -> B:
         decoder = _decoders[shape] = msgspec.json.Decoder(shape)
     try:
         body: B = decoder.decode(envelope.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeError(f"{envelope.topic}: {error}") from error
     return body
 
@@ -164,7 +164,10 @@ def split(wire: str) -> tuple[str, str, bytes]:
     parts = wire.split(".", 2)
     if len(parts) != 3:
         raise EnvelopeError("expected <key id>.<signature>.<payload>")
-    return parts[0], parts[1], parts[2].encode()
+    try:
+        return parts[0], parts[1], parts[2].encode()
+    except UnicodeEncodeError as error:
+        raise EnvelopeError("not a text that can be encoded") from error
 
 
 def _signed_bytes(kind: Kind, payload: bytes) -> bytes:
@@ -174,7 +177,7 @@ def _signed_bytes(kind: Kind, payload: bytes) -> bytes:
 def _decode(payload: bytes) -> Envelope:
     try:
         envelope = _decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeError(str(error)) from error
     if envelope.v != VERSION:
         raise WrongVersion(f"envelope version {envelope.v}, this side speaks {VERSION}")

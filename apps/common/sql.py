@@ -1,10 +1,11 @@
 """Set-wise statements that the ORM cannot say, or says at great length: many rows, each with values of its own."""
 
-from collections.abc import Sequence
-from typing import Any
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from django.db import connection
-from django.db.models import Field, Model
+from django.db.models import Field, Model, QuerySet, UUIDField
 
 
 def values_table(fields: Sequence["Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
@@ -41,3 +42,54 @@ def update_rows(rows: Sequence[Model], columns: Sequence[str]) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+
+
+M = TypeVar("M", bound=Model)
+# Ids that stand for the real ones while a query is compiled.
+SAMPLE, OTHER_SAMPLE = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+class Compiled(Generic[M]):
+    """A query of the hottest paths, compiled once per process and then only executed: a fifth of the ORM's time per call.
+
+    `build` makes the queryset from sample values; on each call the samples are replaced by the real ones. Each sample must
+    be a value that is found nowhere else among the query's parameters.
+    """
+
+    def __init__(self, build: Callable[..., "QuerySet[M]"], *samples: Any) -> None:
+        self._build, self._samples = build, samples
+        self._ready: tuple[str, list[Any], list[int | None], Any, Any, list[str], list[str]] | None = None
+
+    def first(self, *values: Any) -> M | None:
+        """The first row as a model instance, annotations as attributes; None if there is none."""
+        sql, parameters, slots, converters, compiler, fields, extra = self._ready or self._compile()
+        given = [_prepared(value) for value in values]
+        filled = [parameter if slot is None else given[slot] for parameter, slot in zip(parameters, slots, strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, filled)
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        if converters:
+            row = next(iter(compiler.apply_converters([row], converters)))
+        found: M = compiler.query.model.from_db(connection.alias, fields, row[: len(fields)])
+        for name, value in zip(extra, row[len(fields) :], strict=True):
+            setattr(found, name, value)
+        return found
+
+    def _compile(self) -> Any:
+        query = self._build(*self._samples).query
+        compiler = query.get_compiler(connection=connection)
+        sql, parameters = compiler.as_sql()
+        samples = [_prepared(sample) for sample in self._samples]
+        slots = [samples.index(parameter) if parameter in samples else None for parameter in parameters]
+        if set(slots) - {None} != set(range(len(samples))):
+            raise ValueError("each sample must appear among the parameters of the query")
+        fields = [field.attname for field in query.model._meta.concrete_fields]
+        converters = compiler.get_converters([expression for expression, _, _ in compiler.select])
+        self._ready = (sql, list(parameters), slots, converters, compiler, fields, list(query.annotations))
+        return self._ready
+
+
+def _prepared(value: Any) -> Any:
+    return UUIDField().get_db_prep_value(value, connection) if isinstance(value, uuid.UUID) else value

@@ -118,8 +118,8 @@ class InstanceAdmin(RecordAdmin):
     facts = (
         ("Facts", ("project", "host", "user", "size", "flavor", "image", "network", "zone", "key_name", "created", "launched",
                    "deleted", "power_state", "generation", "metadata", "user_data_size", "id_shown")),
-        ("Addresses", ("address_table",)),
     )
+    pictures = (("Addresses", "address_table"),)
     buttons = BUTTONS
 
     def prepare(self, request: HttpRequest, rows: Sequence[Any]) -> None:
@@ -255,8 +255,8 @@ class FlavorAdmin(RecordAdmin):
             else:
                 messages.success(request, f"The flavor {made} is there.")
                 return HttpResponseRedirect(self.page_of(made))
-        button = Button(name="add", label="Make", warning="A new size for instances of all projects.", run=_delete_flavor)
-        return pressing.ask(request, {**self.context(request), "page": ""}, button, [], form)
+        page = reverse("admin:compute_flavor_changelist")
+        return pressing.ask_for(request, {**self.context(request), "title": "New flavor", "cancel": page}, "Create", form)
 
     @admin.display(description="offered", boolean=True)
     def offered(self, flavor: Flavor) -> bool:

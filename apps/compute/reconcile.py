@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps.common.context import SYSTEM
 from apps.compute.models import Instance
-from apps.compute.services import delete, release
+from apps.compute.services import delete
 from apps.compute.services.reports import STATE_OF_POWER, settle
 from apps.compute.states import InstanceState
 from apps.operations import selectors as operations
@@ -46,15 +46,12 @@ def _mend(instance_id: uuid.UUID, domain: Domain, taken_at: datetime) -> None:
     instance = Instance.objects.select_for_update().get(pk=instance_id)
     if instance.state == InstanceState.DELETED or instance.host_id is None or _changed_since(instance_id, taken_at):
         return
-    nothing_left = domain.power_state is PowerState.ABSENT and not domain.residue
     if instance.wanted_gone:
         delete.start(SYSTEM, instance)
     elif instance.state == InstanceState.ERROR and instance.launched_at is None:
-        if nothing_left:
-            release.free([instance.pk])
-            Instance.objects.filter(pk=instance.pk).update(host_id=None, host_name="", addresses=[])
-        else:
-            delete.purge(instance)
+        # Also when nothing is there: the build command may still wait in the host's queue, and only a command of a higher
+        # generation fences it. The claims are freed by the answer.
+        delete.purge(instance)
     elif _differs(instance, domain) and not (instance.state == InstanceState.ERROR and domain.power_state is PowerState.ABSENT):
         log.info("instance %s is %s on its host, was %s here", instance.pk, domain.power_state, instance.state)
         settle([instance.pk], domain.power_state)

@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
+from apps.common.sql import SAMPLE, Compiled
 from apps.compute.models import Flavor, Instance, KeyPair
 from apps.compute.states import InstanceState
 
@@ -49,9 +50,12 @@ def flavors() -> "QuerySet[Flavor]":
     return Flavor.objects.filter(enabled=True)
 
 
+_FLAVOR = Compiled(lambda flavor_id: Flavor.objects.filter(pk=flavor_id), SAMPLE)
+
+
 def flavor(*, flavor_id: uuid.UUID) -> Flavor:
     """Raises NotFound."""
-    found = Flavor.objects.filter(pk=flavor_id).first()
+    found = _FLAVOR.first(flavor_id)
     if found is None:
         raise NotFound("flavor.not_found", f"There is no flavor {flavor_id}.", field="flavor_id")
     return found

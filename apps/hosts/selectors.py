@@ -73,6 +73,14 @@ def by_name(name: str) -> Host:
     return host
 
 
+def by_id(host_id: uuid.UUID) -> Host:
+    """Raises NotFound."""
+    host = Host.objects.filter(pk=host_id).first()
+    if host is None:
+        raise NotFound("host.not_found", f"There is no host {host_id}.")
+    return host
+
+
 def names(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
     """Host names by id."""
     return dict(Host.objects.filter(pk__in=set(ids)).values_list("pk", "name"))

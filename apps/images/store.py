@@ -1,5 +1,6 @@
 """The file store: content under its SHA-256, never visible before it is whole."""
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -26,11 +27,10 @@ class Stored:
 
 def receive(stream: BinaryIO, *, most_bytes: int) -> Stored:
     """Write a stream to a scratch file, hashing on the way. Raises Invalid `image.too_large`, Unavailable (disk full)."""
-    folder = _root() / "incoming"
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = folder / uuid.uuid4().hex
+    scratch = _root() / "incoming" / uuid.uuid4().hex
     digest, size = hashlib.sha256(), 0
     try:
+        scratch.parent.mkdir(parents=True, exist_ok=True)
         with scratch.open("xb") as file:
             while chunk := stream.read(_CHUNK):
                 size += len(chunk)
@@ -41,8 +41,9 @@ def receive(stream: BinaryIO, *, most_bytes: int) -> Stored:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise Unavailable("image.store", f"The image store cannot take this now: {error.strerror}.") from error
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise _unavailable(error) from error
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
@@ -50,10 +51,13 @@ def receive(stream: BinaryIO, *, most_bytes: int) -> Stored:
 
 
 def keep(stored: Stored) -> None:
-    """Make the content visible under its hash: atomic, and the same content twice is one file."""
+    """Make the content visible under its hash: atomic, and the same content twice is one file. Raises Unavailable."""
     target = path_of(stored.sha256)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(stored.scratch, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(stored.scratch, target)
+    except OSError as error:
+        raise _unavailable(error) from error
 
 
 def discard(stored: Stored) -> None:
@@ -77,6 +81,10 @@ def read(path: Path, first: int, last: int) -> Iterator[bytes]:
         while left > 0 and (chunk := file.read(min(_CHUNK, left))):
             left -= len(chunk)
             yield chunk
+
+
+def _unavailable(error: OSError) -> Unavailable:
+    return Unavailable("image.store", f"The image store cannot take this now: {error.strerror}.")
 
 
 def _root() -> Path:

@@ -3,9 +3,12 @@
 import uuid
 from dataclasses import dataclass
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
-from apps.placement.models import Allocation, Inventory
+from apps.common.context import Actor
+from apps.common.errors import NotFound
+from apps.identity.roles import require_operator
+from apps.placement.models import Allocation, Inventory, ResourceProvider
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,20 @@ class Mismatch:
 def free() -> list[tuple[uuid.UUID, str, int, int]]:
     """(provider, resource class, capacity, used) of every inventory: what the scheduler's table is made from."""
     return list(Inventory.objects.values_list("provider_id", "resource_class", "capacity", "used"))
+
+
+def providers(*, actor: Actor) -> "QuerySet[ResourceProvider]":
+    """All of them, with their inventories. Raises Forbidden."""
+    require_operator(actor)
+    return ResourceProvider.objects.prefetch_related("inventories")
+
+
+def provider(*, actor: Actor, provider_id: uuid.UUID) -> ResourceProvider:
+    """Raises Forbidden, NotFound."""
+    found = providers(actor=actor).filter(pk=provider_id).first()
+    if found is None:
+        raise NotFound("resource_provider.not_found", f"There is no resource provider {provider_id}.")
+    return found
 
 
 def inventories(provider_id: uuid.UUID) -> list[Inventory]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import secrets as random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ from apps.compute import selectors as compute
 from apps.compute.services import catalog
 from apps.hosts import selectors as hosts
 from apps.hosts.services import enrol
+from apps.images import demo
+from apps.images import selectors as images
+from apps.images.services import images as image_services
 from apps.identity.models import Project, User
 from apps.identity.roles import Role
 from apps.identity.services import projects, tokens
 from apps.network.services import networks
+from contracts.compute.v1 import DiskFormat
 from contracts.envelope import Sealer
 
 Say = Callable[[str], None]
 ADMIN, PROJECT = "admin", "demo"
+_DEMO_NAMES = ("demo", "demo-direct", "demo-kernel", "demo-ramdisk")
 FLAVORS = (("tiny", 1, 128, 1), ("small", 1, 512, 5), ("medium", 2, 2048, 20), ("large", 4, 8192, 80))
 
 
@@ -73,16 +79,43 @@ def network(say: Say) -> str:
     return networks.default_of(actor=_actor()).name
 
 
-def host(say: Say, *, name: str, config: str, **fields: Any) -> str:
-    """The local host enrolled and its agent's configuration written; `fields`: of agent.config.Config."""
-    return simulated(say, names=[name], config=config, **fields)
+def image(say: Say, *, cache: str) -> str:
+    """The demo image of this version in both its forms, built and imported if need be."""
+    build = demo.build(Path(cache), progress=say)
+    actor = _actor()
+    older = [row for row in images.images(actor=actor) if "demo_version" in row.properties]
+    if {row.name for row in older if row.properties["demo_version"] == build.version} >= {*_DEMO_NAMES}:
+        return f"version {build.version}"
+    say("importing")
+    more: dict[str, Any] = {"actor": actor, "visibility": "public", "properties": {"demo_version": build.version}}
+    kernel = image_services.import_file(name="demo-kernel", path=build.kernel, disk_format=DiskFormat.KERNEL, **more)
+    ramdisk = image_services.import_file(name="demo-ramdisk", path=build.ramdisk, disk_format=DiskFormat.RAMDISK, **more)
+    pair = {"kernel_id": kernel.pk, "ramdisk_id": ramdisk.pk, "kernel_args": demo.COMMAND_LINE}
+    image_services.import_file(name="demo-direct", path=build.disk, disk_format=DiskFormat.QCOW2, **more, **pair)
+    image_services.import_file(name="demo", path=build.disk, disk_format=DiskFormat.QCOW2, **more)
+    for row in sorted(older, key=lambda row: row.name in ("demo-kernel", "demo-ramdisk")):
+        image_services.delete(actor=actor, image_id=row.pk)
+    return f"version {build.version} imported"
 
 
-def simulated(say: Say, *, names: list[str], config: str, state_dir: str, driver: str = "simulated", **fields: Any) -> str:
-    """Hosts of one agent process enrolled and its configuration written. Keys that are good are kept."""
+def placeholder_image(say: Say) -> str:
+    """An image of nothing, for simulated hosts: they ask for its facts only."""
+    actor = _actor()
+    if any(row.name == "demo" for row in images.images(actor=actor)):
+        return ""
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(1024 * 1024)
+        image_services.import_file(
+            actor=actor, name="demo", path=Path(file.name), disk_format=DiskFormat.RAW, visibility="public"
+        )
+    return "a placeholder, nothing is downloaded"
+
+
+def enrol_hosts(say: Say, *, names: list[str], config: str, state_dir: str, driver: str, **fields: Any) -> str:
+    """The hosts of one agent enrolled and its configuration written; `fields` are further ones of it. Good keys are kept."""
     path = Path(config)
     held = _held(path)
-    enrolled = [_known(name, held) or _enrol(name) for name in names]
+    enrolled = [_known(name, held) or enrol.enrol(actor=SYSTEM, name=name, renew=True) for name in names]
     enrol.write_config(path, enrol.agent_config(enrolled=enrolled, state_dir=state_dir, driver=driver, **fields))
     return names[0] if len(names) == 1 else f"{len(names)} hosts"
 
@@ -90,12 +123,6 @@ def simulated(say: Say, *, names: list[str], config: str, state_dir: str, driver
 def hosts_up(say: Say, *, names: list[str]) -> int:
     """How many of these have said hello."""
     return hosts.hosts().filter(name__in=names, state="up").count()
-
-
-def host_seen(say: Say, *, name: str) -> float:
-    """When the host was last heard of (Unix seconds); 0 for never."""
-    seen = hosts.by_name(name).last_seen_at
-    return seen.timestamp() if seen else 0.0
 
 
 def token(say: Say, *, hours: int, name: str = "launcher") -> str:
@@ -106,7 +133,7 @@ def token(say: Say, *, hours: int, name: str = "launcher") -> str:
 
 def _actor() -> Actor:
     user, project = User.objects.get(username=ADMIN), Project.objects.get(name=PROJECT)
-    return tokens.actor_for(user=user, project=project, role=Role.ADMIN.value)
+    return tokens.actor_for(user=user, project_id=project.pk, role=Role.ADMIN.value)
 
 
 def _held(path: Path) -> dict[str, str]:
@@ -124,10 +151,6 @@ def _known(name: str, held: dict[str, str]) -> enrol.Enrolled | None:
     return enrol.Enrolled(found, held[name])
 
 
-def _enrol(name: str) -> enrol.Enrolled:
-    return enrol.enrol(actor=SYSTEM, name=name, renew=True)
-
-
 def _write_secret(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.chmod(0o600)
@@ -136,5 +159,5 @@ def _write_secret(path: Path, text: str) -> None:
 
 ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order
-    for order in (migrate, static, people, flavors, network, host, simulated, hosts_up, host_seen, token)
+    for order in (migrate, static, people, flavors, network, image, placeholder_image, enrol_hosts, hosts_up, token)
 }

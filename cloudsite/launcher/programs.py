@@ -66,13 +66,12 @@ def environment(env: Environment, inherited: Mapping[str, str]) -> dict[str, str
     """What all our processes get: what was set, the answers that followed from it, and the Procfile's variables."""
     web_host, _, web_port = env.listen.rpartition(":")
     return {
+        # Compiling all modules anew is most of a cold start.
         **{name: value for name, value in inherited.items() if name != "PYTHONDONTWRITEBYTECODE"},
         **explicit(env),
         "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', os.defpath)}:/usr/sbin:/sbin",
         "PYTHONPATH": str(BASE_DIR),
         "PYTHONUNBUFFERED": "1",
-        # Compiled modules are kept, but not in the checkout: compiling all of them anew is most of a cold start.
-        "PYTHONPYCACHEPREFIX": str(BASE_DIR / "var" / "pycache"),
         "DJANGO_SETTINGS_MODULE": "cloudsite.settings",
         # Threads otherwise get an arena of 64 MB each from glibc, and a buffer of 32 MB each from OpenBLAS.
         "MALLOC_ARENA_MAX": "2",

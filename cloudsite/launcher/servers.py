@@ -174,12 +174,15 @@ class RabbitMQ:
         """Nothing: there is a guest account."""
 
 
-def wait_until(true: Callable[[], bool], what: str, timeout_s: float, *, every_s: float = 0.05, log: Path | None = None) -> None:
+Test = Callable[[], bool]
+
+
+def wait_until(true: Test, what: str, timeout_s: float, *, every_s: float = 0.05, log: Path | None = None) -> None:
     """Raises LaunchError `what` after the timeout."""
     until = time.monotonic() + timeout_s
     while not true():
         if time.monotonic() > until:
-            raise LaunchError(f"{what} (waited {timeout_s:.0f} s).{_tail(log)}")
+            raise LaunchError(f"{what} (waited {timeout_s:.0f} s).{log_tail(log)}")
         time.sleep(every_s)
 
 
@@ -192,7 +195,7 @@ def free_ports(count: int = 1) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _tail(log: Path | None, lines: int = 12) -> str:
+def log_tail(log: Path | None, lines: int = 12) -> str:
     if log is None or not log.exists():
         return ""
     last = log.read_text(errors="replace").splitlines()[-lines:]

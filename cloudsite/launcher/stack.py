@@ -20,6 +20,8 @@ from typing import Any, Literal, Self
 
 from cloudsite.launcher import programs, servers
 from cloudsite.launcher.helper import Helper
+from cloudsite.launcher.prepare import Plan, prepare
+from cloudsite.launcher.screen import Screen
 from cloudsite.launcher.servers import free_ports, wait_until
 from cloudsite.launcher.spawner import Spawner
 from cloudsite.launcher.web import answers_ready
@@ -38,11 +40,13 @@ class Stack:
         broker: Literal["redis", "rabbitmq"] = "redis", simulated_hosts: int = 0,
         driver: Literal["libvirt", "simulated"] | None = None, env: Mapping[str, str] | None = None,
         simulated: Mapping[str, Any] | None = None, restart: bool = False, flower: bool = False,
+        screen: Screen | None = None, cache: Path | None = None,
     ) -> None:
         """`driver`: one host with that driver; None: `simulated_hosts` of them in one agent, maybe none.
 
         `env`: further variables. `simulated`: fields of agent.config.Simulated, such as `{"latency_ms": 50}`.
-        `restart`: a process that dies is started again after half a second.
+        `restart`: a process that dies is started again after half a second. `cache`: folder in which the demo image is
+        built; None: the image `demo` is an empty file. `screen`: shows the steps; None: silence.
         """
         self.var, self.database, self.broker = var.resolve(), database, broker
         self.driver = driver or "simulated"
@@ -51,7 +55,7 @@ class Stack:
             self.hosts = ["local"]
         self.token = ""
         self._wished, self._simulated, self._flower = dict(env or {}), dict(simulated or {}), flower
-        self._restart = restart
+        self._restart, self._screen, self._cache = restart, screen or Screen(quiet=True), cache
         self._spawner: Spawner | None = None
         self._helper: Helper | None = None
         self._scratch = Path()
@@ -72,9 +76,7 @@ class Stack:
             self._configure()
             self._start_servers()
             self._prepare()
-            for program in programs.ours(self.settings, self._names(), self.env):
-                self._spawner.start(program)
-            self.wait_ready()
+            self._start_programs()
         except BaseException:
             self.stop()
             raise
@@ -167,16 +169,21 @@ class Stack:
             wait_until(server.answers, f"{server.name} does not answer", 60, log=self.var / "log" / f"{server.name}.log")
             server.complete()
 
+    def _start_programs(self) -> None:
+        with self._screen.step("Processes") as step:
+            for program in programs.ours(self.settings, self._names(), self.env):
+                self._running().start(program)
+            self.wait_ready()
+            step.result(", ".join(self.pids()))
+
     def _prepare(self) -> None:
-        self._helper = helper = Helper(self.env, self.var / "log" / "prepare.log")
-        for order in ("migrate", "people", "flavors", "network"):
-            helper.do(order)
-        if self.hosts:
-            helper.do(
-                "simulated", names=self.hosts, config=str(programs.agent_config(self.settings)), state_dir=".",
-                driver=self.driver, bridge=self.settings.bridge, simulated=self._simulated,
-            )
-        self.token = str(helper.do("token", hours=24, name="stack"))
+        self._helper = Helper(self.env, self.var / "log" / "prepare.log")
+        plan = Plan(
+            hosts=self.hosts, driver=self.driver, config=programs.agent_config(self.settings), cache=self._cache,
+            agent={"bridge": self.settings.bridge, "simulated": self._simulated},
+        )
+        prepare(self._helper, plan, self._screen)
+        self.token = str(self._helper.do("token", hours=24, name="stack"))
 
     def _hosts_up(self) -> bool:
         assert self._helper is not None

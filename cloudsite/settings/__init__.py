@@ -108,7 +108,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {},
+    # Several things have a `state`; without names of their own the schema would number them.
+    "ENUM_NAME_OVERRIDES": {
+        "InstanceState": "apps.compute.api.serializers.STATES",
+        "OperationState": "apps.operations.api.serializers.STATES",
+        "ImageState": "apps.images.api.serializers.STATES",
+        "HostState": "apps.hosts.api.serializers.STATES",
+    },
 }
 
 LOGGING: dict[str, Any] = {

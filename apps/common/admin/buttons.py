@@ -81,9 +81,14 @@ def press(request: HttpRequest, button: Button, row: Any, values: Mapping[str, A
 def ask(request: HttpRequest, context: dict[str, Any], button: Button, rows: Sequence[Any], form: forms.Form | None) -> TemplateResponse:
     """The page that asks: really?"""
     return TemplateResponse(request, _CONFIRM, {
-        **context, "button": button, "rows": rows, "form": form, "title": f"{button.label} {_what(rows)}?",
-        "checkbox_name": ACTION_CHECKBOX_NAME,
+        "title": f"{button.label} {_what(rows)}?", **context, "label": button.label, "warning": button.warning,
+        "dangerous": button.dangerous, "rows": rows, "form": form, "checkbox_name": ACTION_CHECKBOX_NAME,
     })
+
+
+def ask_for(request: HttpRequest, context: dict[str, Any], label: str, form: forms.Form) -> TemplateResponse:
+    """The same page for something that does not exist yet."""
+    return TemplateResponse(request, _CONFIRM, {**context, "label": label, "form": form})
 
 
 def as_action(button: Button) -> Callable[[Any, HttpRequest, "QuerySet[Any]"], HttpResponse | None]:
@@ -109,4 +114,4 @@ def as_action(button: Button) -> Callable[[Any, HttpRequest, "QuerySet[Any]"], H
 
 
 def _what(rows: Sequence[Any]) -> str:
-    return str(rows[0]) if len(rows) == 1 else f"{len(rows)} {rows[0]._meta.verbose_name_plural}" if rows else "nothing"
+    return str(rows[0]) if len(rows) == 1 else f"{len(rows)} {rows[0]._meta.verbose_name_plural}"

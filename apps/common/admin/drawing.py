@@ -39,19 +39,19 @@ def bar(share: float, tone: str, *, label: str) -> SafeString:
     )
 
 
-def meter(name: str, used: int, capacity: int, *, unit: str = "") -> SafeString:
-    """How much of something is taken: name, bar, `used / capacity`."""
+def meter(name: str, used: int, capacity: int, *, text: str = "") -> SafeString:
+    """How much of something is taken: name, bar, `used / capacity` (or `text` in its place)."""
     share = used / capacity if capacity else float(used > 0)
     tone = "good" if share < _NEARLY_FULL else "warn" if share < _FULL else "bad"
-    text = f"{number(used)} / {number(capacity)}{' ' + unit if unit else ''}"
+    text = text or f"{number(used)} / {number(capacity)}"
     return format_html(
         '<div class="cs-meter"><span class="cs-meter-name">{}</span>{}<span class="cs-meter-text">{}</span></div>',
         name, bar(share, tone, label=f"{name}: {text}, {share:.0%} used"), text,
     )
 
 
-def parts(of: Sequence[tuple[str, int, str]]) -> SafeString:
-    """One bar split among (name, number, tone), with a legend; zero parts are left out."""
+def parts(of: Sequence[tuple[str, int, str]], *, legend: bool = True) -> SafeString:
+    """One bar split among (name, number, tone), by default with a legend; zero parts are left out."""
     shown = [part for part in of if part[1]]
     total = sum(part[1] for part in shown)
     if not total:
@@ -61,10 +61,13 @@ def parts(of: Sequence[tuple[str, int, str]]) -> SafeString:
         rects.append((percent(x / total), percent(count / total), tone, f"{name}: {count}"))
         x += count
     drawn = format_html_join("", '<rect x="{}%" width="{}%" height="100%" class="cs-fill-{}"><title>{}</title></rect>', rects)
-    legend = format_html_join(
+    bar = format_html('<svg class="cs-bar cs-parts">{}</svg>', drawn)
+    if not legend:
+        return bar
+    names = format_html_join(
         "", '<li><span class="cs-dot cs-{}"></span>{} <b>{}</b></li>', ((tone, name, number(n)) for name, n, tone in shown)
     )
-    return format_html('<svg class="cs-bar cs-parts">{}</svg><ul class="cs-legend">{}</ul>', drawn, legend)
+    return format_html('{}<ul class="cs-legend">{}</ul>', bar, names)
 
 
 def columns(heights: Sequence[tuple[str, int]], tone: str) -> SafeString:
@@ -132,12 +135,21 @@ def ago(at: datetime | None, *, never: str = "never") -> SafeString:
     if at is None:
         return quiet(never)
     seconds = (clock.now() - at).total_seconds()
-    words = f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+    words = f"{_rough(seconds)} ago" if seconds >= 0 else f"in {_rough(-seconds)}"
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", words)
 
 
+def _rough(seconds: float) -> str:
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {name}"
+    return f"{int(seconds)} s"
+
+
 def duration(seconds: float) -> str:
-    """`0.3 ms`, `12 ms`, `1.25 s`, `4 min 3 s`, `2 h 5 min`, `3 d 4 h`."""
+    """`< 0.1 ms`, `0.3 ms`, `12 ms`, `1.25 s`, `4 min 3 s`, `2 h 5 min`, `3 d 4 h`."""
+    if 0 < seconds < 0.0001:
+        return "< 0.1 ms"
     if seconds < 0.01:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 1:

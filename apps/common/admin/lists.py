@@ -11,6 +11,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from apps.common.admin import references
 
@@ -78,6 +79,10 @@ class ReadOnlyAdmin(_ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, under its own name instead of “Select … to view”."""
+        return super().changelist_view(request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})})
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Changes
 
@@ -97,6 +102,8 @@ class ReadOnlyAdmin(_ModelAdmin):
         try:
             wanted = uuid.UUID(search_term.strip())
         except ValueError:
+            wanted = None
+        if wanted is None or not self.search_ids:
             return super().get_search_results(request, queryset, search_term)
         matches = Q()
         for field in self.search_ids:

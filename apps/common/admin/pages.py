@@ -44,9 +44,13 @@ def add_section(model: type[Model], title: str, draw: Draw, *, place: int = 50) 
 
 
 class RecordAdmin(ReadOnlyAdmin):
-    """A list, and a page per row. `facts`: titled groups of field or method names, as in `list_display`."""
+    """A list, and a page per row.
+
+    `facts`: titled groups of field or method names, as in `list_display`. `pictures`: titles and methods that draw a section.
+    """
 
     facts: ClassVar[Sequence[tuple[str, Sequence[str]]]] = ()
+    pictures: ClassVar[Sequence[tuple[str, str]]] = ()
     buttons: ClassVar[Sequence[Button]] = ()
 
     def headline(self, row: Any) -> SafeString:
@@ -56,6 +60,10 @@ class RecordAdmin(ReadOnlyAdmin):
     def is_live(self, row: Any) -> bool:
         """Whether the page changes by itself at the moment."""
         return False
+
+    def links(self, row: Any) -> list[tuple[str, str]]:
+        """Further pages of this row: label and address."""
+        return []
 
     def context(self, request: HttpRequest) -> dict[str, Any]:
         """What all templates of this class get."""
@@ -92,7 +100,8 @@ class RecordAdmin(ReadOnlyAdmin):
             **self.context(request), **(extra_context or {}), "title": str(row), "original": row, "headline": self.headline(row),
             "fragment": "fragment" in request.GET, "every_ms": LIVE_EVERY_MS if self.is_live(row) else 0,
             "sections": self._sections(request, row), "page": self.page_of(row),
-            "buttons": [b for b in self.buttons if b.offered(row)] if _may_act(request) else [],
+            "buttons": [(b, self._address(row, b)) for b in self.buttons if b.offered(row)] if _may_act(request) else [],
+            "links": self.links(row),
         })
 
     def button_view(self, request: HttpRequest, object_id: str, button: str) -> HttpResponse:
@@ -115,6 +124,9 @@ class RecordAdmin(ReadOnlyAdmin):
                 page = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         return HttpResponseRedirect(page)
 
+    def _address(self, row: Any, button: Button) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_do", args=[quote(row.pk), button.name])
+
     def _found(self, request: HttpRequest, object_id: str) -> Any:
         row = self.get_object(request, unquote(object_id))
         if row is not None and not self.has_view_permission(request, row):
@@ -127,6 +139,7 @@ class RecordAdmin(ReadOnlyAdmin):
 
     def _sections(self, request: HttpRequest, row: Any) -> list[Section]:
         placed = [(20, title, self._facts(row, names)) for title, names in self.facts]
+        placed += [(20, title, getattr(self, method)(row)) for title, method in self.pictures]
         placed += [(place, title, draw(request, row)) for place, title, draw in _added.get(self.model, ())]
         placed.sort(key=lambda each: each[0])
         return [Section(title, body) for _, title, body in placed if body]

@@ -26,14 +26,16 @@ class RequestContext:
         request_id = given if _SAFE.fullmatch(given) else f"req-{uuid.uuid4().hex}"
         token = context.request_id.set(request_id)
         try:
-            response = _size_refused(request) or self.get_response(request)
+            response = _refused(request) or self.get_response(request)
         finally:
             context.request_id.reset(token)
         response["X-Request-Id"] = request_id
         return response
 
 
-def _size_refused(request: HttpRequest) -> HttpResponse | None:
+def _refused(request: HttpRequest) -> HttpResponse | None:
+    if "\x00" in request.path:
+        return problems.not_found(request)  # no name holds it, and PostgreSQL takes no text that does
     if _STREAMED.match(request.path):
         return None
     length = request.META.get("CONTENT_LENGTH") or ""

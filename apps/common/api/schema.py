@@ -44,7 +44,7 @@ class AutoSchema(SpectacularSchema):
 def paged(item: "type[serializers.Serializer[Any]]") -> "serializers.Serializer[Any]":
     """The shape of a page of such items, for the documentation."""
     return inline_serializer(
-        f"{item.__name__.removesuffix('Out')}Page",
+        f"{item.__name__.removesuffix('Serializer')}Page",
         {
             "items": item(many=True),
             "next": serializers.URLField(allow_null=True, help_text="Address of the next page; null on the last one."),

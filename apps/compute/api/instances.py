@@ -39,7 +39,7 @@ class InstanceList(View):
     bodies: ClassVar = {"POST": serializers.CreateInstance}
 
     @extend_schema(
-        operation_id="instances_list", parameters=[filters.InstanceQuery], responses=paged(serializers.InstanceOut), tags=["compute"]
+        operation_id="instances_list", parameters=[filters.InstanceQuery], responses=paged(serializers.InstanceSerializer), tags=["compute"]
     )
     def get(self, request: Request) -> Response:
         """List instances, newest first."""
@@ -50,7 +50,7 @@ class InstanceList(View):
 
     @extend_schema(
         operation_id="instances_create", parameters=[WaitQuery, _IDEMPOTENCY_KEY], request=serializers.CreateInstance,
-        responses={202: serializers.CreatedOut}, tags=["compute"],
+        responses={202: serializers.CreatedSerializer}, tags=["compute"],
     )
     def post(self, request: Request) -> Response:
         """Create one instance or many equal ones. The answer comes at once, the work goes on: watch the operation."""
@@ -65,7 +65,7 @@ class InstanceDetail(View):
 
     bodies: ClassVar = {"PATCH": serializers.UpdateInstance}
 
-    @extend_schema(operation_id="instances_get", responses=serializers.InstanceOut, tags=["compute"])
+    @extend_schema(operation_id="instances_get", responses=serializers.InstanceSerializer, tags=["compute"])
     def get(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Show an instance."""
         NoQuery.read(request)
@@ -73,7 +73,7 @@ class InstanceDetail(View):
         return Response(rendering.instance(actor, selectors.instance(actor=actor, instance_id=instance_id)))
 
     @extend_schema(
-        operation_id="instances_update", request=serializers.UpdateInstance, responses=serializers.InstanceOut, tags=["compute"]
+        operation_id="instances_update", request=serializers.UpdateInstance, responses=serializers.InstanceSerializer, tags=["compute"]
     )
     def patch(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Change name or metadata."""
@@ -81,7 +81,7 @@ class InstanceDetail(View):
         actor, changes = actor_of(request), serializers.UpdateInstance.read(request)
         return Response(rendering.instance(actor, update.update(actor=actor, instance_id=instance_id, **changes)))
 
-    @extend_schema(operation_id="instances_delete", parameters=[WaitQuery], responses={202: serializers.AcceptedOut}, tags=["compute"])
+    @extend_schema(operation_id="instances_delete", parameters=[WaitQuery], responses={202: serializers.AcceptedSerializer}, tags=["compute"])
     def delete(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Delete an instance, whatever it is doing."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
@@ -95,7 +95,7 @@ class InstanceActions(View):
 
     @extend_schema(
         operation_id="instances_action", parameters=[WaitQuery], request=serializers.InstanceAction,
-        responses={202: serializers.AcceptedOut}, tags=["compute"],
+        responses={202: serializers.AcceptedSerializer}, tags=["compute"],
     )
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Change the power state."""

@@ -28,7 +28,7 @@ class InstanceConsole(View):
     renderer_classes: ClassVar = [JSON, PlainText, Browsable]
 
     @extend_schema(
-        operation_id="instances_console_log", parameters=[filters.ConsoleQuery], responses=serializers.ConsoleOut, tags=["compute"]
+        operation_id="instances_console_log", parameters=[filters.ConsoleQuery], responses=serializers.ConsoleSerializer, tags=["compute"]
     )
     def get(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Read the end of the console log; `Accept: text/plain` gives the text alone."""
@@ -40,7 +40,7 @@ class InstanceConsole(View):
 class InstanceScheduling(View):
     """Why it is where it is, or why it is nowhere."""
 
-    @extend_schema(operation_id="instances_scheduling", responses=serializers.SchedulingOut, tags=["compute"])
+    @extend_schema(operation_id="instances_scheduling", responses=serializers.SchedulingSerializer, tags=["compute"])
     def get(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Show the scheduling decisions: to operators with the verdict on every host, to others in numbers."""
         NoQuery.read(request)
@@ -54,7 +54,7 @@ class InstanceOperations(View):
     """What was ever done to it."""
 
     @extend_schema(
-        operation_id="instances_operations", parameters=[PageQuery], responses=paged(operation_serializers.OperationOut),
+        operation_id="instances_operations", parameters=[PageQuery], responses=paged(operation_serializers.OperationSerializer),
         tags=["compute"],
     )
     def get(self, request: Request, instance_id: uuid.UUID) -> Response:
@@ -73,7 +73,7 @@ class InstanceTimeline(View):
     """Its life, line by line."""
 
     @extend_schema(
-        operation_id="instances_timeline", responses=operation_serializers.TimelineOut, tags=["compute"]
+        operation_id="instances_timeline", responses=operation_serializers.TimelineSerializer, tags=["compute"]
     )
     def get(self, request: Request, instance_id: uuid.UUID) -> Response:
         """The events of all its operations, oldest first; of the newest 100 operations."""

@@ -1,7 +1,6 @@
 """Instances and decisions as they go out. The list is the hot path: rows are dictionaries, stored JSON is passed on as text."""
 
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -11,7 +10,6 @@ from django.db.models.functions import Cast
 from apps.common.context import Actor
 from apps.compute.models import Instance
 from apps.operations import selectors as operations
-from apps.operations.redaction import conceal_error
 from apps.scheduler import explain
 from apps.scheduler.models import Decision
 
@@ -43,10 +41,9 @@ class Page:
             self._tasks = operations.open_within(first=rows[-1]["id"], last=rows[0]["id"], project_id=self._project_id)
 
     def render(self, row: dict[str, Any]) -> dict[str, Any]:
-        error = row.pop("error_text")
         row["addresses"] = orjson.Fragment(row.pop("addresses_text"))
         row["metadata"] = orjson.Fragment(row.pop("metadata_text"))
-        row["error"] = None if error is None else conceal_error(orjson.loads(error), _concealed(self._actor, row["host_name"]))
+        row["error"] = orjson.Fragment(row.pop("error_text") or b"null")
         row["task"] = _task(self._tasks.get(row["id"]))
         return _visible(self._actor, row)
 
@@ -56,7 +53,6 @@ def instance(actor: Actor, row: Instance, tasks: Tasks | None = None) -> dict[st
     if tasks is None:
         tasks = operations.open_within(first=row.pk, last=row.pk)
     shown = {name: getattr(row, name) for name in (*_PLAIN, *_JSON)}
-    shown["error"] = conceal_error(row.error, _concealed(actor, row.host_name))
     return _visible(actor, {**shown, "task": _task(tasks.get(row.pk))})
 
 
@@ -79,10 +75,6 @@ def _visible(actor: Actor, row: dict[str, Any]) -> dict[str, Any]:
     if not actor.is_admin:
         del row["host_id"], row["host_name"]
     return row
-
-
-def _concealed(actor: Actor, host_name: str) -> Iterable[str]:
-    return () if actor.is_admin or not host_name else (host_name,)
 
 
 def _task(found: tuple[uuid.UUID, str] | None) -> dict[str, Any] | None:

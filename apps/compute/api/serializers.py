@@ -8,10 +8,11 @@ from apps.common.api import fields
 from apps.common.api.inputs import Input
 from apps.compute.models import Flavor, KeyPair
 from apps.compute.states import POWER_FROM, InstanceState
-from apps.operations.api.serializers import ErrorOut, OperationOut
+from apps.operations.api.serializers import ErrorSerializer, OperationSerializer
 from contracts.compute.v1 import PowerState
 
 USER_DATA_BYTES = 64 * 1024
+STATES = [state.value for state in InstanceState]
 
 
 class CreateFlavor(Input):
@@ -21,7 +22,7 @@ class CreateFlavor(Input):
     disk_gb = fields.Whole(min_value=0, max_value=1024**2 * 16, help_text="GiB; 0: the image's own size")
 
 
-class FlavorOut(serializers.Serializer[Any]):
+class FlavorSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     vcpus = serializers.IntegerField()
@@ -34,7 +35,7 @@ class CreateKeyPair(Input):
     public_key = fields.Text(max_length=16_384, help_text="One line as in `~/.ssh/id_ed25519.pub`.")
 
 
-class KeyPairOut(serializers.Serializer[Any]):
+class KeyPairSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     fingerprint = serializers.CharField()
     public_key = serializers.CharField()
@@ -72,26 +73,26 @@ class InstanceAction(Input):
     action = fields.Choice(choices=list(POWER_FROM))
 
 
-class AddressOut(serializers.Serializer[Any]):
+class AddressSerializer(serializers.Serializer[Any]):
     address = serializers.IPAddressField()
     mac = serializers.CharField()
     network_id = serializers.UUIDField()
     port_id = serializers.UUIDField()
 
 
-class TaskOut(serializers.Serializer[Any]):
+class TaskSerializer(serializers.Serializer[Any]):
     """What is being done to it at the moment."""
 
     operation_id = serializers.UUIDField()
     kind = serializers.CharField()
 
 
-class InstanceOut(serializers.Serializer[Any]):
+class InstanceSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
-    state = serializers.ChoiceField(choices=[state.value for state in InstanceState])
+    state = serializers.ChoiceField(choices=STATES)
     power_state = serializers.ChoiceField(choices=["", *(state.value for state in PowerState)])
-    task = TaskOut(allow_null=True)
+    task = TaskSerializer(allow_null=True)
     project_id = serializers.UUIDField()
     user_id = serializers.UUIDField(allow_null=True)
     zone = serializers.CharField()
@@ -104,46 +105,46 @@ class InstanceOut(serializers.Serializer[Any]):
     image_name = serializers.CharField()
     network_id = serializers.UUIDField()
     key_name = serializers.CharField()
-    addresses = AddressOut(many=True)
+    addresses = AddressSerializer(many=True)
     metadata = serializers.DictField(child=serializers.CharField())
-    error = ErrorOut(allow_null=True)
+    error = ErrorSerializer(allow_null=True)
     created_at = serializers.DateTimeField()
     launched_at = serializers.DateTimeField(allow_null=True)
     host_id = serializers.UUIDField(required=False, allow_null=True, help_text="For operators.")
     host_name = serializers.CharField(required=False, help_text="For operators.")
 
 
-class CreatedOut(serializers.Serializer[Any]):
+class CreatedSerializer(serializers.Serializer[Any]):
     """`instance` and `operation` are null when several were asked for."""
 
-    instance = InstanceOut(allow_null=True)
-    operation = OperationOut(allow_null=True)
-    instances = InstanceOut(many=True)
-    operations = OperationOut(many=True)
+    instance = InstanceSerializer(allow_null=True)
+    operation = OperationSerializer(allow_null=True)
+    instances = InstanceSerializer(many=True)
+    operations = OperationSerializer(many=True)
 
 
-class AcceptedOut(serializers.Serializer[Any]):
-    operation = OperationOut()
+class AcceptedSerializer(serializers.Serializer[Any]):
+    operation = OperationSerializer()
 
 
-class ConsoleOut(serializers.Serializer[Any]):
+class ConsoleSerializer(serializers.Serializer[Any]):
     instance_id = serializers.UUIDField()
     text = serializers.CharField()
     truncated = serializers.BooleanField(help_text="Older text was left out.")
 
 
-class VerdictOut(serializers.Serializer[Any]):
+class VerdictSerializer(serializers.Serializer[Any]):
     host = serializers.CharField()
     passed = serializers.BooleanField()
     reason = serializers.CharField(help_text="The first filter that refused it.")
 
 
-class WeighedOut(serializers.Serializer[Any]):
+class WeighedSerializer(serializers.Serializer[Any]):
     host = serializers.CharField()
     free_memory_mb = serializers.IntegerField()
 
 
-class DecisionOut(serializers.Serializer[Any]):
+class DecisionSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     operation_id = serializers.UUIDField(allow_null=True)
     summary = serializers.CharField()
@@ -153,14 +154,14 @@ class DecisionOut(serializers.Serializer[Any]):
     zone = serializers.CharField()
     took_ms = serializers.FloatField()
     host_name = serializers.CharField(required=False, help_text="For operators.")
-    verdicts = VerdictOut(many=True, required=False, help_text="For operators.")
-    best = WeighedOut(many=True, required=False, help_text="For operators.")
+    verdicts = VerdictSerializer(many=True, required=False, help_text="For operators.")
+    best = WeighedSerializer(many=True, required=False, help_text="For operators.")
     lost_races = serializers.ListField(child=serializers.CharField(), required=False, help_text="For operators.")
 
 
-class SchedulingOut(serializers.Serializer[Any]):
+class SchedulingSerializer(serializers.Serializer[Any]):
     instance_id = serializers.UUIDField()
-    decisions = DecisionOut(many=True, help_text="The newest first.")
+    decisions = DecisionSerializer(many=True, help_text="The newest first.")
 
 
 def flavor(row: Flavor) -> dict[str, Any]:

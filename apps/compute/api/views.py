@@ -23,7 +23,7 @@ class FlavorList(View):
     bodies: ClassVar = {"POST": serializers.CreateFlavor}
 
     @extend_schema(
-        operation_id="flavors_list", parameters=[filters.FlavorQuery], responses=paged(serializers.FlavorOut), tags=["compute"]
+        operation_id="flavors_list", parameters=[filters.FlavorQuery], responses=paged(serializers.FlavorSerializer), tags=["compute"]
     )
     def get(self, request: Request) -> Response:
         """List flavors."""
@@ -32,7 +32,7 @@ class FlavorList(View):
         return page(request, rows.filter(name=query["name"]) if "name" in query else rows, serializers.flavor)
 
     @extend_schema(
-        operation_id="flavors_create", request=serializers.CreateFlavor, responses={201: serializers.FlavorOut}, tags=["compute"]
+        operation_id="flavors_create", request=serializers.CreateFlavor, responses={201: serializers.FlavorSerializer}, tags=["compute"]
     )
     def post(self, request: Request) -> Response:
         """Create a flavor. For operators."""
@@ -44,7 +44,7 @@ class FlavorList(View):
 class FlavorDetail(View):
     """One flavor."""
 
-    @extend_schema(operation_id="flavors_get", responses=serializers.FlavorOut, tags=["compute"])
+    @extend_schema(operation_id="flavors_get", responses=serializers.FlavorSerializer, tags=["compute"])
     def get(self, request: Request, flavor_id: uuid.UUID) -> Response:
         """Show a flavor."""
         NoQuery.read(request)
@@ -63,14 +63,14 @@ class KeyPairList(View):
 
     bodies: ClassVar = {"POST": serializers.CreateKeyPair}
 
-    @extend_schema(operation_id="key_pairs_list", parameters=[PageQuery], responses=paged(serializers.KeyPairOut), tags=["compute"])
+    @extend_schema(operation_id="key_pairs_list", parameters=[PageQuery], responses=paged(serializers.KeyPairSerializer), tags=["compute"])
     def get(self, request: Request) -> Response:
         """List one's own key pairs."""
         PageQuery.read(request)
         return page(request, selectors.key_pairs(actor=actor_of(request)), serializers.key_pair)
 
     @extend_schema(
-        operation_id="key_pairs_create", request=serializers.CreateKeyPair, responses={201: serializers.KeyPairOut}, tags=["compute"]
+        operation_id="key_pairs_create", request=serializers.CreateKeyPair, responses={201: serializers.KeyPairSerializer}, tags=["compute"]
     )
     def post(self, request: Request) -> Response:
         """Take in a public key."""
@@ -82,7 +82,7 @@ class KeyPairList(View):
 class KeyPairDetail(View):
     """One key pair, by its name."""
 
-    @extend_schema(operation_id="key_pairs_get", responses=serializers.KeyPairOut, tags=["compute"])
+    @extend_schema(operation_id="key_pairs_get", responses=serializers.KeyPairSerializer, tags=["compute"])
     def get(self, request: Request, name: str) -> Response:
         """Show a key pair."""
         NoQuery.read(request)

@@ -11,6 +11,7 @@ from apps.common.ids import new_id
 from apps.compute import names, selectors
 from apps.operations import selectors as operations
 from apps.operations.models import Operation
+from apps.operations.redaction import conceal
 from apps.operations.services import commands, lifecycle
 from apps.operations.states import OpState
 from contracts import topics
@@ -24,7 +25,8 @@ def read(*, actor: Actor, instance_id: uuid.UUID, max_bytes: int = 65536) -> v1.
     if answered.state == OpState.SUCCEEDED and answered.result is not None:
         return v1.ConsoleOutput(**answered.result)
     if answered.error is not None:
-        raise Unavailable(answered.error["code"], answered.error["message"])
+        names = () if actor.is_admin else (answered.host_name,)
+        raise Unavailable(answered.error["code"], conceal(answered.error["message"], names))
     raise Unavailable("host.silent", "The host did not answer in time; the instance itself may be well.")
 
 

@@ -9,6 +9,7 @@ from apps.compute.models import Instance
 from apps.compute.states import MACHINE, InstanceState
 from apps.network.services import ports
 from apps.operations.models import Operation
+from apps.operations.redaction import shown_on_resource
 from apps.operations.services import lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.placement.services import claims
@@ -25,7 +26,8 @@ def build_failed(operation: Operation, instance: Instance, error: CloudError, *,
     if not on_host:
         free([instance.pk])
     changes = {} if on_host else {"host_id": None, "host_name": "", "addresses": []}
-    states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.ERROR, error=error.as_dict(), **changes)
+    shown = shown_on_resource(error, operation.host_name)
+    states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.ERROR, error=shown, **changes)
     lifecycle.fail(operation, error)
     lifecycle.write([Note(operation.pk, "conductor", "failed", error.message)])
 

@@ -14,6 +14,7 @@ from apps.compute.states import MACHINE, InstanceState
 from apps.network import selectors as networks
 from apps.operations.kinds import Answer, kind_of
 from apps.operations.models import Operation
+from apps.operations.redaction import shown_on_resource
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
@@ -85,10 +86,8 @@ class Build(_Observing):
             self._undone(operation) if _nothing_left(domain) else self._undo(operation)
         elif domain.power_state is v1.PowerState.RUNNING:
             self.done([answer])
-        elif _nothing_left(domain):
-            late = Unavailable("build.timeout", "The host did not finish the build in time.")
-            self._not_built(operation, late, retryable=True)
         else:
+            # Also when nothing is there: the build command may still be on its way to a host that was silent.
             self._undo(operation)
 
     def unanswered(self, operation: Operation) -> None:
@@ -123,7 +122,7 @@ class Build(_Observing):
         lifecycle.dispatch([operation])
 
     def _undo(self, operation: Operation) -> None:
-        """Half a machine is there: have it removed, fenced against the late build by a higher generation."""
+        """Have what is there of it removed, fenced against the late build by a higher generation."""
         instance = Instance.objects.select_for_update().get(pk=operation.resource_id)
         instance.generation += 1
         instance.save(update_fields=["generation"])
@@ -162,7 +161,7 @@ class Delete(_Observing):
     def _stays(self, operation: Operation, error: CloudError) -> None:
         """ERROR, but still wanted gone: reconciliation goes on with it when the host is heard again."""
         rows = Instance.objects.filter(pk=operation.resource_id)
-        states.move(rows, MACHINE, InstanceState.ERROR, error=error.as_dict(), wanted_gone=True)
+        states.move(rows, MACHINE, InstanceState.ERROR, error=shown_on_resource(error, operation.host_name), wanted_gone=True)
         lifecycle.fail(operation, error)
         lifecycle.write([Note(operation.pk, "conductor", "failed", error.message)])
 
@@ -223,7 +222,8 @@ class Console:
 
     def done(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
-            lifecycle.succeed([answer.operation], result=msgspec.json.decode(answer.report.result))
+            output = msgspec.json.decode(answer.report.result, type=v1.ConsoleOutput)
+            lifecycle.succeed([answer.operation], result=msgspec.to_builtins(output))
 
     def failed(self, answers: Sequence[Answer]) -> None:
         for answer in answers:

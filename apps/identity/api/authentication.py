@@ -59,7 +59,7 @@ class Session(SessionAuthentication):
         user = found[0]
         membership = Membership.objects.select_related("project").filter(user=user, project__enabled=True).order_by("pk").first()
         project = membership.project if membership else None
-        actor = tokens.actor_for(user=user, project=project, role=membership.role if membership else None, address=address_of(request))
+        actor = tokens.actor_for(user=user, project_id=project.pk if project else None, role=membership.role if membership else None, address=address_of(request))
         return user, actor
 
 

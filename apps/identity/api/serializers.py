@@ -23,7 +23,7 @@ class CreateToken(Input):
     hours = fields.Whole(min_value=1, max_value=8760, default=None, allow_null=True, help_text="Life; default by the operator.")
 
 
-class TokenOut(serializers.Serializer[Any]):
+class TokenSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     prefix = serializers.CharField(help_text="The first characters of the secret.")
@@ -34,18 +34,18 @@ class TokenOut(serializers.Serializer[Any]):
     last_used_at = serializers.DateTimeField(allow_null=True)
 
 
-class IssuedTokenOut(TokenOut):
+class IssuedTokenSerializer(TokenSerializer):
     secret = serializers.CharField(help_text="Shown this once and never again.")
 
 
-class WhoAmIOut(serializers.Serializer[Any]):
+class WhoAmISerializer(serializers.Serializer[Any]):
     user_id = serializers.UUIDField()
     user_name = serializers.CharField()
     is_operator = serializers.BooleanField()
     project_id = serializers.UUIDField(allow_null=True)
     project_name = serializers.CharField(allow_null=True)
     role = serializers.ChoiceField(choices=ROLES)
-    token = TokenOut(allow_null=True)
+    token = TokenSerializer(allow_null=True)
 
 
 class CreateProject(Input):
@@ -53,7 +53,7 @@ class CreateProject(Input):
     description = fields.Line(max_length=255, default="", allow_blank=True)
 
 
-class ProjectOut(serializers.Serializer[Any]):
+class ProjectSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     description = serializers.CharField()
@@ -68,7 +68,7 @@ class CreateUser(Input):
     is_operator = fields.Flag(default=False)
 
 
-class UserOut(serializers.Serializer[Any]):
+class UserSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     username = serializers.CharField()
     email = serializers.CharField()
@@ -83,7 +83,7 @@ class PutMembership(Input):
     role = fields.Choice(choices=ROLES)
 
 
-class MembershipOut(serializers.Serializer[Any]):
+class MembershipSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     user_id = serializers.UUIDField()
     username = serializers.CharField()

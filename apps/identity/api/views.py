@@ -31,7 +31,7 @@ class TokenList(View):
         # Who signs in may still send a token that has expired.
         return [] if self.request is not None and self.request.method == "POST" else super().get_authenticators()
 
-    @extend_schema(operation_id="tokens_list", parameters=[PageQuery], responses=paged(serializers.TokenOut), tags=["identity"])
+    @extend_schema(operation_id="tokens_list", parameters=[PageQuery], responses=paged(serializers.TokenSerializer), tags=["identity"])
     def get(self, request: Request) -> Response:
         """List one's own tokens that still work."""
         actor = actor_of(request)
@@ -39,7 +39,7 @@ class TokenList(View):
         return page(request, selectors.tokens(actor=actor), serializers.token)
 
     @extend_schema(
-        operation_id="tokens_create", request=serializers.CreateToken, responses={201: serializers.IssuedTokenOut},
+        operation_id="tokens_create", request=serializers.CreateToken, responses={201: serializers.IssuedTokenSerializer},
         auth=[], tags=["identity"],
     )
     def post(self, request: Request) -> Response:
@@ -78,7 +78,7 @@ class CurrentToken(View):
 class WhoAmI(View):
     """The caller."""
 
-    @extend_schema(operation_id="whoami", responses=serializers.WhoAmIOut, tags=["identity"])
+    @extend_schema(operation_id="whoami", responses=serializers.WhoAmISerializer, tags=["identity"])
     def get(self, request: Request) -> Response:
         """Who is asking, in which project, with which role."""
         NoQuery.read(request)
@@ -95,7 +95,7 @@ class ProjectList(View):
     bodies: ClassVar = {"POST": serializers.CreateProject}
 
     @extend_schema(
-        operation_id="projects_list", parameters=[filters.ProjectQuery], responses=paged(serializers.ProjectOut), tags=["identity"]
+        operation_id="projects_list", parameters=[filters.ProjectQuery], responses=paged(serializers.ProjectSerializer), tags=["identity"]
     )
     def get(self, request: Request) -> Response:
         """List one's own projects; operators see all."""
@@ -104,7 +104,7 @@ class ProjectList(View):
         return page(request, rows.filter(**_asked(query, "name")), serializers.project)
 
     @extend_schema(
-        operation_id="projects_create", request=serializers.CreateProject, responses={201: serializers.ProjectOut}, tags=["identity"]
+        operation_id="projects_create", request=serializers.CreateProject, responses={201: serializers.ProjectSerializer}, tags=["identity"]
     )
     def post(self, request: Request) -> Response:
         """Create a project. For operators."""
@@ -116,7 +116,7 @@ class ProjectList(View):
 class ProjectDetail(View):
     """One project."""
 
-    @extend_schema(operation_id="projects_get", responses=serializers.ProjectOut, tags=["identity"])
+    @extend_schema(operation_id="projects_get", responses=serializers.ProjectSerializer, tags=["identity"])
     def get(self, request: Request, project_id: uuid.UUID) -> Response:
         """Show one of one's own projects."""
         NoQuery.read(request)
@@ -128,14 +128,14 @@ class UserList(View):
 
     bodies: ClassVar = {"POST": serializers.CreateUser}
 
-    @extend_schema(operation_id="users_list", parameters=[filters.UserQuery], responses=paged(serializers.UserOut), tags=["identity"])
+    @extend_schema(operation_id="users_list", parameters=[filters.UserQuery], responses=paged(serializers.UserSerializer), tags=["identity"])
     def get(self, request: Request) -> Response:
         """List all users. For operators."""
         query = filters.UserQuery.read(request)
         rows = selectors.users(actor=actor_of(request))
         return page(request, rows.filter(**_asked(query, "username")), serializers.user)
 
-    @extend_schema(operation_id="users_create", request=serializers.CreateUser, responses={201: serializers.UserOut}, tags=["identity"])
+    @extend_schema(operation_id="users_create", request=serializers.CreateUser, responses={201: serializers.UserSerializer}, tags=["identity"])
     def post(self, request: Request) -> Response:
         """Create a user. For operators."""
         NoQuery.read(request)
@@ -151,7 +151,7 @@ class MembershipList(View):
     bodies: ClassVar = {"PUT": serializers.PutMembership}
 
     @extend_schema(
-        operation_id="memberships_list", parameters=[filters.MembershipQuery], responses=paged(serializers.MembershipOut),
+        operation_id="memberships_list", parameters=[filters.MembershipQuery], responses=paged(serializers.MembershipSerializer),
         tags=["identity"],
     )
     def get(self, request: Request) -> Response:
@@ -161,7 +161,7 @@ class MembershipList(View):
         return page(request, rows.filter(**_asked(query, "project_id", "user_id")), serializers.membership)
 
     @extend_schema(
-        operation_id="memberships_put", request=serializers.PutMembership, responses=serializers.MembershipOut, tags=["identity"]
+        operation_id="memberships_put", request=serializers.PutMembership, responses=serializers.MembershipSerializer, tags=["identity"]
     )
     def put(self, request: Request) -> Response:
         """Give a user the one role in a project. For operators, and for the project's admins."""

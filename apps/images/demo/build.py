@@ -21,8 +21,16 @@ MODULES = {
     "net": ("virtio_net", "af_packet"),
     "power": ("button", "evdev"),
 }
-_POWER_BUTTON = b"#!/bin/sh\nexec poweroff -f\n"
-_FOLDERS = ("dev", "proc", "run/config", "sys", "tmp", "root", "mnt")
+# Small files of the guest: path, content, executable.
+_SETTINGS = (
+    ("etc/acpi/PWRF/00000080", b"#!/bin/sh\nexec poweroff -f\n", True),
+    ("etc/group", b"root:x:0:\n", False),
+    ("etc/inittab", b"ttyS0::respawn:-/bin/sh\n::ctrlaltdel:reboot -f\n", False),
+    ("etc/passwd", b"root:x:0:0:root:/:/bin/sh\n", False),
+    # -f still writes all data out; without it, init would wait two seconds for processes to end.
+    ("etc/profile", b"alias poweroff='poweroff -f' reboot='reboot -f' halt='halt -f'\n", False),
+)
+_FOLDERS = ("dev", "proc", "run/config", "sys", "tmp", "mnt")
 _SOURCES = Path(__file__).parent
 
 
@@ -89,9 +97,7 @@ def ramdisk(root: Path) -> bytes:
             archive.file("bin/busybox", busybox.read_bytes(), executable=True),
             *(archive.link(f"bin/{name}", "busybox") for name in applets if name != "busybox"),
             archive.file("lib/metadata.awk", (_SOURCES / "metadata.awk").read_bytes()),
-            archive.file("etc/acpi/PWRF/00000080", _POWER_BUTTON, executable=True),
-            archive.file("etc/group", b"root:x:0:\n"),
-            archive.file("etc/passwd", b"root::0:0:root:/root:/bin/sh\n"),
+            *(archive.file(path, content, executable=executable) for path, content, executable in _SETTINGS),
             *_module_files(root),
         ]
     )

@@ -1,13 +1,13 @@
 #!/bin/sh
-# /init of the demo guest: process 1, the script that udhcpc calls, and nothing else.
+# /init of the demo guest: process 1 until the guest is ready, and the script that udhcpc calls.
 #
 # Process 1 brings up disks, configuration and network, tells the serial console what it found, one line each with the
-# prefix "cloudsite: ", and then keeps a root shell on that console. The root file system is the initramfs: nothing
-# that is written survives a reboot. Runs under BusyBox 1.35 or later, whose shell finds all its tools in itself.
+# prefix "cloudsite: ", and then leaves to BusyBox' init, which keeps a root shell on that console. The root file system
+# is the initramfs: nothing that is written survives a reboot.
 #
 # Each tool costs some 10 ms under software emulation, so the shell's own means come first here.
 
-export PATH=/bin HOME=/root TERM=linux
+export PATH=/bin HOME=/ TERM=linux
 CONFIG=/run/config/openstack/latest
 LEASE=/run/lease            # a FIFO: "<address>/<prefix>" is written for every lease
 LEASE_TIMEOUT_S=10
@@ -72,7 +72,7 @@ start_system() {
     mount -t devtmpfs devtmpfs /dev
     mkdir -p /dev/pts
     mount -t devpts devpts /dev/pts
-    # The signals that BusyBox' poweroff, reboot and halt send to process 1.
+    # What poweroff, reboot and halt without -f send to process 1: user data may want to end with one of them.
     trap 'poweroff -f' USR2
     trap 'reboot -f' TERM
     trap 'halt -f' USR1
@@ -168,14 +168,6 @@ say_address() {
     say "address=${address:-none}"
 }
 
-keep_shell() { # "wait" and not the foreground, so that the traps work while the shell runs
-    while true; do
-        setsid cttyhack sh -l &
-        wait $!
-        sleep 1 # a console that ends at once must not eat the processor
-    done
-}
-
 main() {
     start_system
     load disk
@@ -193,7 +185,7 @@ main() {
     say_address
     run_user_data
     say ready
-    keep_shell
+    exec init # takes process 1 over and keeps a root shell on the console, see /etc/inittab
 }
 
 if [ $$ -eq 1 ]; then

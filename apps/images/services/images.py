@@ -68,7 +68,7 @@ def delete(*, actor: Actor, image_id: uuid.UUID) -> None:
     with transaction.atomic():
         if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.DELETED):
             raise InvalidState("image.state", "This image is deleted already.", state=image.state)
-        last = image.sha256 and not Image.objects.filter(sha256=image.sha256).exclude(state=ImageState.DELETED).exists()
+        last = image.sha256 and not _used(image.sha256)
     if last:
         store.remove(image.sha256)
 
@@ -90,7 +90,14 @@ def _save(image: Image, stream: BinaryIO) -> None:
     except BaseException:
         store.discard(stored)
         raise
-    states.move(
+    if not states.move(
         Image.objects.filter(pk=image.pk), MACHINE, ImageState.ACTIVE, sha256=stored.sha256,
         size_bytes=stored.size_bytes, virtual_size_bytes=found.virtual_size_bytes,
-    )
+    ):
+        if not _used(stored.sha256):
+            store.remove(stored.sha256)
+        raise NotFound("image.not_found", "This image was deleted while its data came in.")
+
+
+def _used(sha256: str) -> bool:
+    return Image.objects.filter(sha256=sha256).exclude(state=ImageState.DELETED).exists()

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
+from apps.common.sql import SAMPLE, Compiled
 from apps.identity.roles import Role, in_project, require
 from apps.network.models import Network, Subnet
 
@@ -27,9 +28,12 @@ def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = N
     return network
 
 
+_DEFAULT = Compiled(lambda project_id: Network.objects.filter(project_id=project_id, is_default=True), SAMPLE)
+
+
 def default_of(*, actor: Actor) -> Network:
     """The project's default network; made on first use."""
-    network = Network.objects.filter(project_id=actor.project_id, is_default=True).first()
+    network = _DEFAULT.first(actor.project_id)
     if network is not None:
         return network
     try:

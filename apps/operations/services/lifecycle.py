@@ -49,6 +49,12 @@ def prepare(
     return operation
 
 
+def insert_first(operations: Sequence[Operation], notes: Iterable[Note]) -> None:
+    """Write the first operations of resources that were made in this very transaction: nobody can have others on them."""
+    Operation.objects.bulk_create(operations)
+    write(notes)
+
+
 def insert(operations: Sequence[Operation], notes: Iterable[Note] = ()) -> None:
     """Write new operations. Raises InvalidState `operation.in_progress` if one of the resources has an open one."""
     try:

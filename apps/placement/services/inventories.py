@@ -12,6 +12,9 @@ from apps.identity.roles import require_operator
 from contracts.hosts.v1 import Hello
 from apps.placement.models import DEFAULT_RATIOS, Allocation, Inventory, ResourceProvider
 
+# No host has more of anything; times the largest ratio it still fits its column.
+_MOST = 2**48
+
 
 @transaction.atomic
 def report(*, provider_id: uuid.UUID, name: str, totals: Mapping[str, int]) -> bool:
@@ -69,5 +72,7 @@ def recount(provider_id: uuid.UUID, resource_class: str) -> None:
 
 
 def take_hello(host_id: uuid.UUID, name: str, said: Hello) -> None:
-    """A host's agent has started and says what the host has."""
+    """A host's agent has started and says what the host has. Raises Invalid for amounts that nobody can have."""
+    if not all(0 <= total <= _MOST and len(resource_class) <= 64 for resource_class, total in said.inventory.items()):
+        raise Invalid("inventory.total", f"inventory: expected amounts from 0 to {_MOST} by resource class.", field="inventory")
     report(provider_id=host_id, name=name, totals=said.inventory)

@@ -1,0 +1,1 @@
+"""Instances as libvirt domains: QEMU with KVM where it works, with software emulation elsewhere."""

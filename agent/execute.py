@@ -1,0 +1,184 @@
+"""The way of a command through the host: check, lock, fence, carry out or undo, report.
+
+Nothing here raises out of the Celery task: what cannot be answered by a report is logged and counted.
+"""
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final
+
+import msgspec
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from agent.drivers.base import DriverError
+from agent.handlers.compute import HANDLERS, Context, Handler
+from agent.journal import Fence, Journal, Key
+from agent.locks import KeyedLocks
+from agent.reporter import Outgoing, Reporter
+from agent.running import Command, Running
+from agent.runtime import Agent
+from agent.undo import Undo
+from contracts import topics
+from contracts.compute import v1 as compute
+from contracts.envelope import EnvelopeError, pack, unpack
+from contracts.report import Error, Outcome, Report
+
+log = structlog.get_logger(__name__)
+
+# Reports of one message wait for each other this long before those that are ready go ahead.
+GATHER_S: Final = 0.25
+INTERNAL: Final = "agent.internal"
+
+
+class Executor:
+    """Carries out commands. `lanes`: how many that change something may be at work at once."""
+
+    def __init__(self, agent: Agent, journal: Journal, reporter: Reporter, running: Running, *, lanes: int) -> None:
+        self._agent = agent
+        self._journal = journal
+        self._reporter = reporter
+        self._running = running
+        self._locks = KeyedLocks()
+        self._lanes = threading.BoundedSemaphore(lanes)
+        self._pool = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="lane")
+        self.refused: Counter[str] = Counter()
+
+    def run(self, topic: str, wires: list[str]) -> None:
+        """Carry out the commands of one message and report on them. Never raises."""
+        try:
+            if not isinstance(wires, list):
+                self._refuse(topic, EnvelopeError("expected a list of envelopes"))
+            elif len(wires) == 1:
+                self._report([self._one(topic, wires[0])])
+            else:
+                self._many(topic, wires)
+        except Exception:
+            log.exception("commands.failed", topic=topic)
+
+    def _many(self, topic: str, wires: list[str]) -> None:
+        pending: set[Future[Outgoing | None]] = {self._pool.submit(self._one, topic, wire) for wire in wires}
+        while pending:
+            # All within the time, or those that are done by then: a quick one does not wait for a slow one.
+            done, pending = wait(pending, timeout=GATHER_S)
+            self._report([future.result() for future in done])
+
+    def _report(self, reports: list[Outgoing | None]) -> None:
+        self._reporter.send([report for report in reports if report is not None])
+
+    def _refuse(self, topic: str, error: EnvelopeError) -> None:
+        self.refused[error.code] += 1
+        log.warning("command.refused", topic=topic, code=error.code, reason=str(error))
+
+    def _one(self, topic: str, wire: str) -> Outgoing | None:
+        try:
+            host, envelope = self._agent.admit(topic, wire)
+        except EnvelopeError as error:
+            self._refuse(topic, error)
+            return None
+        key = Key(host.id, envelope.operation_id, envelope.step, envelope.generation)
+        command = Command(host, envelope, key)
+        with bound_contextvars(
+            request_id=envelope.request_id, operation_id=envelope.operation_id, host=host.name, topic=topic
+        ):
+            try:
+                return self._admitted(command, HANDLERS[topic])
+            except Exception as error:
+                log.exception("command.failed")
+                return self._answer(command, _failed(INTERNAL, f"{type(error).__name__}: {error}"))
+
+    def _admitted(self, command: Command, handler: Handler) -> Outgoing | None:
+        try:
+            body = unpack(command.envelope, handler.shape)
+        except EnvelopeError as error:
+            self._refuse(command.envelope.topic, error)
+            return self._answer(command, _failed(error.code, str(error), retryable=False))
+        instance_id: str = body.instance_id  # type: ignore[attr-defined]
+        with bound_contextvars(instance=instance_id):
+            if not handler.mutates:
+                return self._read(command, handler, body, instance_id)
+            if not self._running.begin(command):
+                log.info("command.ignored", reason="the same command is being carried out right now")
+                return None
+            try:
+                with self._locks.hold((command.key.host_id, instance_id)), self._lanes:
+                    return self._fenced(command, handler, body, instance_id)
+            finally:
+                self._running.end(command)
+
+    def _read(self, command: Command, handler: Handler, body: msgspec.Struct, instance_id: str) -> Outgoing:
+        """Answer a question: no lock, no lane, no journal entry, so that it waits for no build."""
+        if late := _late(command):
+            return self._answer(command, late)
+        if command.envelope.topic == topics.COMPUTE_OBSERVE:
+            under_way = self._running.find(command.key.host_id, command.key.operation_id)
+            if under_way:
+                progress = Report(outcome=Outcome.PROGRESS, events=under_way.trace.events())
+                return self._answer(command, progress)
+        newest = self._journal.newest_generation(command.key.host_id, instance_id)
+        return self._answer(command, self._carry_out(command, handler, body, newest)[0])
+
+    def _fenced(self, command: Command, handler: Handler, body: msgspec.Struct, instance_id: str) -> Outgoing:
+        if late := _late(command):
+            # Expired means that nothing was done, so one that was done in time gets its true answer.
+            stored = self._journal.stored_report(command.key)
+            return Outgoing(stored) if stored else self._answer(command, late)
+        verdict = self._journal.begin(command.key, instance_id)
+        if verdict.fence is Fence.REPEAT:
+            log.info("command.repeated")
+            return Outgoing(verdict.report)
+        if verdict.fence is Fence.STALE:
+            reason = f"generation {command.key.generation} is older than {verdict.newest}"
+            return self._answer(command, _refused(Outcome.STALE, "command.stale", reason))
+        report, gone = self._carry_out(command, handler, body, command.key.generation)
+        wire = command.host.seal_report(command.envelope, report)
+        self._journal.end(verdict.entry, wire, gone=gone)
+        return Outgoing(wire, entry=verdict.entry)
+
+    def _carry_out(
+        self, command: Command, handler: Handler, body: msgspec.Struct, generation: int
+    ) -> tuple[Report, bool]:
+        """Run the handler, undo when it fails. Returns the report, and whether the instance is gone now."""
+        undo, trace = Undo(), command.trace
+        waited_ms = (time.time() - command.envelope.issued_at) * 1000
+        trace.add("host.received", took_ms=round(max(0.0, waited_ms), 3))
+        error: Error | None = None
+        try:
+            result = handler.run(Context(command.host.hypervisor, trace, undo, generation), body)
+        except DriverError as raised:
+            error = Error(code=raised.code, message=str(raised), retryable=raised.retryable)
+        except Exception as raised:
+            log.exception("command.crashed")
+            error = Error(code=INTERNAL, message=f"{type(raised).__name__}: {raised}")
+        took_ms = round((time.monotonic() - command.began) * 1000, 1)
+        if error is None:
+            log.info("command.done", took_ms=took_ms)
+            gone = isinstance(result, compute.Domain) and result.power_state is compute.PowerState.ABSENT
+            return Report(outcome=Outcome.DONE, events=trace.events(), result=pack(result)), gone
+        undo.run(trace)
+        log.warning("command.failed", code=error.code, reason=error.message, took_ms=took_ms)
+        return Report(outcome=Outcome.FAILED, events=trace.events(), error=error), False
+
+    @staticmethod
+    def _answer(command: Command, report: Report) -> Outgoing:
+        """A report that is not journaled: asked again, the same answer would be made again."""
+        return Outgoing(command.host.seal_report(command.envelope, report))
+
+
+def _late(command: Command) -> Report | None:
+    late_s = time.time() - command.envelope.deadline
+    if late_s <= 0:
+        return None
+    reason = f"arrived {late_s:.1f} s past its deadline" if command.envelope.deadline else "it has no deadline"
+    return _refused(Outcome.EXPIRED, "command.expired", reason)
+
+
+def _refused(outcome: Outcome, code: str, reason: str) -> Report:
+    log.info("command.refused", outcome=outcome.value, code=code, reason=reason)
+    return Report(outcome=outcome, error=Error(code=code, message=reason))
+
+
+def _failed(code: str, message: str, *, retryable: bool = True) -> Report:
+    return Report(outcome=Outcome.FAILED, error=Error(code=code, message=message, retryable=retryable))

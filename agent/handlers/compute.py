@@ -1,0 +1,71 @@
+"""Commands about instances. Each handler makes the driver do it and answers with what is true afterwards."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from agent.drivers.base import Hypervisor, Trace, Undo
+from contracts import topics
+from contracts.compute import v1 as compute
+
+# More of a console than this is never sent, whatever was asked for.
+MAX_CONSOLE_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a handler works with. `generation`: what the result says the host has worked on."""
+
+    hypervisor: Hypervisor
+    trace: Trace
+    undo: Undo
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """`shape`: the command's body. `mutates`: journaled and fenced by generation; others only read."""
+
+    shape: type[msgspec.Struct]
+    run: Callable[[Context, Any], msgspec.Struct]
+    mutates: bool
+
+
+def build(context: Context, command: compute.Build) -> compute.Domain:
+    context.hypervisor.build(command, context.trace, context.undo)
+    return _now(context, command.instance_id)
+
+
+def delete(context: Context, command: compute.Delete) -> compute.Domain:
+    context.hypervisor.delete(command, context.trace)
+    return _now(context, command.instance_id)
+
+
+def power(context: Context, command: compute.Power) -> compute.Domain:
+    context.hypervisor.power(command, context.trace)
+    return _now(context, command.instance_id)
+
+
+def console(context: Context, command: compute.Console) -> compute.ConsoleOutput:
+    wanted = max(0, min(command.max_bytes, MAX_CONSOLE_BYTES))
+    return context.hypervisor.console(msgspec.structs.replace(command, max_bytes=wanted))
+
+
+def observe(context: Context, command: compute.Observe) -> compute.Domain:
+    return _now(context, command.instance_id)
+
+
+def _now(context: Context, instance_id: str) -> compute.Domain:
+    domain = context.hypervisor.observe(instance_id)
+    return msgspec.structs.replace(domain, generation=context.generation)
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    topics.COMPUTE_BUILD: Handler(compute.Build, build, mutates=True),
+    topics.COMPUTE_DELETE: Handler(compute.Delete, delete, mutates=True),
+    topics.COMPUTE_POWER: Handler(compute.Power, power, mutates=True),
+    topics.COMPUTE_CONSOLE: Handler(compute.Console, console, mutates=False),
+    topics.COMPUTE_OBSERVE: Handler(compute.Observe, observe, mutates=False),
+}

@@ -1,0 +1,153 @@
+"""One agent process put together: everything made, started and stopped in the right order."""
+
+import fcntl
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from celery import signals
+
+from agent import app as celery_app
+from agent import broker, heartbeat
+from agent.config import Config
+from agent.drivers import factory
+from agent.execute import Executor
+from agent.journal import Journal
+from agent.periodic import Periodic
+from agent.reporter import Outgoing, Reporter
+from agent.running import Running
+from agent.runtime import Agent
+from agent.watchdog import CHECK_EVERY_S, Watchdog
+from contracts import topics
+
+log = structlog.get_logger(__name__)
+
+# Commands get this long to end after SIGTERM; what has not ended then is resumed by the next start.
+STOP_GRACE_S: Final = 30.0
+EXIT_CUT_SHORT: Final = 75
+
+
+class AlreadyRunning(Exception):
+    """Another agent holds the state folder; the message is for people."""
+
+
+class StateLock:
+    """At most one agent per state folder, held for the life of the process, also against a kill -9."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Raises AlreadyRunning, or OSError if the folder cannot be made or written."""
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = state_dir / "agent.lock"
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._file, 32).decode().strip()
+            os.close(self._file)
+            raise AlreadyRunning(f"another agent (process {holder}) is using {state_dir}") from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+
+class Service:
+    """All parts of a running agent. `run` blocks until SIGTERM."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises ConfigError, DriverError, OSError or sqlite3.Error."""
+        self.config = config
+        state_dir = Path(config.state_dir)
+        self.hypervisors = factory.hypervisors(config)
+        self.agent = Agent.from_config(config, self.hypervisors)
+        hosts = list(self.agent.hosts.values())
+        self.journal = Journal(state_dir / "journal.sqlite")
+        self.journal.prune()
+        self.running = Running()
+        self.app = celery_app.create_app(config, self.take)
+        self.publisher = broker.Publisher(self.app)
+        self.reporter = Reporter(self.publisher.publish, self.journal)
+        self.executor = Executor(self.agent, self.journal, self.reporter, self.running, lanes=config.threads)
+        self._messages = 0
+        self._mutex = threading.Lock()
+        self.observer = heartbeat.Observer(
+            hosts,
+            self.reporter.announce,
+            self.running,
+            self.journal,
+            speaks=list(topics.COMMANDS),
+            observation_s=config.observation_s,
+        )
+        self.heartbeat = heartbeat.Heartbeat(
+            hosts, self.reporter.announce, self.running, on_hello=self.observer.hello_soon
+        )
+        self.reporter.when_connected.append(self.observer.hello_soon)
+        self.watchdog = Watchdog([queue.name for queue in broker.queues(config)], self.publisher.waiting, self._busy)
+        self._threads = [
+            *heartbeat.threads(self.heartbeat, self.observer, config.heartbeat_s),
+            Periodic("progress", 0.5, self._progress),
+            Periodic("watchdog", CHECK_EVERY_S, self.watchdog.check),
+        ]
+
+    def take(self, topic: str, wires: list[str]) -> None:
+        """The body of every Celery task. Never raises."""
+        self.watchdog.took()
+        with self._mutex:
+            self._messages += 1
+        try:
+            self.executor.run(topic, wires)
+        finally:
+            with self._mutex:
+                self._messages -= 1
+
+    def start(self) -> None:
+        """Start the background threads: heartbeats go out from now on."""
+        self.reporter.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop the background threads and send what is still to be reported."""
+        for thread in self._threads:
+            thread.stop(timeout_s=0.5)
+        self.reporter.stop()
+        self.publisher.close()
+        self.journal.close()
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; returns the exit code."""
+        signals.worker_shutting_down.connect(_bound_the_stop, weak=False)
+        self.start()
+        self._take_back()
+        worker: Any = celery_app.create_worker(self.app, self.config)
+        log.info("agent.started", hosts=len(self.agent.hosts), threads=self.config.threads, pid=os.getpid())
+        worker.start()
+        self.stop()
+        log.info("agent.stopped", exit_code=worker.exitcode or 0)
+        return int(worker.exitcode or 0)
+
+    def _take_back(self) -> None:
+        try:
+            if count := broker.take_back(self.app):
+                log.info("messages.taken_back", count=count)
+        except broker.BrokerDown as error:
+            log.warning("broker.down", reason=str(error))
+
+    def _busy(self) -> bool:
+        return self._messages >= self.config.threads + celery_app.SPARE_THREADS
+
+    def _progress(self) -> None:
+        due = self.running.progress_due(time.monotonic())
+        if due:
+            self.reporter.send([Outgoing(wire, keep=False) for wire in due])
+
+
+def _bound_the_stop(**_: object) -> None:
+    def cut_short() -> None:
+        log.warning("agent.cut_short", reason=f"commands still under way after {STOP_GRACE_S:.0f} s")
+        os._exit(EXIT_CUT_SHORT)
+
+    timer = threading.Timer(STOP_GRACE_S, cut_short)
+    timer.daemon = True
+    timer.start()

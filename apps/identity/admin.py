@@ -1,0 +1,207 @@
+"""Admin pages of users, projects and tokens. People and projects are edited here; tokens are only looked at and revoked."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.common import clock
+from apps.common.admin import buttons, drawing, references
+from apps.common.admin.buttons import Button
+from apps.common.admin.pages import RecordAdmin
+from apps.common.context import Actor
+from apps.common.errors import Forbidden
+from apps.identity.models import Membership, Project, Token, User
+from apps.identity.roles import Role
+from apps.identity.services import tokens
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+    _Inline = admin.TabularInline[Membership, Any]
+    _UserAdmin = DjangoUserAdmin[User]
+else:
+    _ModelAdmin, _Inline, _UserAdmin = admin.ModelAdmin, admin.TabularInline, DjangoUserAdmin
+
+_ROLE_TONES = {Role.ADMIN: "busy", Role.MEMBER: "good", Role.READER: "off"}
+
+
+def operator(request: HttpRequest) -> Actor:
+    """The signed-in operator as services see one. Raises Forbidden."""
+    if not isinstance(request.user, User):
+        raise Forbidden("auth.operator", "This is for operators of the installation only.")
+    return tokens.actor_for(user=request.user, project_id=None, role=None, address=request.META.get("REMOTE_ADDR", ""))
+
+
+def _user_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    return dict(User.objects.filter(pk__in=ids).values_list("pk", "username"))
+
+
+def _project_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    return dict(Project.objects.filter(pk__in=ids).values_list("pk", "name"))
+
+
+buttons.actors_come_from(operator)
+references.register("user", model="identity_user", names=_user_names)
+references.register("project", model="identity_project", names=_project_names)
+# Roles are memberships in projects; Django's groups would only be a second, silent way.
+if admin.site.is_registered(Group):
+    admin.site.unregister(Group)
+
+
+class MembershipInline(_Inline):
+    """Who has which role where; on both pages."""
+
+    model = Membership
+    extra = 0
+    autocomplete_fields: Sequence[str] = ("user", "project")
+    verbose_name_plural = "roles in projects"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Membership]":
+        return super().get_queryset(request).select_related("user", "project")
+
+
+class _Kept:
+    """Not deleted here: what they made refers to them by plain id and would be left without an owner."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class UserAdmin(_Kept, _UserAdmin):
+    """People and programs."""
+
+    fieldsets: Any = (
+        (None, {"fields": ("username", "password")}),
+        ("About", {"fields": ("first_name", "last_name", "email")}),
+        ("What it may do", {
+            "fields": ("is_active", "is_superuser", "is_staff"),
+            "description": "Active: may sign in at all; take this away instead of deleting. Superuser: an operator of the whole "
+            "installation. Staff: may open this site.",
+        }),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets: Any = (
+        (None, {"classes": ("wide",), "fields": ("username", "password1", "password2", "is_superuser", "is_staff")}),
+    )
+    inlines: ClassVar = [MembershipInline]
+    readonly_fields: Sequence[str] = ("last_login", "date_joined")
+    list_display: Any = ("username", "email", "kind", "roles", "last_login")
+    list_filter: Any = ("is_superuser", "is_active")
+    filter_horizontal: Sequence[str] = ()
+    show_full_result_count = False
+    change_list_template = "admin/cloudsite/change_list.html"
+    change_form_template = "admin/cloudsite/change_form.html"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[User]":
+        return super().get_queryset(request).prefetch_related("memberships__project")
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return self.inlines if obj else []
+
+    @admin.display(description="kind", ordering="is_superuser")
+    def kind(self, user: User) -> SafeString:
+        if not user.is_active:
+            return drawing.badge("disabled", "bad")
+        return drawing.badge("operator", "busy") if user.is_superuser else drawing.badge("user", "off")
+
+    @admin.display(description="roles")
+    def roles(self, user: User) -> SafeString:
+        return drawing.stack(
+            format_html("{} {}", m.project, drawing.badge(m.role, _ROLE_TONES[Role(m.role)])) for m in user.memberships.all()
+        )
+
+
+@admin.register(Project)
+class ProjectAdmin(_Kept, _ModelAdmin):
+    """Owners of everything that tenants have."""
+
+    list_display = ("name", "state", "description", "members", "created_at")
+    list_filter = ("enabled",)
+    search_fields = ("name", "description")
+    ordering = ("name",)
+    fields = ("name", "description", "enabled", "id", "created_at")
+    readonly_fields = ("id", "created_at")
+    inlines: ClassVar = [MembershipInline]
+    show_full_result_count = False
+    change_list_template = "admin/cloudsite/change_list.html"
+    change_form_template = "admin/cloudsite/change_form.html"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Project]":
+        return super().get_queryset(request).prefetch_related("memberships__user")
+
+    @admin.display(description="state", ordering="enabled")
+    def state(self, project: Project) -> SafeString:
+        return drawing.yes_no(project.enabled, "enabled", "disabled", bad="bad")
+
+    @admin.display(description="members")
+    def members(self, project: Project) -> SafeString:
+        return drawing.stack(
+            format_html("{} {}", m.user, drawing.badge(m.role, _ROLE_TONES[Role(m.role)])) for m in project.memberships.all()[:20]
+        )
+
+
+def _revoke(actor: Actor, token: Token, values: Mapping[str, Any]) -> str:
+    tokens.revoke(actor=actor, token_id=token.pk)
+    return f"The token {token} of {token.user} is void from now on."
+
+
+@admin.register(Token)
+class TokenAdmin(RecordAdmin):
+    """Bearer tokens. Neither secret nor digest is ever shown: the prefix tells them apart."""
+
+    list_display = ("prefix_shown", "state", "name", "user", "project", "created", "expires", "used")
+    list_select_related = ("user", "project")
+    search_fields = ("prefix", "name", "user__username", "project__name")
+    search_ids = ("pk", "user_id", "project_id")
+    facts = (("Facts", ("prefix_shown", "name", "user_link", "project_link", "created", "expires", "revoked", "used")),)
+    buttons = (
+        Button(
+            name="revoke", label="Revoke", run=_revoke, dangerous=True, offered=lambda token: token.revoked_at is None,
+            warning="Whoever uses this token is refused at once. It cannot be brought back.",
+        ),
+    )
+
+    def headline(self, token: Token) -> SafeString:
+        return self.state(token)
+
+    @admin.display(description="token")
+    def prefix_shown(self, token: Token) -> SafeString:
+        return drawing.code(f"{token.prefix}…")
+
+    @admin.display(description="state")
+    def state(self, token: Token) -> SafeString:
+        if token.revoked_at is not None:
+            return drawing.badge("revoked", "bad")
+        return drawing.badge("expired", "off") if token.expires_at <= clock.now() else drawing.badge("valid", "good")
+
+    @admin.display(description="user")
+    def user_link(self, token: Token) -> SafeString:
+        return references.link("user", token.user_id, token.user.username)
+
+    @admin.display(description="project")
+    def project_link(self, token: Token) -> SafeString:
+        return references.link("project", token.project_id, token.project.name)
+
+    @admin.display(description="made")
+    def created(self, token: Token) -> SafeString:
+        return drawing.ago(token.created_at)
+
+    @admin.display(description="expires")
+    def expires(self, token: Token) -> SafeString:
+        return drawing.ago(token.expires_at)
+
+    @admin.display(description="revoked")
+    def revoked(self, token: Token) -> SafeString:
+        return drawing.ago(token.revoked_at)
+
+    @admin.display(description="last used")
+    def used(self, token: Token) -> SafeString:
+        return drawing.ago(token.last_used_at)

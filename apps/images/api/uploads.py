@@ -1,0 +1,45 @@
+"""The body of an upload, read piece by piece from the web server: never in memory or in a temporary file as a whole."""
+
+from typing import Any, BinaryIO, cast
+
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.request import Request
+
+from apps.common.errors import Invalid
+
+MEDIA_TYPE = "application/octet-stream"
+
+
+def body_of(request: Request) -> BinaryIO:
+    """A stream that ends where the body ends, and raises Invalid `image.incomplete` if the client went away before.
+
+    Raises UnsupportedMediaType, Invalid (neither length nor chunks).
+    """
+    django_request = request._request
+    if django_request.content_type not in ("", MEDIA_TYPE):
+        raise UnsupportedMediaType(django_request.content_type)
+    length = django_request.META.get("CONTENT_LENGTH") or ""
+    if length.isdecimal():
+        return cast(BinaryIO, _Measured(django_request, int(length)))
+    if django_request.headers.get("Transfer-Encoding") and django_request.META.get("wsgi.input_terminated"):
+        # Chunked: the server knows where it ends, Django does not.
+        return cast(BinaryIO, django_request.META["wsgi.input"])
+    raise Invalid("request.length", "Send a Content-Length, or the body in chunks.")
+
+
+class _Measured:
+    def __init__(self, source: Any, length: int) -> None:
+        self._source = source
+        self._left = length
+
+    def read(self, size: int) -> bytes:
+        if not self._left:
+            return b""
+        try:
+            chunk: bytes = self._source.read(min(size, self._left))
+        except OSError as error:
+            raise Invalid("image.incomplete", f"The upload broke off: {error}.") from error
+        if not chunk:
+            raise Invalid("image.incomplete", f"The upload broke off: {self._left} bytes are missing.", missing=self._left)
+        self._left -= len(chunk)
+        return chunk

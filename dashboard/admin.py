@@ -1,0 +1,6 @@
+"""Where the admin pages of all contexts come together; imported by Django's autodiscovery."""
+
+from dashboard.pages import decision, host, instance, operation
+
+for page in (decision, host, instance, operation):
+    page.register()

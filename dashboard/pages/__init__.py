@@ -1,0 +1,1 @@
+"""Record pages that show things of several contexts at once."""

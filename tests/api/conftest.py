@@ -1,0 +1,59 @@
+"""Who speaks to the API in these tests. Pytest loads this before Django is set up, so what needs it is imported late."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from apps.identity.models import Project
+    from tests.api.kit import Http
+    from tests.support.cloud import Cloud
+
+MakeUser = Callable[..., "Http"]
+
+
+@pytest.fixture
+def sign_in(transactional_db: None) -> MakeUser:
+    """`sign_in("ann", project, role=…, operator=…)`: a user with a token; `project` is made if there is none."""
+
+    from apps.common.context import SYSTEM
+    from apps.identity.roles import Role
+    from apps.identity.services import projects
+    from tests.api.kit import Http
+    from tests.support.cloud import make_project
+
+    def make(name: str, project: "Project | None" = None, *, role: str = "member", operator: bool = False) -> "Http":
+        user, _ = projects.ensure_user(actor=SYSTEM, username=name, password="correct horse battery", operator=operator)
+        project = project or make_project()
+        if not operator:
+            projects.set_role(actor=SYSTEM, user_id=user.pk, project_id=project.pk, role=Role(role))
+        return Http(user, project)
+
+    return make
+
+
+@pytest.fixture
+def ann(cloud: "Cloud", sign_in: MakeUser) -> "Http":
+    """A member of the cloud's project."""
+    return sign_in("ann", cloud.project)
+
+
+@pytest.fixture
+def mallory(cloud: "Cloud", sign_in: MakeUser) -> "Http":
+    """A member of another project."""
+    return sign_in("mallory")
+
+
+@pytest.fixture
+def operator(cloud: "Cloud", sign_in: MakeUser) -> "Http":
+    """An operator, working in the cloud's project."""
+    return sign_in("root", cloud.project, operator=True)
+
+
+@pytest.fixture
+def anybody(transactional_db: None) -> "Http":
+    """Nobody that we know."""
+    from tests.api.kit import Http
+
+    return Http()

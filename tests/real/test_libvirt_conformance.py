@@ -1,0 +1,80 @@
+"""libvirt, QEMU and Open vSwitch keep what drivers promise: the suite that the simulated hypervisor keeps too."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from agent.drivers.base import DriverError
+from apps.images.demo import DemoImage
+from apps.images.demo import build as build_demo_image
+from contracts.compute import v1 as compute
+from tests.agent.conformance.suite import HypervisorConformance
+from tests.real.lab import Lab, hypervisor_unavailable
+
+pytestmark = [pytest.mark.real, pytest.mark.skipif(bool(hypervisor_unavailable()), reason=hypervisor_unavailable())]
+
+
+class LibvirtSubject:
+    parallel = 2
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.hypervisor = lab.driver
+        self._network = lab.a_network()
+
+    def a_build(self) -> compute.Build:
+        return self.lab.a_build(ports=[self.lab.a_port(self._network)])
+
+    def incarnation(self, instance_id: str) -> object:
+        """libvirt numbers domains anew at each start."""
+
+        def number(connection: Any) -> int:
+            return int(connection.lookupByName(f"cs-{instance_id}").ID())
+
+        return self.lab.driver.host.call(number)
+
+    @contextmanager
+    def failing_late(self) -> Iterator[None]:
+        network: Any = self.lab.driver._network
+        original = network.port_started
+
+        def fail(*_: object) -> None:
+            raise DriverError("test.late", "at the very end")
+
+        network.port_started = fail
+        try:
+            yield
+        finally:
+            network.port_started = original
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoImage:
+    return build_demo_image(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def lab(demo: DemoImage) -> Iterator[Lab]:
+    lab = Lab(demo)
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+class TestLibvirt(HypervisorConformance):
+    @pytest.fixture
+    def subject(self, lab: Lab) -> Iterator[LibvirtSubject]:
+        subject = LibvirtSubject(lab)
+        yield subject
+        for domain in lab.driver.observe_all():
+            lab.driver.delete(compute.Delete(instance_id=domain.instance_id), _trace())
+        assert lab.leftovers() == []
+
+
+def _trace() -> Any:
+    from agent.trace import Trace
+
+    return Trace()

@@ -1,0 +1,50 @@
+"""Fixtures for everything that works on the database; `tests/conftest.py` makes them known where Django is."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+
+from apps.common import bus as real_bus
+from apps.common import clock as real_clock
+from apps.operations.services import intake
+from tests.support.bus import FakeBus
+from tests.support.cloud import Cloud, forget_table
+
+
+class Time:
+    """The control plane's clock, which a test can move. Rows, deadlines and sealed commands follow it."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def forward(self, seconds: float) -> None:
+        self.offset += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def bus() -> Iterator[FakeBus]:
+    """Nothing is sent: it is kept, and a test takes it."""
+    fake = FakeBus()
+    with mock.patch.object(real_bus, "_deliver", fake.deliver):
+        yield fake
+
+
+@pytest.fixture
+def cloud(transactional_db: None, bus: FakeBus) -> Iterator[Cloud]:
+    """A project, a flavor, an image, a network, and no host yet. Really commits, so that on_commit runs as in production."""
+    forget_table()
+    yield Cloud(bus)
+    forget_table()
+
+
+@pytest.fixture
+def time_machine() -> Iterator[Time]:
+    """`forward(seconds)` moves the control plane's clock."""
+    moved = Time()
+    original = real_clock.now
+    wall = SimpleNamespace(time=lambda: real_clock.now().timestamp())
+    with mock.patch.object(real_clock, "now", lambda: original() + moved.offset), mock.patch.object(intake, "time", wall):
+        yield moved

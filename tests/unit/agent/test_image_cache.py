@@ -1,0 +1,286 @@
+"""The image cache against a real HTTP server on the loopback address."""
+
+import hashlib
+import http.server
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.drivers.base import DriverError
+from agent.images import ImageCache
+from agent.trace import Trace
+from contracts.compute import v1 as compute
+
+CONTENT = os.urandom(300_000)
+MIB = 1024 * 1024
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one content; misbehaves as told."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = CONTENT
+        self.etag = '"one"'
+        self.ranges = True
+        self.status = 200
+        # Bytes of the body after which the connection breaks, one entry per answer; then no more breaks.
+        self.breaks: list[int] = []
+        self.delay_s = 0.0
+        self.asked: list[str] = []
+        self.mutex = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/image?signature=secret"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        server = self.server
+        wanted = self.headers.get("Range", "")
+        with server.mutex:
+            server.asked.append(wanted)
+            breaks = server.breaks.pop(0) if server.breaks else None
+        time.sleep(server.delay_s)
+        if server.status != 200:
+            self.send_response(server.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        unchanged = self.headers.get("If-Range") in (None, server.etag)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges and unchanged else 0
+        body = server.content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
+        self.send_header("ETag", server.etag)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if breaks is None else body[:breaks])
+        if breaks is not None:
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ImageCache:
+    return ImageCache(tmp_path, limit_bytes=10 * MIB, retry_after_s=0.001)
+
+
+def image(server: Server, content: bytes = CONTENT, disk_format: str = "raw") -> compute.Image:
+    return compute.Image(
+        id="an-image",
+        url=server.url,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        disk_format=compute.DiskFormat(disk_format),
+    )
+
+
+def refusal(cache: ImageCache, wanted: compute.Image) -> DriverError:
+    with pytest.raises(DriverError) as caught:
+        cache.ensure(wanted, Trace())
+    assert "secret" not in str(caught.value)
+    return caught.value
+
+
+def test_an_image_is_fetched_once(cache: ImageCache, server: Server) -> None:
+    for _ in range(3):
+        local = cache.ensure(image(server), Trace())
+        assert local.path.read_bytes() == CONTENT
+    assert server.asked == [""]
+
+
+def test_an_image_of_no_bytes_is_an_image_too(cache: ImageCache, server: Server) -> None:
+    server.content = b""
+    assert cache.ensure(image(server, b""), Trace()).path.read_bytes() == b""
+
+
+def test_a_broken_transfer_goes_on_where_it_broke(cache: ImageCache, server: Server) -> None:
+    server.breaks = [100_000, 50_000]
+    assert cache.ensure(image(server), Trace()).path.read_bytes() == CONTENT
+    assert server.asked == ["", "bytes=100000-", "bytes=150000-"]
+
+
+def test_many_breaks_are_survived_while_each_attempt_brings_something(cache: ImageCache, server: Server) -> None:
+    server.breaks = [10_000] * 20
+    assert cache.ensure(image(server), Trace()).path.read_bytes() == CONTENT
+
+
+def test_after_a_crash_the_next_process_resumes(tmp_path: Path, server: Server) -> None:
+    wanted = image(server)
+    (tmp_path / f"{wanted.sha256}.part").write_bytes(CONTENT[:200_000])
+    ImageCache(tmp_path, limit_bytes=10 * MIB).ensure(wanted, Trace())
+    assert server.asked == ["bytes=200000-"]
+
+
+def test_a_finished_part_that_was_not_yet_renamed_is_not_fetched_again(tmp_path: Path, server: Server) -> None:
+    wanted = image(server)
+    (tmp_path / f"{wanted.sha256}.part").write_bytes(CONTENT)
+    ImageCache(tmp_path, limit_bytes=10 * MIB).ensure(wanted, Trace())
+    assert server.asked == []
+
+
+def test_a_server_that_cannot_resume_starts_over(cache: ImageCache, server: Server) -> None:
+    server.breaks, server.ranges = [100_000], False
+    assert cache.ensure(image(server), Trace()).path.read_bytes() == CONTENT
+
+
+def test_content_that_changed_meanwhile_is_fetched_from_the_start(
+    cache: ImageCache, server: Server, tmp_path: Path
+) -> None:
+    wanted = image(server)
+    (tmp_path / f"{wanted.sha256}.part").write_bytes(b"x" * 1000)
+    (tmp_path / f"{wanted.sha256}.part.tag").write_text('"zero"')
+    assert cache.ensure(wanted, Trace()).path.read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-"]
+
+
+def test_a_beginning_that_was_wrong_is_thrown_away_once(cache: ImageCache, server: Server, tmp_path: Path) -> None:
+    wanted = image(server)
+    (tmp_path / f"{wanted.sha256}.part").write_bytes(b"x" * 1000)
+    assert cache.ensure(wanted, Trace()).path.read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-", ""]
+
+
+def test_wrong_content_is_corrupt_and_leaves_nothing(cache: ImageCache, server: Server, tmp_path: Path) -> None:
+    server.content = bytes(len(CONTENT))
+    error = refusal(cache, image(server))
+    assert (error.code, error.retryable) == ("image.corrupt", False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x"])
+def test_a_wrong_size_is_corrupt(cache: ImageCache, server: Server, content: bytes) -> None:
+    server.content = content
+    assert refusal(cache, image(server)).code == "image.corrupt"
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_refusing_server_is_unavailable_and_another_host_may_try(
+    cache: ImageCache, server: Server, status: int
+) -> None:
+    server.status = status
+    error = refusal(cache, image(server))
+    assert (error.code, error.retryable) == ("image.unavailable", True)
+    assert len(server.asked) == (1 if status < 500 else 6)
+
+
+def test_no_server_at_all_is_unavailable(cache: ImageCache, server: Server) -> None:
+    gone = msgspec.structs.replace(image(server), url="http://127.0.0.1:1/image?secret")
+    assert refusal(cache, gone).code == "image.unavailable"
+
+
+def test_only_http_is_spoken(cache: ImageCache, server: Server, tmp_path: Path) -> None:
+    local = msgspec.structs.replace(image(server), url=f"file://{tmp_path}/secret")
+    assert refusal(cache, local).code == "image.unavailable"
+
+
+def test_many_callers_wait_for_one_download(cache: ImageCache, server: Server) -> None:
+    server.delay_s = 0.1
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: cache.ensure(image(server), Trace()).path.read_bytes(), range(16)))
+    assert found == [CONTENT] * 16
+    assert server.asked == [""]
+
+
+def test_an_image_larger_than_the_cache_is_refused(tmp_path: Path, server: Server) -> None:
+    error = refusal(ImageCache(tmp_path, limit_bytes=100_000), image(server))
+    assert (error.code, error.retryable) == ("image.too_large", False)
+
+
+def fetched(cache: ImageCache, server: Server, content: bytes, age_s: float = 0.0) -> Path:
+    server.content = content
+    path = cache.ensure(image(server, content), Trace()).path
+    os.utime(path, (time.time() - age_s, time.time() - age_s))
+    return path
+
+
+def test_what_was_not_used_for_longest_makes_room(tmp_path: Path, server: Server) -> None:
+    cache = ImageCache(tmp_path, limit_bytes=1000)
+    oldest = fetched(cache, server, b"a" * 400, age_s=300)
+    newer = fetched(cache, server, b"b" * 400, age_s=100)
+    assert fetched(cache, server, b"c" * 400).exists()
+    assert (oldest.exists(), newer.exists()) == (False, True)
+
+
+def test_use_keeps_an_image_young(tmp_path: Path, server: Server) -> None:
+    cache = ImageCache(tmp_path, limit_bytes=1000)
+    oldest = fetched(cache, server, b"a" * 400, age_s=300)
+    fetched(cache, server, b"b" * 400, age_s=100)
+    cache.ensure(image(server, b"a" * 400), Trace())
+    fetched(cache, server, b"c" * 400)
+    assert oldest.exists()
+
+
+def test_an_image_in_use_is_never_dropped(tmp_path: Path, server: Server) -> None:
+    cache = ImageCache(tmp_path / "images", limit_bytes=1000)
+    used = fetched(cache, server, b"a" * 900, age_s=300)
+    (tmp_path / "base").hardlink_to(used)
+    assert fetched(cache, server, b"b" * 900).exists()
+    assert used.exists()
+
+
+def test_parts_that_nobody_wanted_for_a_day_are_removed(tmp_path: Path, server: Server) -> None:
+    stale = tmp_path / f"{'0' * 64}.part"
+    stale.write_bytes(b"x")
+    os.utime(stale, (0, 0))
+    fetched(ImageCache(tmp_path, limit_bytes=1000), server, b"a")
+    assert not stale.exists()
+
+
+def qcow2(*, backing: int = 0, incompatible: int = 0, version: int = 3) -> bytes:
+    header = struct.pack(">4sIQIIQ", b"QFI\xfb", version, backing, 0, 16, MIB)
+    return (header + bytes(72 - len(header)) + struct.pack(">Q", incompatible)).ljust(512, b"\0")
+
+
+def test_a_plain_qcow2_image_is_taken(cache: ImageCache, server: Server) -> None:
+    server.content = qcow2()
+    assert cache.ensure(image(server, qcow2(), "qcow2"), Trace()).disk_format is compute.DiskFormat.QCOW2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        qcow2(backing=512),
+        qcow2(incompatible=4),
+        qcow2(version=2, backing=512),
+        qcow2(incompatible=1 << 20),
+        b"raw" * 99,
+    ],
+)
+def test_a_qcow2_image_that_refers_to_other_files_or_is_none_is_unsafe(
+    cache: ImageCache, server: Server, content: bytes
+) -> None:
+    server.content = content
+    error = refusal(cache, image(server, content, "qcow2"))
+    assert (error.code, error.retryable) == ("image.unsafe", False)
