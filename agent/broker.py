@@ -139,9 +139,7 @@ class Publisher:
     def _connect(self) -> None:
         self.close()
         options = {**self._app.conf.broker_transport_options, "socket_timeout": PUBLISH_TIMEOUT_S}
-        connection = self._app.connection_for_write(
-            transport_options=options, connect_timeout=CONNECT_TIMEOUT_S
-        )
+        connection = self._app.connection_for_write(transport_options=options, connect_timeout=CONNECT_TIMEOUT_S)
         try:
             # No retries here: the reporter's background thread is the one that tries again.
             connection.ensure_connection(max_retries=0)

@@ -11,7 +11,7 @@ FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 2.0
 
 
-class Consumer(CeleryConsumer):  # type: ignore[misc]
+class Consumer(CeleryConsumer):
     """Named in the `worker_consumer` setting."""
 
     def ensure_connected(self, conn: Connection) -> Any:

@@ -58,9 +58,7 @@ class Heartbeat:
             if (check := self._checks.get(host.id)) is None or check.done():
                 self._checks[host.id] = self._checkers.submit(host.hypervisor.check)
         wait(self._checks.values(), timeout=CHECK_TIMEOUT_S)
-        self._announce(
-            topics.HEARTBEAT, [seal(host, topics.HEARTBEAT, self._state(host)) for host in self._hosts]
-        )
+        self._announce(topics.HEARTBEAT, [seal(host, topics.HEARTBEAT, self._state(host)) for host in self._hosts])
 
     def _state(self, host: HostRuntime) -> hosts_v1.Heartbeat:
         check = self._checks[host.id]
@@ -114,9 +112,7 @@ class Observer:
             self._next_observation = time.monotonic() + self._observation_s
             self._tell(topics.OBSERVATION, self._hosts, self._observation)
 
-    def _tell(
-        self, topic: str, hosts: list[HostRuntime], make: Callable[[HostRuntime], msgspec.Struct]
-    ) -> set[str]:
+    def _tell(self, topic: str, hosts: list[HostRuntime], make: Callable[[HostRuntime], msgspec.Struct]) -> set[str]:
         """Announce one message per host; returns the ids of the hosts for which it did not work."""
         wires: list[str] = []
         failed: set[str] = set()

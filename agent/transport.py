@@ -49,7 +49,7 @@ class RoundRobin:
             self._places = {name: place for place, name in enumerate(self._names)}
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):
     """Shares one client per pool, and sends prepared BRPOP commands."""
 
     queue_order_strategy = RoundRobin
@@ -79,7 +79,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
             self.client.connection.send_packed_command([command])
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):
     """What `redis:` and `rediss:` URLs mean in this process, once `install` was called."""
 
     Channel = Channel

@@ -13,13 +13,11 @@ from cloudsite.routing import ANONYMOUS_QUEUES, TRANSPORT_OPTIONS  # noqa: E402 
 
 # No Django fix-up: it closes the database connection after every task, which costs more than the task
 # (FIELD figures: 155/s against 750/s). `apps.common.transactions` drops connections that went bad instead.
-app = Celery("cloudsite", broker=settings.ENV.broker_url, fixups=[], set_as_current=True)
+app = Celery("cloudsite", broker=settings.ENV.broker_url, fixups=[], amqp="cloudsite.routing:Unacknowledged", task_cls="cloudsite.routing:Hint", set_as_current=True)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,
-    task_acks_late=True,
-    task_reject_on_worker_lost=True,
     task_track_started=False,
     task_queues=ANONYMOUS_QUEUES,
     task_default_queue="conductor",

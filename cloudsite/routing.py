@@ -1,5 +1,10 @@
 """Which queues the control plane reads, and how the transport is set: host queues are named in contracts.topics."""
 
+from typing import Any
+
+from celery import Task
+from celery.app.amqp import AMQP
+from celery.worker.request import Request
 from kombu import Exchange, Queue
 
 from contracts import topics
@@ -22,3 +27,27 @@ TRANSPORT_OPTIONS = {
     "health_check_interval": 10,
     "max_retries": 1,
 }
+
+
+class Unacknowledged(AMQP):
+    """Celery's queues, read without acknowledgements.
+
+    A message is a hint about a row that the sweep sends again until it is answered, so acknowledging buys nothing and costs
+    two trips to the broker per message (docs/decisions).
+    """
+
+    def TaskConsumer(self, channel: Any, queues: Any = None, accept: Any = None, **options: Any) -> Any:
+        return super().TaskConsumer(channel, queues, accept, no_ack=True, **options)
+
+
+class HintRequest(Request):
+    """A message that the broker does not wait for: Celery would acknowledge it all the same."""
+
+    def acknowledge(self) -> None:
+        self.acknowledged = True
+
+
+class Hint(Task):
+    """The base of all control-plane tasks."""
+
+    Request = HintRequest

@@ -1,7 +1,7 @@
 """Addresses of the web process."""
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView, SpectacularYAMLAPIView
 
@@ -13,7 +13,7 @@ handler400 = "apps.common.api.problems.bad_request"
 handler404 = "apps.common.api.problems.not_found"
 handler500 = "apps.common.api.problems.server_error"
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("", include("apps.identity.api.urls")),
     path("", include("apps.hosts.api.urls")),
     path("", include("apps.operations.api.urls")),

@@ -88,10 +88,14 @@ def _failures() -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     since = now - timedelta(hours=HOURS)
     failed = operations.operations(actor=SYSTEM, all_projects=True).filter(
         # Ids rise with time: the primary key finds the last day's rows, and no other index is needed.
-        Q(pk__gte=_first_id_at(since - timedelta(hours=1))), state=OpState.FAILED, finished_at__gte=since,
+        Q(pk__gte=_first_id_at(since - timedelta(hours=1))),
+        state=OpState.FAILED,
+        finished_at__gte=since,
     )
     rows = list(failed.order_by("-pk").values_list("finished_at", "error__code")[:_MOST_FAILURES])
-    return _per_hour((at for at, _ in rows if at is not None), now), Counter(code or "unknown" for _, code in rows).most_common(6)
+    return _per_hour((at for at, _ in rows if at is not None), now), Counter(
+        code or "unknown" for _, code in rows
+    ).most_common(6)
 
 
 def _per_hour(times: Iterable[datetime], now: datetime) -> list[tuple[str, int]]:

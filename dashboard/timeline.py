@@ -1,4 +1,4 @@
-"""Timelines: every event of an operation as a bar on one time scale, so that waiting and working are seen at a glance."""
+"""Timelines: every event of an operation as a bar on one scale, so that waiting and working are seen at a glance."""
 
 import itertools
 import math
@@ -63,17 +63,23 @@ def draw(operation: Operation, events: Sequence[OperationEvent]) -> SafeString:
     span = max(1.0, *ends)
     ticks = _ticks(span)
     grid = format_html_join(
-        "", '<line class="cs-grid" x1="{0}%" x2="{0}%" y1="0" y2="100%"/>', ((drawing.percent(t / span),) for t in ticks)
+        "",
+        '<line class="cs-grid" x1="{0}%" x2="{0}%" y1="0" y2="100%"/>',
+        ((drawing.percent(t / span),) for t in ticks),
     )
     # What passed before an event, since the one before it, is drawn pale: waiting is seen as well as work.
     before = [0.0, *itertools.accumulate((line.end_ms for line in lines), max)]
-    rows = format_html_join("", "{}", ((_row(line, since, span, grid),) for line, since in zip(lines, before, strict=False)))
+    rows = format_html_join(
+        "", "{}", ((_row(line, since, span, grid),) for line, since in zip(lines, before, strict=False))
+    )
     return format_html('<ol class="cs-timeline">{}{}</ol>', rows, _axis(ticks, span))
 
 
 def legend() -> SafeString:
     """Which colour is whose work."""
-    items = format_html_join("", '<li><span class="cs-dot cs-src-{0}"></span>{0}</li>', ((source,) for source in _SOURCES))
+    items = format_html_join(
+        "", '<li><span class="cs-dot cs-src-{0}"></span>{0}</li>', ((source,) for source in _SOURCES)
+    )
     return format_html('<ul class="cs-legend">{}</ul>', items)
 
 
@@ -105,23 +111,44 @@ def _row(line: Line, since_ms: float, span: float, grid: SafeString) -> SafeStri
     # The last rectangle keeps what took next to no time visible.
     return format_html(
         '<li class="cs-line{}"><span class="cs-line-name"><span class="cs-dot {}" title="{}"></span>{} {}</span>'
-        '<svg class="cs-track" role="img"><title>{}</title>{}<rect class="{} cs-before" x="{}%" width="{}%" y="3" height="12"/>'
+        '<svg class="cs-track" role="img"><title>{}</title>{}'
+        '<rect class="{} cs-before" x="{}%" width="{}%" y="3" height="12"/>'
         '<rect class="{}" x="{}%" width="{}%" y="3" height="12" rx="2"/>'
         '<rect class="{}" x="{}%" width="3" y="3" height="12" rx="1"/></svg>'
         '<span class="cs-line-at">+{}</span><span class="cs-line-took">{}</span>{}</li>',
-        " cs-line-bad" if line.bad else "", classes, line.source, words, drawing.quiet(line.detail) if beside else "",
-        hover, grid, classes, drawing.percent((line.start_ms - waited) / span), drawing.percent(waited / span),
-        classes, x, width, classes, x, drawing.duration(line.start_ms / 1000), took,
+        " cs-line-bad" if line.bad else "",
+        classes,
+        line.source,
+        words,
+        drawing.quiet(line.detail) if beside else "",
+        hover,
+        grid,
+        classes,
+        drawing.percent((line.start_ms - waited) / span),
+        drawing.percent(waited / span),
+        classes,
+        x,
+        width,
+        classes,
+        x,
+        drawing.duration(line.start_ms / 1000),
+        took,
         "" if beside else format_html('<span class="cs-line-detail">{}</span>', line.detail),
     )
 
 
 def _axis(ticks: Sequence[float], span: float) -> SafeString:
     texts = format_html_join(
-        "", '<text x="{}%" y="11" class="{}">{}</text>',
-        ((drawing.percent(t / span), "cs-first" if t == 0 else "", drawing.duration(t / 1000) if t else "0") for t in ticks),
+        "",
+        '<text x="{}%" y="11" class="{}">{}</text>',
+        (
+            (drawing.percent(t / span), "cs-first" if t == 0 else "", drawing.duration(t / 1000) if t else "0")
+            for t in ticks
+        ),
     )
-    return format_html('<li class="cs-line cs-axis" aria-hidden="true"><span></span><svg class="cs-track">{}</svg></li>', texts)
+    return format_html(
+        '<li class="cs-line cs-axis" aria-hidden="true"><span></span><svg class="cs-track">{}</svg></li>', texts
+    )
 
 
 def _ticks(span: float) -> list[float]:

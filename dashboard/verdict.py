@@ -1,8 +1,9 @@
 """A scheduling decision as a picture: how many hosts passed, why the others did not, how the best compared."""
 
 from collections import Counter
+from typing import Any
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.common.admin import drawing
@@ -25,8 +26,12 @@ def draw(decision: Decision) -> SafeString:
     """The whole picture of one decision."""
     rows = explain.rows(decision.verdicts)
     counted = Counter(row["reason"] or "passed" for row in rows)
-    bar = drawing.parts([(name if name == "passed" else REASONS.get(name, name), n, _TONES.get(name, "warn"))
-                         for name, n in counted.most_common()])
+    bar = drawing.parts(
+        [
+            (name if name == "passed" else REASONS.get(name, name), n, _TONES.get(name, "warn"))
+            for name, n in counted.most_common()
+        ]
+    )
     return format_html("<p>{}</p>{}{}{}", _sentence(decision), bar, _weights(decision), _hosts(decision, rows))
 
 
@@ -35,8 +40,13 @@ def _sentence(decision: Decision) -> SafeString:
     outcome = f"{decision.host_name} was chosen" if decision.host_id else "No host was chosen"
     races = f" Lost the race for {', '.join(decision.lost_races)}." if decision.lost_races else ""
     return format_html(
-        "<b>{}</b> for {} – {}. Decided in {}.{} {}", outcome, asked, decision.summary.rstrip("."),
-        drawing.duration(decision.took_ms / 1000), races, drawing.quiet(drawing.ago(decision.at)),
+        "<b>{}</b> for {} – {}. Decided in {}.{} {}",
+        outcome,
+        asked,
+        decision.summary.rstrip("."),
+        drawing.duration(decision.took_ms / 1000),
+        races,
+        drawing.quiet(drawing.ago(decision.at)),
     )
 
 
@@ -49,16 +59,14 @@ def _weights(decision: Decision) -> SafeString:
     most = max((best.get("free_memory_mb", 0) for best in decision.best), default=0)
     if not most:
         return drawing.EMPTY
-    lines = format_html_join("", "{}", (
-        (format_html(
-            '<div class="cs-meter"><span class="cs-meter-name">{}</span>{}<span class="cs-meter-text">{} MiB free{}</span></div>',
-            best["host"], drawing.bar(best["free_memory_mb"] / most, "good" if best["host"] == decision.host_name else "off",
-                                      label=f"{best['host']}: {best['free_memory_mb']} MiB free"),
-            drawing.number(best["free_memory_mb"]), " · chosen" if best["host"] == decision.host_name else "",
-        ),)
-        for best in decision.best
-    ))
+    lines = drawing.stack(_weight(best, most, chosen=best["host"] == decision.host_name) for best in decision.best)
     return format_html('<h3>The best by free memory</h3><div class="cs-meters">{}</div>', lines)
+
+
+def _weight(best: dict[str, Any], most: int, *, chosen: bool) -> SafeString:
+    text = f"{drawing.number(best['free_memory_mb'])} MiB free{' · chosen' if chosen else ''}"
+    bar = drawing.bar(best["free_memory_mb"] / most, "good" if chosen else "off", label=f"{best['host']}: {text}")
+    return drawing.beside(best["host"], bar, text)
 
 
 def _hosts(decision: Decision, rows: list[dict[str, object]]) -> SafeString:
@@ -67,8 +75,11 @@ def _hosts(decision: Decision, rows: list[dict[str, object]]) -> SafeString:
     shown = (
         (
             row["host"],
-            drawing.badge("chosen", "busy") if row["host"] == decision.host_name
-            else drawing.badge("fits", "good") if row["passed"] else drawing.badge("refused", "bad"),
+            drawing.badge("chosen", "busy")
+            if row["host"] == decision.host_name
+            else drawing.badge("fits", "good")
+            if row["passed"]
+            else drawing.badge("refused", "bad"),
             "" if row["passed"] else REASONS.get(str(row["reason"]), row["reason"]),
         )
         for row in rows[:_MOST_ROWS]
@@ -76,5 +87,8 @@ def _hosts(decision: Decision, rows: list[dict[str, object]]) -> SafeString:
     rest = drawing.quiet(f"and {len(rows) - _MOST_ROWS} more") if len(rows) > _MOST_ROWS else drawing.EMPTY
     return format_html(
         '<details class="cs-details" id="verdict-{}"><summary>Each of {} hosts</summary>{}{}</details>',
-        decision.pk, len(rows), drawing.table(("host", "verdict", "because"), shown), rest,
+        decision.pk,
+        len(rows),
+        drawing.table(("host", "verdict", "because"), shown),
+        rest,
     )

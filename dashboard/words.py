@@ -8,8 +8,8 @@ from apps.common.admin import drawing
 
 # By code, or by its part before the dot.
 ADVICE = {
-    "scheduler.no_host": "No host could take it. The verdict below says for each host why. Make room, enable a host, or use a "
-    "smaller flavor, then create it again.",
+    "scheduler.no_host": "No host could take it. The verdict below says for each host why. "
+    "Make room, enable a host, or use a smaller flavor, then create it again.",
     "scheduler.timeout": "No scheduler process answered. Is one running? `manage.py doctor` tells.",
     "network.full": "All addresses of the network are taken. Delete instances there, or use another network.",
     "host.silent": "The host's agent did not answer. See on the host's page when it was last heard of.",
@@ -17,9 +17,11 @@ ADVICE = {
     "CLOUDSITE_BUILD_TIMEOUT_S.",
     "delete.timeout": "The host did not finish the deletion. It goes on when the host is heard of again.",
     "power.timeout": "The host did not finish in time. The instance is shown as it truly is; try again.",
-    "instance.lost": "Somebody or something removed the guest from its host behind our back. Its disk is most likely gone.",
+    "instance.lost": "Somebody or something removed the guest from its host behind our back. "
+    "Its disk is most likely gone.",
     "operation.superseded": "Something more important took its place.",
-    "hypervisor": "The hypervisor of the host does not do what it was asked. The agent's log on the host has the details.",
+    "hypervisor": "The hypervisor of the host does not do what it was asked. "
+    "The agent's log on the host has the details.",
     "image": "The image could not be fetched or used on the host. Is it intact, and can the host reach this server?",
     "simulated": "A simulated host was told to fail now and then.",
     "agent": "The agent itself went wrong. Its log on the host has the details.",

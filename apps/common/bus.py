@@ -5,7 +5,9 @@ again; so a broker that is down costs time and loses nothing, and `send` says so
 """
 
 import logging
+import threading
 import uuid
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,8 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
+_outgoing: "deque[Message]" = deque()
+_sending = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -28,22 +32,36 @@ class Message:
     items: tuple[str, ...]
 
 
-def send(messages: Iterable[Message]) -> bool:
-    """Hand messages to the broker. False if it did not take them all (the sweep will).
+def send(messages: Iterable[Message]) -> None:
+    """Hand messages to the broker; what it does not take now is sent by the sweep.
 
-    Raises RuntimeError inside a transaction: what is not committed must not be told.
+    While one thread is sending, the messages of others are left to it, and those for one queue and task go as one: under
+    load many requests share a message. Raises RuntimeError inside a transaction: what is not committed must not be told.
     """
     batch = list(messages)
     if not batch:
-        return True
+        return
     if connection.in_atomic_block:
         raise RuntimeError("bus.send inside a transaction; use bus.send_after_commit")
+    _outgoing.extend(batch)
+    # Not waited for: whoever has the lock looks at the queue once more after it has let go.
+    while _outgoing and _sending.acquire(blocking=False):
+        try:
+            _send_all()
+        finally:
+            _sending.release()
+
+
+def _send_all() -> None:
+    taken: dict[tuple[str, str], list[str]] = {}
+    while _outgoing:
+        message = _outgoing.popleft()
+        taken.setdefault((message.queue, message.task), []).extend(message.items)
+    merged = [Message(queue, task, tuple(items)) for (queue, task), items in taken.items()]
     try:
-        _deliver(batch)
+        _deliver(merged)
     except (OperationalError, ConnectionError, OSError, TimeoutError) as error:
-        log.warning("broker did not take %d message(s), the sweep will resend: %s", len(batch), error)
-        return False
-    return True
+        log.warning("the broker did not take %d message(s), the sweep will resend: %s", len(merged), error)
 
 
 def send_after_commit(messages: Iterable[Message]) -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
@@ -14,7 +14,7 @@ from apps.compute.states import InstanceState
 def instances(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Instance]":
     """Living instances of the project; operators may ask for all projects'."""
     rows = Instance.objects.exclude(state=InstanceState.DELETED)
-    return rows if all_projects and actor.is_admin else rows.filter(project_id=actor.project_id)
+    return rows if all_projects and actor.is_admin else rows.filter(Q(project_id=actor.project_id))
 
 
 def instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
@@ -27,7 +27,7 @@ def instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
 
 def known_instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
     """Also one that is deleted: for its timeline. Raises NotFound."""
-    rows = Instance.objects.all() if actor.is_admin else Instance.objects.filter(project_id=actor.project_id)
+    rows = Instance.objects.all() if actor.is_admin else Instance.objects.filter(Q(project_id=actor.project_id))
     found = rows.filter(pk=instance_id).first()
     if found is None:
         raise not_found(instance_id)
@@ -70,7 +70,7 @@ def flavor_named(name: str) -> Flavor:
 
 
 def key_pairs(*, actor: Actor) -> "QuerySet[KeyPair]":
-    return KeyPair.objects.filter(user_id=actor.user_id)
+    return KeyPair.objects.filter(Q(user_id=actor.user_id))
 
 
 def key_pair(*, actor: Actor, name: str) -> KeyPair:

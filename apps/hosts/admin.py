@@ -33,7 +33,9 @@ references.register("host", model="hosts_host", names=_names)
 class ReasonForm(forms.Form):
     """Why a host takes no new instances."""
 
-    reason = forms.CharField(max_length=255, help_text="Shown to operators beside the host, such as “memory is being replaced”.")
+    reason = forms.CharField(
+        max_length=255, help_text="Shown to operators beside the host, such as “memory is being replaced”."
+    )
 
 
 def _enable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
@@ -49,22 +51,27 @@ def _disable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
 class HostAdmin(RecordAdmin):
     """Hypervisors with their agents."""
 
-    list_display = ("name", "state_shown", "zone", "hypervisor", "seen")
+    list_display: Any = ("name", "state_shown", "zone", "hypervisor", "seen")
     list_filter = ("state", "enabled")
     search_fields = ("name", "zone", "hypervisor")
     ordering = ("name",)
     sortable_by = ("name", "zone")
-    facts = (
-        ("Facts", ("zone", "hypervisor", "agent_version", "seen", "enrolled", "traits_shown", "key", "id_shown")),
-    )
+    facts = (("Facts", ("zone", "hypervisor", "agent_version", "seen", "enrolled", "traits_shown", "key", "id_shown")),)
     pictures = (("Commands it understands", "speaks_shown"),)
     buttons = (
         Button(
-            name="enable", label="Enable", run=_enable, offered=lambda host: not host.enabled,
+            name="enable",
+            label="Enable",
+            run=_enable,
+            offered=lambda host: not host.enabled,
             warning="The scheduler may place new instances here again.",
         ),
         Button(
-            name="disable", label="Disable", run=_disable, offered=lambda host: host.enabled, form=ReasonForm,
+            name="disable",
+            label="Disable",
+            run=_disable,
+            offered=lambda host: host.enabled,
+            form=ReasonForm,
             warning="The scheduler places no new instances here. What runs on the host goes on running.",
         ),
     )

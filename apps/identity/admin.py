@@ -1,7 +1,7 @@
-"""Admin pages of users, projects and tokens. People and projects are edited here; tokens are only looked at and revoked."""
+"""Admin pages of users, projects and tokens. People and projects are edited here; tokens are seen and revoked."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
@@ -60,7 +60,7 @@ class MembershipInline(_Inline):
 
     model = Membership
     extra = 0
-    autocomplete_fields: Sequence[str] = ("user", "project")
+    autocomplete_fields: ClassVar[Any] = ("user", "project")
     verbose_name_plural = "roles in projects"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Membership]":
@@ -78,24 +78,27 @@ class _Kept:
 class UserAdmin(_Kept, _UserAdmin):
     """People and programs."""
 
-    fieldsets: Any = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("username", "password")}),
         ("About", {"fields": ("first_name", "last_name", "email")}),
-        ("What it may do", {
-            "fields": ("is_active", "is_superuser", "is_staff"),
-            "description": "Active: may sign in at all; take this away instead of deleting. Superuser: an operator of the whole "
-            "installation. Staff: may open this site.",
-        }),
+        (
+            "What it may do",
+            {
+                "fields": ("is_active", "is_superuser", "is_staff"),
+                "description": "Active: may sign in at all; take this away instead of deleting. "
+                "Superuser: an operator of the whole installation. Staff: may open this site.",
+            },
+        ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets: Any = (
         (None, {"classes": ("wide",), "fields": ("username", "password1", "password2", "is_superuser", "is_staff")}),
     )
     inlines: ClassVar = [MembershipInline]
-    readonly_fields: Sequence[str] = ("last_login", "date_joined")
+    readonly_fields: ClassVar[Any] = ("last_login", "date_joined")
     list_display: Any = ("username", "email", "kind", "roles", "last_login")
-    list_filter: Any = ("is_superuser", "is_active")
-    filter_horizontal: Sequence[str] = ()
+    list_filter: ClassVar[Any] = ("is_superuser", "is_active")
+    filter_horizontal: ClassVar[Any] = ()
     show_full_result_count = False
     change_list_template = "admin/cloudsite/change_list.html"
     change_form_template = "admin/cloudsite/change_form.html"
@@ -115,7 +118,8 @@ class UserAdmin(_Kept, _UserAdmin):
     @admin.display(description="roles")
     def roles(self, user: User) -> SafeString:
         return drawing.stack(
-            format_html("{} {}", m.project, drawing.badge(m.role, _ROLE_TONES[Role(m.role)])) for m in user.memberships.all()
+            format_html("{} {}", m.project, drawing.badge(m.role, _ROLE_TONES[Role(m.role)]))
+            for m in user.memberships.all()
         )
 
 
@@ -144,7 +148,8 @@ class ProjectAdmin(_Kept, _ModelAdmin):
     @admin.display(description="members")
     def members(self, project: Project) -> SafeString:
         return drawing.stack(
-            format_html("{} {}", m.user, drawing.badge(m.role, _ROLE_TONES[Role(m.role)])) for m in project.memberships.all()[:20]
+            format_html("{} {}", m.user, drawing.badge(m.role, _ROLE_TONES[Role(m.role)]))
+            for m in project.memberships.all()[:20]
         )
 
 
@@ -164,7 +169,11 @@ class TokenAdmin(RecordAdmin):
     facts = (("Facts", ("prefix_shown", "name", "user_link", "project_link", "created", "expires", "revoked", "used")),)
     buttons = (
         Button(
-            name="revoke", label="Revoke", run=_revoke, dangerous=True, offered=lambda token: token.revoked_at is None,
+            name="revoke",
+            label="Revoke",
+            run=_revoke,
+            dangerous=True,
+            offered=lambda token: token.revoked_at is None,
             warning="Whoever uses this token is refused at once. It cannot be brought back.",
         ),
     )

@@ -2,7 +2,7 @@
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.common import clock
 from apps.common.context import Actor
@@ -13,7 +13,7 @@ from apps.identity.roles import Role, require_operator
 
 def projects(*, actor: Actor) -> "QuerySet[Project]":
     """One's own; operators see all."""
-    return Project.objects.all() if actor.is_admin else Project.objects.filter(memberships__user_id=actor.user_id)
+    return Project.objects.all() if actor.is_admin else Project.objects.filter(Q(memberships__user_id=actor.user_id))
 
 
 def project(*, actor: Actor, project_id: uuid.UUID) -> Project:
@@ -51,10 +51,10 @@ def memberships(*, actor: Actor) -> "QuerySet[Membership]":
     rows = Membership.objects.select_related("user", "project")
     if actor.is_admin:
         return rows
-    return rows.filter(project_id=actor.project_id) if actor.role == Role.ADMIN else rows.filter(user_id=actor.user_id)
+    return rows.filter(Q(project_id=actor.project_id) if actor.role == Role.ADMIN else Q(user_id=actor.user_id))
 
 
 def tokens(*, actor: Actor) -> "QuerySet[Token]":
     """One's own that still work."""
     living = Token.objects.filter(revoked_at=None, expires_at__gt=clock.now())
-    return living.filter(user_id=actor.user_id).select_related("project")
+    return living.filter(Q(user_id=actor.user_id)).select_related("project")

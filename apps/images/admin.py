@@ -46,13 +46,21 @@ class ImageAdmin(RecordAdmin):
     kernel = reference("kernel_id", "image", "kernel")
     ramdisk = reference("ramdisk_id", "image", "ramdisk")
     facts = (
-        ("Facts", ("disk_format", "visibility_shown", "size", "virtual_size", "project", "created", "hash", "id_shown")),
+        (
+            "Facts",
+            ("disk_format", "visibility_shown", "size", "virtual_size", "project", "created", "hash", "id_shown"),
+        ),
         ("Needs", ("min_disk_gb", "min_memory_mb", "kernel", "ramdisk", "kernel_args", "properties")),
     )
     buttons = (
         Button(
-            name="delete", label="Delete", run=_delete, dangerous=True, offered=lambda image: image.state != ImageState.DELETED,
-            warning="No new instance can boot from it. Instances that run keep their disks. The content goes when no other image has it.",
+            name="delete",
+            label="Delete",
+            run=_delete,
+            dangerous=True,
+            offered=lambda image: image.state != ImageState.DELETED,
+            warning="No new instance can boot from it. Instances that run keep their disks. "
+            "The content goes when no other image has it.",
         ),
     )
 

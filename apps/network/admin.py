@@ -42,17 +42,24 @@ class NetworkAdmin(RecordAdmin):
     search_ids = ("pk", "project_id")
     references = {"project_id": "project"}
     project = reference("project_id", "project", "project")
-    facts = (("Facts", ("project", "kind", "cidrs", "segment", "mtu", "is_default", "ports_used", "created", "id_shown")),)
+    facts = (
+        ("Facts", ("project", "kind", "cidrs", "segment", "mtu", "is_default", "ports_used", "created", "id_shown")),
+    )
     buttons = (
         Button(
-            name="delete", label="Delete", run=_delete, dangerous=True, gone=True,
+            name="delete",
+            label="Delete",
+            run=_delete,
+            dangerous=True,
+            gone=True,
             warning="The network and its subnets are deleted. Refused while an instance has a port in it.",
         ),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Network]":
         rows = super().get_queryset(request).prefetch_related("subnets")
-        return rows.annotate(port_count=Count("ports", distinct=True))
+        counted: QuerySet[Network] = rows.annotate(port_count=Count("ports", distinct=True))
+        return counted
 
     @admin.display(description="ranges")
     def cidrs(self, network: Network) -> str:
@@ -82,7 +89,8 @@ class SubnetAdmin(ReadOnlyAdmin):
     search_ids = ("pk", "network_id")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Subnet]":
-        return super().get_queryset(request).annotate(address_count=Count("fixed_ips"))
+        counted: QuerySet[Subnet] = super().get_queryset(request).annotate(address_count=Count("fixed_ips"))
+        return counted
 
     @admin.display(description="given from")
     def pool(self, subnet: Subnet) -> str:

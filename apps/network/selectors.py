@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
@@ -13,7 +13,7 @@ from contracts.network import v1
 
 
 def networks(*, actor: Actor) -> "QuerySet[Network]":
-    return Network.objects.filter(project_id=actor.project_id).prefetch_related("subnets")
+    return Network.objects.filter(Q(project_id=actor.project_id)).prefetch_related("subnets")
 
 
 def network(*, actor: Actor, network_id: uuid.UUID) -> Network:
@@ -25,7 +25,7 @@ def network(*, actor: Actor, network_id: uuid.UUID) -> Network:
 
 
 def ports(*, actor: Actor) -> "QuerySet[Port]":
-    return Port.objects.filter(project_id=actor.project_id).prefetch_related("fixed_ips")
+    return Port.objects.filter(Q(project_id=actor.project_id)).prefetch_related("fixed_ips")
 
 
 def wire_ports(device_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[v1.Port]]:

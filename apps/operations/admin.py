@@ -24,8 +24,13 @@ from apps.operations.models import ClientToken, Lease, Operation, OperationEvent
 from apps.operations.states import OPEN_VALUES, OpState
 
 TONES = {
-    OpState.QUEUED: "busy", OpState.SENT: "busy", OpState.RUNNING: "busy", OpState.OVERDUE: "warn",
-    OpState.SUCCEEDED: "good", OpState.FAILED: "bad", OpState.CANCELLED: "off",
+    OpState.QUEUED: "busy",
+    OpState.SENT: "busy",
+    OpState.RUNNING: "busy",
+    OpState.OVERDUE: "warn",
+    OpState.SUCCEEDED: "good",
+    OpState.FAILED: "bad",
+    OpState.CANCELLED: "off",
 }
 # Steps that only run when something went wrong: not counted among those of the ordinary way.
 _COMPENSATION = ("undo",)
@@ -56,12 +61,13 @@ def progress(operation: Operation) -> SafeString:
     left = (operation.deadline - clock.now()).total_seconds()
     used = allowed - left
     overdue = operation.state == OpState.OVERDUE or left < 0
-    text = f"{drawing.duration(max(0.0, used))} of {drawing.duration(allowed)}" if left > 0 else f"late by {drawing.duration(-left)}"
-    drawn = drawing.bar(used / allowed if allowed else 1.0, "warn" if overdue else "busy", label=text)
-    return format_html(
-        '<div class="cs-meter cs-progress"><span class="cs-meter-name">{}</span>{}<span class="cs-meter-text">{}</span></div>',
-        step, drawn, text,
+    text = (
+        f"{drawing.duration(max(0.0, used))} of {drawing.duration(allowed)}"
+        if left > 0
+        else f"late by {drawing.duration(-left)}"
     )
+    share = used / allowed if allowed else 1.0
+    return drawing.beside(step, drawing.bar(share, "warn" if overdue else "busy", label=text), text, kind="cs-progress")
 
 
 def _kind(name: str) -> Kind | None:
@@ -73,7 +79,11 @@ def _allowed_s(operation: Operation, kind: Kind | None) -> float:
     if operation.state == OpState.OVERDUE:
         return float(settings.ENV.observe_timeout_s)
     step = next((s for s in kind.steps if s.name == operation.step), None) if kind else None
-    return float(getattr(settings.ENV, step.timeout)) if step else (operation.deadline - operation.created_at).total_seconds()
+    return (
+        float(getattr(settings.ENV, step.timeout))
+        if step
+        else (operation.deadline - operation.created_at).total_seconds()
+    )
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -116,7 +126,10 @@ class OperationAdmin(RecordAdmin):
     references = {"resource_id": "instance", "host_id": "host", "project_id": "project"}
     facts = (
         ("Facts", ("resource", "project", "user_name", "created", "started", "took", "request")),
-        ("Command", ("host", "step", "attempt", "resends", "generation", "due", "task", "queue", "tried_before", "id_shown")),
+        (
+            "Command",
+            ("host", "step", "attempt", "resends", "generation", "due", "task", "queue", "tried_before", "id_shown"),
+        ),
     )
     resource = reference("resource_id", "instance", "resource")
     host = reference("host_id", "host", "command host")

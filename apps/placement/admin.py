@@ -14,7 +14,6 @@ from apps.common.admin.buttons import Button
 from apps.common.admin.lists import ReadOnlyAdmin, reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
-
 from apps.placement.models import DISK_GB, MEMORY_MB, VCPU, Allocation, Inventory, ResourceProvider
 from apps.placement.services import inventories
 
@@ -26,15 +25,18 @@ class AdjustForm(forms.Form):
     """What an operator sets of an inventory."""
 
     allocation_ratio = forms.FloatField(
-        min_value=0.01, max_value=64, help_text="How many times over it may be promised; 1 promises what is there.",
+        min_value=0.01, max_value=64, help_text="How many times over it may be promised; 1 promises what is there."
     )
     reserved = forms.IntegerField(min_value=0, help_text="Kept back for the host itself, in the unit of the class.")
 
 
 def _adjust(actor: Actor, inventory: Inventory, values: Mapping[str, Any]) -> str:
     changed = inventories.adjust(
-        actor=actor, provider_id=inventory.provider_id, resource_class=inventory.resource_class,
-        allocation_ratio=values["allocation_ratio"], reserved=values["reserved"],
+        actor=actor,
+        provider_id=inventory.provider_id,
+        resource_class=inventory.resource_class,
+        allocation_ratio=values["allocation_ratio"],
+        reserved=values["reserved"],
     )
     return f"{changed}: capacity is now {drawing.number(changed.capacity)}."
 
@@ -90,8 +92,13 @@ class InventoryAdmin(RecordAdmin):
     facts = (("Facts", ("claimed", "host", "total", "reserved", "allocation_ratio", "capacity", "ceiling")),)
     buttons = (
         Button(
-            name="adjust", label="Adjust", run=_adjust, form=AdjustForm, initial=_initial, bulk=False,
-            warning="Capacity = (total − reserved) × ratio. What is claimed already stays, even if it is more than that.",
+            name="adjust",
+            label="Adjust",
+            run=_adjust,
+            form=AdjustForm,
+            initial=_initial,
+            bulk=False,
+            warning="Capacity = (total - reserved) x ratio. What is claimed already stays, even if it is more.",
         ),
     )
 
@@ -125,5 +132,3 @@ class AllocationAdmin(ReadOnlyAdmin):
     @admin.display(description="amount")
     def amount_shown(self, row: Allocation) -> str:
         return f"{drawing.number(row.amount)} {row.resource_class}"
-
-

@@ -83,13 +83,16 @@ class Guest:
             operation = self._client.get(f"operations/{operation_id}")
             events = operation.get("events", [])
             for event in events[shown:]:
-                say(" ".join(filter(None, (event["source"] + ":", event["name"], event["detail"]))))
+                say(_line(event))
             shown = len(events)
             if operation["state"] == "succeeded":
                 return
             if operation["state"] in _CLOSED:
                 error = operation.get("error") or {}
-                raise LaunchError(f"{operation['kind']} {operation['state']}: {error.get('message', 'no reason given')}")
+                told = "\n".join(f"    {_line(event)}" for event in events[-6:])
+                raise LaunchError(
+                    f"{operation['kind']} {operation['state']}: {error.get('message', 'no reason given')} What happened:\n{told}"
+                )
             if time.monotonic() > until:
                 raise LaunchError(f"{operation['kind']} is still {operation['state']} ({operation['step']}) after {timeout_s:.0f} s.")
             time.sleep(_LOOK_EVERY_S)
@@ -98,3 +101,7 @@ class Guest:
 def tail(text: str, lines: int = 12) -> str:
     """The last lines that are not empty, indented."""
     return "\n".join(f"    {line.rstrip()}" for line in [line for line in text.splitlines() if line.strip()][-lines:])
+
+
+def _line(event: dict[str, Any]) -> str:
+    return " ".join(filter(None, (f"{event['source']}:", event["name"], event["detail"])))

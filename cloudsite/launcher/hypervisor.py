@@ -1,10 +1,12 @@
 """Which driver the local host gets: libvirt where a guest can run, otherwise simulated, and the reason in one line."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from cloudsite.launcher.programs import LaunchError
 from cloudsite.settings.environment import Environment
@@ -54,3 +56,8 @@ def obstacle() -> str:
     if subprocess.run([sys.executable, "-c", "import libvirt"], check=False, capture_output=True).returncode:
         return "Python's libvirt binding is not installed"
     return ""
+
+
+def own_bridge(var: Path) -> str:
+    """A name for the bridge that no other installation on this machine has, unless the operator gave one."""
+    return f"br-{hashlib.sha256(str(var).encode()).hexdigest()[:8]}"

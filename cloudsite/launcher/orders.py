@@ -17,12 +17,13 @@ from apps.compute import selectors as compute
 from apps.compute.services import catalog
 from apps.hosts import selectors as hosts
 from apps.hosts.services import enrol
-from apps.images import demo
-from apps.images import selectors as images
-from apps.images.services import images as image_services
 from apps.identity.models import Project, User
 from apps.identity.roles import Role
 from apps.identity.services import projects, tokens
+from apps.images import demo
+from apps.images import selectors as images
+from apps.images.models import Image
+from apps.images.services import images as image_services
 from apps.network.services import networks
 from contracts.compute.v1 import DiskFormat
 from contracts.envelope import Sealer
@@ -87,12 +88,18 @@ def image(say: Say, *, cache: str) -> str:
     if {row.name for row in older if row.properties["demo_version"] == build.version} >= {*_DEMO_NAMES}:
         return f"version {build.version}"
     say("importing")
-    more: dict[str, Any] = {"actor": actor, "visibility": "public", "properties": {"demo_version": build.version}}
-    kernel = image_services.import_file(name="demo-kernel", path=build.kernel, disk_format=DiskFormat.KERNEL, **more)
-    ramdisk = image_services.import_file(name="demo-ramdisk", path=build.ramdisk, disk_format=DiskFormat.RAMDISK, **more)
+
+    def bring(name: str, path: Path, disk_format: DiskFormat, **more: Any) -> Image:
+        return image_services.import_file(
+            actor=actor, name=name, path=path, disk_format=disk_format, visibility="public",
+            properties={"demo_version": build.version}, **more,
+        )
+
+    kernel = bring("demo-kernel", build.kernel, DiskFormat.KERNEL)
+    ramdisk = bring("demo-ramdisk", build.ramdisk, DiskFormat.RAMDISK)
     pair = {"kernel_id": kernel.pk, "ramdisk_id": ramdisk.pk, "kernel_args": demo.COMMAND_LINE}
-    image_services.import_file(name="demo-direct", path=build.disk, disk_format=DiskFormat.QCOW2, **more, **pair)
-    image_services.import_file(name="demo", path=build.disk, disk_format=DiskFormat.QCOW2, **more)
+    bring("demo-direct", build.disk, DiskFormat.QCOW2, **pair)
+    bring("demo", build.disk, DiskFormat.QCOW2)
     for row in sorted(older, key=lambda row: row.name in ("demo-kernel", "demo-ramdisk")):
         image_services.delete(actor=actor, image_id=row.pk)
     return f"version {build.version} imported"
@@ -106,7 +113,8 @@ def placeholder_image(say: Say) -> str:
     with tempfile.NamedTemporaryFile() as file:
         file.truncate(1024 * 1024)
         image_services.import_file(
-            actor=actor, name="demo", path=Path(file.name), disk_format=DiskFormat.RAW, visibility="public"
+            actor=actor, name="demo", path=Path(file.name), disk_format=DiskFormat.RAW, visibility="public",
+            properties={"demo_version": "placeholder"},
         )
     return "a placeholder, nothing is downloaded"
 

@@ -15,7 +15,7 @@ from contracts.compute import v1 as compute
 
 
 def main() -> None:
-    """Prints how many guests were removed."""
+    """Writes how many guests were removed."""
     config = load(Path(sys.argv[1]))
     count = 0
     for hypervisor in factory.hypervisors(config).values():
@@ -24,7 +24,7 @@ def main() -> None:
             count += 1
     if config.driver == "libvirt":
         subprocess.run(["ovs-vsctl", "--timeout=10", "--if-exists", "del-br", config.bridge], check=False)
-    print(count)
+    sys.stdout.write(f"{count}\n")
 
 
 if __name__ == "__main__":

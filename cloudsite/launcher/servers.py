@@ -99,7 +99,8 @@ class Postgres:
             conf.write(_POSTGRES_CONF.format(folder=self.folder))
 
     def answers(self) -> bool:
-        return subprocess.run([f"{self._bin}/pg_isready", "-q", "-h", str(self.folder)], capture_output=True).returncode == 0
+        asked = [f"{self._bin}/pg_isready", "-q", "-h", str(self.folder)]
+        return subprocess.run(asked, check=False, capture_output=True).returncode == 0
 
     def complete(self) -> None:
         """The database, unless it is there."""
@@ -112,7 +113,9 @@ class Postgres:
         return ["setpriv", *who, "--pdeathsig", "INT"]
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run([*self._become(), *command], cwd="/", env=dict(self._environment), capture_output=True, text=True)
+        done = subprocess.run(
+            [*self._become(), *command], check=False, cwd="/", env=dict(self._environment), capture_output=True, text=True
+        )
         if done.returncode:
             raise LaunchError(f"{command[0]} failed: {done.stderr.strip()}")
 

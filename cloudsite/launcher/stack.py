@@ -8,6 +8,7 @@ Everything is below `var`, except sockets and the database's files, which are in
 removes. Nothing survives `stop`, nor the death of the process that holds the Stack.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -19,7 +20,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from cloudsite.launcher import programs, servers
+from cloudsite.launcher.daemons import HostDaemons
 from cloudsite.launcher.helper import Helper
+from cloudsite.launcher.hypervisor import own_bridge
 from cloudsite.launcher.prepare import Plan, prepare
 from cloudsite.launcher.screen import Screen
 from cloudsite.launcher.servers import free_ports, wait_until
@@ -40,22 +43,25 @@ class Stack:
         broker: Literal["redis", "rabbitmq"] = "redis", simulated_hosts: int = 0,
         driver: Literal["libvirt", "simulated"] | None = None, env: Mapping[str, str] | None = None,
         simulated: Mapping[str, Any] | None = None, restart: bool = False, flower: bool = False,
-        screen: Screen | None = None, cache: Path | None = None,
+        static: bool = False, screen: Screen | None = None, cache: Path | None = None, daemons: Path | None = None,
     ) -> None:
         """`driver`: one host with that driver; None: `simulated_hosts` of them in one agent, maybe none.
 
         `env`: further variables. `simulated`: fields of agent.config.Simulated, such as `{"latency_ms": 50}`.
-        `restart`: a process that dies is started again after half a second. `cache`: folder in which the demo image is
-        built; None: the image `demo` is an empty file. `screen`: shows the steps; None: silence.
+        `restart`: a process that dies is started again after half a second. `static`: with what browsers need.
+        `screen`: shows the steps; None: silence. `cache`: where the demo image is built; simulated hosts get an empty
+        file instead. `daemons`: folder of Open vSwitch's database, should it have to be started.
         """
         self.var, self.database, self.broker = var.resolve(), database, broker
         self.driver = driver or "simulated"
         self.hosts = [f"sim-{number:04d}" for number in range(1, simulated_hosts + 1)]
         if driver is not None and not self.hosts:
-            self.hosts = ["local"]
+            self.hosts = [f"host-{hashlib.sha256(str(self.var).encode()).hexdigest()[:8]}"]
         self.token = ""
         self._wished, self._simulated, self._flower = dict(env or {}), dict(simulated or {}), flower
-        self._restart, self._screen, self._cache = restart, screen or Screen(quiet=True), cache
+        self._restart, self._static, self._screen = restart, static, screen or Screen(quiet=True)
+        self._cache, self._daemons_at = cache or BASE_DIR / "var" / "demo-image", daemons or BASE_DIR / "var" / "ovs"
+        self._daemons: HostDaemons | None = None
         self._spawner: Spawner | None = None
         self._helper: Helper | None = None
         self._scratch = Path()
@@ -74,6 +80,7 @@ class Stack:
         self._spawner = Spawner(restart=self._restart)
         try:
             self._configure()
+            self._start_daemons()
             self._start_servers()
             self._prepare()
             self._start_programs()
@@ -82,7 +89,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """Stop every process and remove the scratch folder; `var` stays, with its logs. More than once is no error."""
+        """Stop every process, remove guests and the scratch folder; `var` stays, with its logs. Twice is no error."""
         if self._helper is not None:
             self._helper.close()
             self._helper = None
@@ -90,6 +97,10 @@ class Stack:
             self._spawner.close()
             self._spawner = None
             shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._daemons is not None:
+            self._purge()
+            self._daemons.release()
+            self._daemons = None
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Until the API answers and every host is up. Raises LaunchError with the log's last lines."""
@@ -125,6 +136,11 @@ class Stack:
             cwd=BASE_DIR, env=self.env, capture_output=True, text=True, check=check, timeout=timeout_s,
         )
 
+    def prepare_demo_image(self) -> None:
+        """Build and import the demo image in all its forms; done by `start` already if the driver is libvirt."""
+        assert self._helper is not None
+        self._helper.do("image", cache=str(self._cache))
+
     def log(self, name: str) -> str:
         """What a process has written."""
         return (self.var / "log" / f"{name}.log").read_text(errors="replace")
@@ -144,7 +160,7 @@ class Stack:
         web, flower, *ports = free_ports(5)
         given = {
             "var": self.var, "run": self._scratch / "run", "listen": f"127.0.0.1:{web}",
-            "flower_listen": f"127.0.0.1:{flower}", "driver": self.driver,
+            "flower_listen": f"127.0.0.1:{flower}", "driver": self.driver, "bridge": own_bridge(self.var),
         }
         self._servers: list[servers.Server] = []
         if self.database == "postgresql":
@@ -160,6 +176,19 @@ class Stack:
         self.settings: Environment = load(variables)
         self.env = programs.environment(self.settings, self._inherited | variables)
         self.url = self.settings.public_url
+
+    def _start_daemons(self) -> None:
+        if self.driver == "libvirt":
+            with self._screen.step("Host daemons") as step:
+                self._daemons = HostDaemons(ovs=self._daemons_at, log=self.var / "log", environment=self.env)
+                step.result(self._daemons.ensure(step.say))
+
+    def _purge(self) -> None:
+        """What a test has left on this host: guests, bridge."""
+        config = programs.agent_config(self.settings)
+        if config.exists():
+            command = [sys.executable, "-m", "cloudsite.launcher.purge", str(config)]
+            subprocess.run(command, cwd=BASE_DIR, env=self.env, check=False, capture_output=True, timeout=120)
 
     def _start_servers(self) -> None:
         for server in self._servers:
@@ -179,7 +208,8 @@ class Stack:
     def _prepare(self) -> None:
         self._helper = Helper(self.env, self.var / "log" / "prepare.log")
         plan = Plan(
-            hosts=self.hosts, driver=self.driver, config=programs.agent_config(self.settings), cache=self._cache,
+            hosts=self.hosts, driver=self.driver, config=programs.agent_config(self.settings),
+            cache=self._cache if self.driver == "libvirt" else None, static=self._static,
             agent={"bridge": self.settings.bridge, "simulated": self._simulated},
         )
         prepare(self._helper, plan, self._screen)

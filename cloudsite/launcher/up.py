@@ -1,15 +1,12 @@
 """`make up`: everything that is missing is made, everything runs, and it stays so until Ctrl-C."""
 
 import dataclasses
-import hashlib
-import os
 import re
 import signal
 import socket
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from cloudsite.launcher import hypervisor, programs, servers
 from cloudsite.launcher.daemons import HostDaemons
@@ -32,6 +29,8 @@ class Up:
     """One start of the installation that `env` describes."""
 
     def __init__(self, env: Environment, inherited: Mapping[str, str], screen: Screen) -> None:
+        if PREFIX + "BRIDGE" not in inherited:
+            env = dataclasses.replace(env, bridge=hypervisor.own_bridge(env.var))
         self._env, self._inherited, self._screen = env, dict(inherited), screen
         self._log = env.var / "log"
         self._stop = threading.Event()
@@ -188,11 +187,6 @@ def host_name() -> str:
     """This machine's name, as far as it can be a host's name."""
     name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).strip("-.")[:63]
     return name or "localhost"
-
-
-def own_bridge(var: Path) -> str:
-    """A bridge name that no other installation on this machine has."""
-    return f"br-{hashlib.sha256(str(var).encode()).hexdigest()[:8]}"
 
 
 def _refuse_taken(address: str, what: str, variable: str) -> None:

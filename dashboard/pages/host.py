@@ -14,7 +14,7 @@ from apps.common.admin import drawing, references
 from apps.common.admin.pages import add_section
 from apps.common.context import SYSTEM
 from apps.compute import selectors as compute
-from apps.compute.admin import state_badge
+from apps.compute.admin.instances import state_badge
 from apps.hosts.admin import HostAdmin
 from apps.hosts.models import Host
 from apps.operations import selectors as operations
@@ -42,7 +42,7 @@ class HostPage(HostAdmin):
             row.meters = wanted[row.pk]
 
     def is_live(self, host: Host) -> bool:
-        return _open(host).exists()
+        return bool(_open(host).exists())
 
     @admin.display(description="claimed / capacity")
     def capacity(self, host: Any) -> SafeString:
@@ -61,7 +61,9 @@ def register() -> None:
 def _trouble(request: HttpRequest, host: Host) -> SafeString:
     if host.hypervisor_ok:
         return drawing.EMPTY
-    return drawing.panel("bad", host.hypervisor_error or "No reason was given.", "No new instance is placed here until it does.")
+    return drawing.panel(
+        "bad", host.hypervisor_error or "No reason was given.", "No new instance is placed here until it does."
+    )
 
 
 def _capacity(request: HttpRequest, host: Host) -> SafeString:
@@ -69,11 +71,17 @@ def _capacity(request: HttpRequest, host: Host) -> SafeString:
     if not rows:
         return drawing.quiet("It has not yet said what it has.")
     pages = reverse("admin:placement_inventory_changelist") + f"?q={host.pk}"
-    return format_html('<div class="cs-meters">{}</div><p><a href="{}">Adjust ratios and reserves</a></p>', meters(rows), pages)
+    return format_html(
+        '<div class="cs-meters">{}</div><p><a href="{}">Adjust ratios and reserves</a></p>', meters(rows), pages
+    )
 
 
 def _open(host: Host) -> Any:
-    return operations.operations(actor=SYSTEM, all_projects=True).filter(host_id=host.pk, state__in=OPEN_VALUES).order_by("-pk")
+    return (
+        operations.operations(actor=SYSTEM, all_projects=True)
+        .filter(host_id=host.pk, state__in=OPEN_VALUES)
+        .order_by("-pk")
+    )
 
 
 def _operations(request: HttpRequest, host: Host) -> SafeString:
@@ -81,24 +89,40 @@ def _operations(request: HttpRequest, host: Host) -> SafeString:
     if not rows:
         return drawing.quiet("None.")
     names = references.names("instance", {row.resource_id for row in rows})
-    table = drawing.table(("operation", "state", "progress", "resource"), (
-        (references.link("operation", row.pk, row.kind), operation_badge(row.state), progress(row),
-         references.link("instance", row.resource_id, names.get(row.resource_id, "")))
-        for row in rows[:_MOST]
-    ))
-    return _with_rest(table, len(rows) > _MOST, f"{reverse('admin:operations_operation_changelist')}?state=open&q={host.pk}")
+    table = drawing.table(
+        ("operation", "state", "progress", "resource"),
+        (
+            (
+                references.link("operation", row.pk, row.kind),
+                operation_badge(row.state),
+                progress(row),
+                references.link("instance", row.resource_id, names.get(row.resource_id, "")),
+            )
+            for row in rows[:_MOST]
+        ),
+    )
+    return _with_rest(
+        table, len(rows) > _MOST, f"{reverse('admin:operations_operation_changelist')}?state=open&q={host.pk}"
+    )
 
 
 def _instances(request: HttpRequest, host: Host) -> SafeString:
     rows = list(compute.instances(actor=SYSTEM, all_projects=True).filter(host_id=host.pk).order_by("-pk")[: _MOST + 1])
     projects = references.names("project", {row.project_id for row in rows})
-    table = drawing.table(("instance", "state", "project", "addresses", "size", "made"), (
-        (references.link("instance", row.pk, row.name), state_badge(row.state),
-         references.link("project", row.project_id, projects.get(row.project_id, "")),
-         ", ".join(address["address"] for address in row.addresses),
-         f"{row.vcpus} vCPU, {drawing.number(row.memory_mb)} MiB", drawing.ago(row.created_at))
-        for row in rows[:_MOST]
-    ))
+    table = drawing.table(
+        ("instance", "state", "project", "addresses", "size", "made"),
+        (
+            (
+                references.link("instance", row.pk, row.name),
+                state_badge(row.state),
+                references.link("project", row.project_id, projects.get(row.project_id, "")),
+                ", ".join(address["address"] for address in row.addresses),
+                f"{row.vcpus} vCPU, {drawing.number(row.memory_mb)} MiB",
+                drawing.ago(row.created_at),
+            )
+            for row in rows[:_MOST]
+        ),
+    )
     return _with_rest(table, len(rows) > _MOST, f"{reverse('admin:compute_instance_changelist')}?q={host.pk}")
 
 

@@ -34,7 +34,11 @@ def _timelines(request: HttpRequest, instance: Instance) -> SafeString:
     drawn = format_html_join("", "{}", ((_operation(row),) for row in rows[:_OPERATIONS]))
     more = f"{reverse('admin:operations_operation_changelist')}?q={instance.pk}"
     rest = format_html('<p><a href="{}">Older operations</a></p>', more) if len(rows) > _OPERATIONS else drawing.EMPTY
-    return format_html("{}{}{}", timeline.legend(), drawn, rest) if rows else drawing.quiet("No operation is kept any more.")
+    return (
+        format_html("{}{}{}", timeline.legend(), drawn, rest)
+        if rows
+        else drawing.quiet("No operation is kept any more.")
+    )
 
 
 def _operation(operation: Operation) -> SafeString:
@@ -44,9 +48,17 @@ def _operation(operation: Operation) -> SafeString:
         took = f"in {drawing.duration((operation.finished_at - operation.created_at).total_seconds())}"
     who = f"by {operation.user_name}" if operation.user_name else ""
     return format_html(
-        '<article class="cs-operation"><header><a href="{}">{}</a> {} {} <span class="cs-quiet">{} {}</span> {}</header>{}{}</article>',
-        page, operation.kind.removeprefix("instance.").replace("_", " "), state_badge(operation.state), drawing.ago(operation.created_at),
-        took, who, progress(operation), _why(operation), timeline.draw(operation, list(operation.events.all())),
+        '<article class="cs-operation"><header><a href="{}">{}</a> {} {} <span class="cs-quiet">{} {}</span> {}'
+        "</header>{}{}</article>",
+        page,
+        operation.kind.removeprefix("instance.").replace("_", " "),
+        state_badge(operation.state),
+        drawing.ago(operation.created_at),
+        took,
+        who,
+        progress(operation),
+        _why(operation),
+        timeline.draw(operation, list(operation.events.all())),
     )
 
 
@@ -61,7 +73,8 @@ def _scheduling(request: HttpRequest, instance: Instance) -> SafeString:
     if not decisions:
         return drawing.quiet("No scheduler has looked at it.")
     older = format_html_join(
-        "", '<details class="cs-details" id="decision-{}"><summary>An earlier decision, {}</summary>{}</details>',
+        "",
+        '<details class="cs-details" id="decision-{}"><summary>An earlier decision, {}</summary>{}</details>',
         ((each.pk, drawing.ago(each.at), verdict.draw(each)) for each in decisions[1:]),
     )
     return format_html("{}{}", verdict.draw(decisions[0]), older)

@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.common.admin import drawing, references
-from apps.compute.admin import TONES as INSTANCE_TONES
+from apps.compute.admin.instances import TONES as INSTANCE_TONES
 from apps.compute.states import InstanceState
 from apps.operations.admin import TONES as OPERATION_TONES
 from apps.operations.admin import progress, state_badge
@@ -33,22 +33,28 @@ def show() -> dict[str, object]:
     figures = overview.gather()
     return {
         "every_ms": _BUSY_MS if figures.open_by_state else _IDLE_MS,
-        "cards": [
-            _instances(figures), _hosts(figures), _capacity(figures), _operations(figures), _failures(figures),
-        ],
+        "cards": [_instances(figures), _hosts(figures), _capacity(figures), _operations(figures), _failures(figures)],
     }
 
 
 def _card(title: str, page: str, number: int | None, body: SafeString, *, tone: str = "") -> dict[str, object]:
-    return {"title": title, "page": page, "number": None if number is None else drawing.number(number), "body": body, "tone": tone}
+    return {
+        "title": title,
+        "page": page,
+        "number": None if number is None else drawing.number(number),
+        "body": body,
+        "tone": tone,
+    }
 
 
 def _instances(figures: Figures) -> dict[str, object]:
     counted = [(s.value, figures.instances.get(s.value, 0), INSTANCE_TONES[s]) for s in InstanceState]
     page = reverse("admin:compute_instance_changelist")
-    linked = format_html_join(" ", '<a href="{}?state={}">{}</a>', (
-        (page, name, drawing.badge(f"{name} {drawing.number(n)}", tone)) for name, n, tone in counted if n
-    ))
+    linked = format_html_join(
+        " ",
+        '<a href="{}?state={}">{}</a>',
+        ((page, name, drawing.badge(f"{name} {drawing.number(n)}", tone)) for name, n, tone in counted if n),
+    )
     body = format_html("{}<p>{}</p>", drawing.parts(counted, legend=False), linked)
     return _card("Instances", page, sum(figures.instances.values()), body)
 
@@ -56,7 +62,9 @@ def _instances(figures: Figures) -> dict[str, object]:
 def _hosts(figures: Figures) -> dict[str, object]:
     counted = Counter("disabled" if host.state == "up" and not host.enabled else host.state for host in figures.hosts)
     said = drawing.parts([(name, counted[name], tone) for name, tone in _HOST_TONES.items()])
-    body = format_html('{}{}<p class="cs-quiet">A square per host: the fuller, the stronger its colour.</p>', said, _map(figures.hosts))
+    body = format_html(
+        '{}{}<p class="cs-quiet">A square per host: the fuller, the stronger its colour.</p>', said, _map(figures.hosts)
+    )
     page, tone = reverse("admin:hosts_host_changelist"), "bad" if counted["down"] or counted["hypervisor"] else ""
     return _card("Hosts", page, len(figures.hosts), body, tone=tone)
 
@@ -75,8 +83,15 @@ def _cell(host: HostCell, place: int, step: int, *, linked: bool) -> SafeString:
     grade = round(min(1.0, host.share) * 12) * 7 + 16 if tone == "good" else 100
     words = f"{host.name}: {host.state}{'' if host.enabled else ', disabled'}, {host.share:.0%} full"
     drawn = format_html(
-        '<rect class="cs-fill-{}" fill-opacity="{}%" x="{}" y="{}" width="{}" height="{}" rx="3"><title>{}</title></rect>',
-        tone, grade, place % _PER_ROW * step, place // _PER_ROW * step, _CELL, _CELL, words,
+        '<rect class="cs-fill-{}" fill-opacity="{}%" x="{}" y="{}" width="{}" height="{}" rx="3">'
+        "<title>{}</title></rect>",
+        tone,
+        grade,
+        place % _PER_ROW * step,
+        place // _PER_ROW * step,
+        _CELL,
+        _CELL,
+        words,
     )
     if not linked:
         return drawn
@@ -84,10 +99,12 @@ def _cell(host: HostCell, place: int, step: int, *, linked: bool) -> SafeString:
 
 
 def _capacity(figures: Figures) -> dict[str, object]:
-    meters = drawing.stack(
-        meter(name, used, capacity) for name, (used, capacity) in sorted(figures.capacity.items())
+    meters = drawing.stack(meter(name, used, capacity) for name, (used, capacity) in sorted(figures.capacity.items()))
+    body = (
+        format_html('<div class="cs-meters">{}</div>', meters)
+        if meters
+        else drawing.quiet("No host has said what it has.")
     )
-    body = format_html('<div class="cs-meters">{}</div>', meters) if meters else drawing.quiet("No host has said what it has.")
     return _card("Capacity", reverse("admin:placement_inventory_changelist"), None, body)
 
 
@@ -95,8 +112,13 @@ def _operations(figures: Figures) -> dict[str, object]:
     counted = [(s.value, figures.open_by_state.get(s.value, 0), OPERATION_TONES[s]) for s in OpState]
     names = references.names("instance", {operation.resource_id for operation in figures.waiting_longest})
     lines = drawing.stack(
-        format_html('<div class="cs-waiting">{} {} {} {}</div>', references.link("operation", row.pk, row.kind),
-                    references.link("instance", row.resource_id, names.get(row.resource_id, "")), state_badge(row.state), progress(row))
+        format_html(
+            '<div class="cs-waiting">{} {} {} {}</div>',
+            references.link("operation", row.pk, row.kind),
+            references.link("instance", row.resource_id, names.get(row.resource_id, "")),
+            state_badge(row.state),
+            progress(row),
+        )
         for row in figures.waiting_longest
     ) or drawing.quiet("Nothing is under way.")
     page = reverse("admin:operations_operation_changelist") + "?state=open"
@@ -107,10 +129,13 @@ def _operations(figures: Figures) -> dict[str, object]:
 
 def _failures(figures: Figures) -> dict[str, object]:
     total = sum(count for _, count in figures.failures_by_hour)
-    codes = format_html_join("", "<li>{} <b>{}</b></li>", ((drawing.code(name), count) for name, count in figures.failures_by_code))
+    codes = format_html_join(
+        "", "<li>{} <b>{}</b></li>", ((drawing.code(name), count) for name, count in figures.failures_by_code)
+    )
     body = format_html(
         '{}<p class="cs-ends"><span>24 h ago</span><span>now</span></p><ul class="cs-legend">{}</ul>',
-        drawing.columns(figures.failures_by_hour, "bad"), codes,
+        drawing.columns(figures.failures_by_hour, "bad"),
+        codes,
     )
     page = reverse("admin:operations_operation_changelist") + "?state=failed"
     return _card("Failures in 24 h", page, total, body, tone="bad" if total else "")

@@ -245,7 +245,13 @@ class AgentProcess:
 
     def once_with(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self._command, *arguments], cwd=ROOT, capture_output=True, text=True, env=_environment(), timeout=60, check=False
+            [*self._command, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=60,
+            check=False,
         )
 
     def kill(self) -> None:

@@ -51,7 +51,9 @@ def test_power_reports_the_new_state(pipeline: Pipeline, control: Control) -> No
     assert domain(report) == compute.Domain(instance_id="i-1", power_state=PowerState.SHUTOFF, generation=2)
 
 
-def test_the_console_of_a_built_instance_is_read_and_never_more_than_asked(pipeline: Pipeline, control: Control) -> None:
+def test_the_console_of_a_built_instance_is_read_and_never_more_than_asked(
+    pipeline: Pipeline, control: Control
+) -> None:
     pipeline.build(control.build("i-1"))
     ask = compute.Console(instance_id="i-1", max_bytes=17)
     (report,) = pipeline.run(topics.COMPUTE_CONSOLE, control.command(topics.COMPUTE_CONSOLE, ask))
@@ -157,7 +159,9 @@ def test_one_bad_command_does_not_spoil_its_message(pipeline: Pipeline, control:
     assert [report.outcome for report in reports] == [Outcome.DONE, Outcome.DONE]
 
 
-def test_a_signed_command_with_an_unusable_body_fails_and_says_which_field(pipeline: Pipeline, control: Control) -> None:
+def test_a_signed_command_with_an_unusable_body_fails_and_says_which_field(
+    pipeline: Pipeline, control: Control
+) -> None:
     wire = control.command(topics.COMPUTE_BUILD, msgspec.Raw(b'{"instance_id": 7}'))
     (report,) = pipeline.build(wire)
     assert report.outcome is Outcome.FAILED
@@ -187,7 +191,11 @@ def test_a_driver_error_fails_with_its_code_and_everything_made_is_undone(pipeli
     (report,) = pipeline.build(control.build("i-1"))
     assert report.outcome is Outcome.FAILED
     assert report.error is not None
-    assert (report.error.code, report.error.message, report.error.retryable) == ("hypervisor.full", "no room left", True)
+    assert (report.error.code, report.error.message, report.error.retryable) == (
+        "hypervisor.full",
+        "no room left",
+        True,
+    )
     assert undone == ["disk", "ports"]
     assert pipeline.hypervisor.observe_all() == []
     assert [event.name for event in report.events][-3:] == ["undo.domain", "undo.disk", "undo.ports"]
@@ -366,9 +374,7 @@ def test_reports_of_one_message_travel_together(pipeline: Pipeline, control: Con
     assert (topic, len(wires)) == (topics.REPORT, 10)
 
 
-def test_a_quick_command_does_not_wait_for_a_slow_one_of_the_same_message(
-    pipeline: Pipeline, control: Control
-) -> None:
+def test_a_quick_command_does_not_wait_for_a_slow_one_of_the_same_message(pipeline: Pipeline, control: Control) -> None:
     go = threading.Event()
     pipeline.hypervisor.hooks["disk.made"] = lambda instance_id: instance_id != "slow" or go.wait(20)
     wires = [control.build("slow"), control.build("quick")]

@@ -81,9 +81,7 @@ def test_hello_tells_what_the_host_is_and_what_is_on_it(
 def test_hello_names_operations_that_a_crash_left_unfinished(pipeline: Pipeline, said: Said) -> None:
     pipeline.journal.begin(Key(HOST_ID, "op-1", "build", 1), "i-1")
     pipeline.crash()
-    Observer(
-        [pipeline.host], said.announce, pipeline.running, pipeline.journal, speaks=[], observation_s=60.0
-    ).tick()
+    Observer([pipeline.host], said.announce, pipeline.running, pipeline.journal, speaks=[], observation_s=60.0).tick()
     assert said.hello().unfinished == ["op-1"]
 
 
@@ -234,4 +232,3 @@ def test_executor_counts_what_it_refuses(pipeline: Pipeline) -> None:
     executor.run(topics.COMPUTE_BUILD, ["x", "y"])
     executor.run(topics.COMPUTE_BUILD, "not a list")  # type: ignore[arg-type]
     assert executor.refused == {"envelope.malformed": 3}
-

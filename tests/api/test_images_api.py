@@ -91,7 +91,7 @@ def test_an_upload_is_never_in_memory_as_a_whole(cloud: Cloud, ann: Http) -> Non
     image_id, size = register(ann), 64 * 1024 * 1024
     from django.core.handlers.wsgi import WSGIHandler
 
-    environ = RequestFactory().generic("PUT", f"/api/v1/images/{image_id}/file").environ  # type: ignore[attr-defined]
+    environ = RequestFactory().generic("PUT", f"/api/v1/images/{image_id}/file").environ
     environ |= {
         "CONTENT_LENGTH": str(size), "CONTENT_TYPE": "application/octet-stream", "wsgi.input": _Zeros(size),
         "HTTP_AUTHORIZATION": f"Bearer {ann.secret}",
@@ -99,7 +99,7 @@ def test_an_upload_is_never_in_memory_as_a_whole(cloud: Cloud, ann: Http) -> Non
     tracemalloc.start()
     try:
         status: list[str] = []
-        response = WSGIHandler()(environ, lambda line, headers: status.append(line))
+        response = WSGIHandler()(environ, lambda line, headers, error=None: status.append(line))  # type: ignore[arg-type, misc]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

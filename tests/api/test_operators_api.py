@@ -1,8 +1,9 @@
 """What operators see and do over HTTP: hosts, capacity, refused reports, flavors."""
 
+from contracts import topics
+from contracts.hosts.v1 import Heartbeat
 from tests.api.kit import Http
 from tests.support.cloud import Cloud
-from contracts import topics
 
 
 def test_a_host_is_shown_with_what_it_has_and_what_is_claimed(cloud: Cloud, operator: Http) -> None:
@@ -38,7 +39,7 @@ def test_refused_reports_are_listed(cloud: Cloud, operator: Http) -> None:
 
     host = cloud.host("h1")
     intake.take_in(topics.REPORT, ["nonsense"])
-    intake.take_in(topics.REPORT, [host.seal(topics.HEARTBEAT, _beat())])
+    intake.take_in(topics.REPORT, [host.seal(topics.HEARTBEAT, Heartbeat())])
     codes = [(each["code"], each["host_name"]) for each in operator.get("rejections").ok()["items"]]
     assert codes == [("report.wrong_topic", "h1"), ("report.malformed", "")]
     assert len(operator.get("rejections?host_name=h1&limit=1").ok()["items"]) == 1
@@ -79,9 +80,3 @@ def test_a_key_pair_and_a_network_come_and_go(cloud: Cloud, ann: Http) -> None:
     cloud.run()
     ann.delete(f"networks/{network['id']}").ok(204)
     ann.get(f"networks/{network['id']}").problem(404, "network.not_found", "network_id")
-
-
-def _beat() -> object:
-    from contracts.hosts.v1 import Heartbeat
-
-    return Heartbeat()

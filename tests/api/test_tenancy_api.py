@@ -51,7 +51,7 @@ def test_others_ids_are_as_good_as_unknown_ones(cloud: Cloud, ann: Http, mallory
     theirs["GET projects/{}"] = (str(cloud.project.pk), None)
     for template, (their_id, body) in theirs.items():
         method, path = template.split()
-        more = {"content_type": "application/octet-stream", "data": b"x"} if path.endswith("file") else {}
+        more: dict[str, Any] = {"content_type": "application/octet-stream", "data": b"x"} if path.endswith("file") else {}
         refused = mallory(method, path.format(their_id), body, **more)
         assert refused.status == 404, (template, refused)
         same(refused, mallory(method, path.format(unknown), body, **more), their_id, unknown)

@@ -1,6 +1,6 @@
-"""The operators' admin: every page opens, for operators only; buttons call services; lists cost the same at any length."""
+"""The operators' admin: every page opens, for operators only, and a list costs the same at any length."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,54 +11,26 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.common.admin.buttons import Button
 from apps.common.admin.lists import BoundedPaginator, ReadOnlyAdmin
 from apps.common.admin.pages import RecordAdmin
-from apps.common.context import SYSTEM
 from apps.common.errors import Unavailable
-from apps.compute.admin import BUTTONS
 from apps.compute.models import Flavor, Instance, KeyPair
 from apps.compute.services import catalog, console
 from apps.hosts.models import Host
 from apps.identity.models import Project, Token, User
-from apps.identity.roles import Role
-from apps.identity.services import projects, tokens
-from apps.images.models import Image
-from apps.network.models import Network
-from apps.network.services import networks
-from apps.operations.models import Lease, Operation, OperationEvent
-from apps.operations.services import intake, leases
-from apps.placement.models import Inventory
+from apps.identity.services import tokens
+from apps.operations.models import Operation, OperationEvent
 from apps.scheduler.models import Decision
 from contracts.compute.v1 import ConsoleOutput
-from tests.support.cloud import Cloud, make_actor, make_flavor, make_image, make_project, operation_of
+from tests.support.admin import KEY, address, populate, signed_in, user
+from tests.support.cloud import Cloud, make_actor, make_flavor, operation_of
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ test"
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 RECORDS = [model for model in MODELS if isinstance(admin.site._registry[model], RecordAdmin)]
 
 
 def label(model: type[Model]) -> str:
     return model._meta.label_lower
-
-
-def address(row: Model | type[Model], page: str = "changelist", *more: str) -> str:
-    name = f"admin:{row._meta.app_label}_{row._meta.model_name}_{page}"
-    return reverse(name, args=[row.pk, *more] if isinstance(row, Model) else [])
-
-
-def user(name: str, **flags: bool) -> User:
-    made = projects.ensure_user(actor=SYSTEM, username=name, password="correct horse battery")[0]
-    for flag, value in flags.items():
-        setattr(made, flag, value)
-    made.save()
-    return made
-
-
-def signed_in(who: User) -> Client:
-    client = Client()
-    client.force_login(who)
-    return client
 
 
 @pytest.fixture
@@ -79,26 +51,6 @@ def full(cloud: Cloud) -> Cloud:
     cloud.delete(cloud.boot(name="deleted"))
     cloud.boot(name="waiting")
     return cloud
-
-
-def populate(cloud: Cloud, name: str, count: int) -> None:
-    """So many rows of each model."""
-    for number in range(count):
-        word = f"{name}-{number}"
-        cloud.host(word, VCPU=64, MEMORY_MB=65536)
-        project = make_project(word)
-        someone = user(word)
-        projects.set_role(actor=SYSTEM, user_id=someone.pk, project_id=project.pk, role=Role.MEMBER)
-        tokens.issue(user=someone, project=project)
-        actor = make_actor(project, user=someone)
-        catalog.create_key_pair(actor=actor, name=word, public_key=KEY)
-        networks.create(actor=actor, name=word)
-        make_image(project, name=word)
-        make_flavor(name=word)
-        intake.reject("report.forged", word, "not signed by its key")
-        leases.acquire(name=word, holder="here:1", seconds=10)
-        cloud.create(client_token=word, name=word)
-        cloud.run()
 
 
 # Pages
@@ -138,7 +90,15 @@ def test_every_button_asks_first(full: Cloud, operator: Client) -> None:
 
 def test_the_start_page_shows_the_state_of_the_site(full: Cloud, operator: Client) -> None:
     page = operator.get(reverse("admin:index")).content.decode()
-    for text in ("Instances", "ERROR 1", "Hosts", "Capacity", "Open operations", "Failures in 24 h", "scheduler.no_host"):
+    for text in (
+        "Instances",
+        "ERROR 1",
+        "Hosts",
+        "Capacity",
+        "Open operations",
+        "Failures in 24 h",
+        "scheduler.no_host",
+    ):
         assert text in page
 
 
@@ -187,167 +147,6 @@ def test_secrets_are_on_no_page(full: Cloud, operator: Client) -> None:
         assert hidden not in text
 
 
-# Buttons
-
-
-@pytest.fixture
-def press(operator: Client) -> Callable[..., str]:
-    """`press(row, "stop")`: confirm the button; the text of the page that follows."""
-
-    def pressed(row: Model, button: str, **values: Any) -> str:
-        answer = operator.post(address(row, "do", button), {"confirmed": "1", **values}, follow=True)
-        assert answer.status_code == 200
-        return answer.content.decode()
-
-    return pressed
-
-
-Press = Callable[..., str]
-
-
-@pytest.mark.parametrize(("button", "before"), [("stop", None), ("reboot_soft", None), ("reboot_hard", None), ("start", "stop")])
-def test_power_buttons_start_an_operation_as_the_operator(cloud: Cloud, press: Press, button: str, before: str | None) -> None:
-    cloud.host()
-    instance, host = cloud.active()
-    if before:
-        cloud.power(instance, before)
-        host.work()
-    page = press(instance, button)
-    operation = operation_of(instance)
-    assert (operation.kind, operation.user_name) == (f"instance.{button}", "root")
-    assert len(host.commands()) == 1
-    assert 'data-every-ms="2000"' in page, "the page follows the operation"
-
-
-def test_deleting_an_instance(cloud: Cloud, press: Press) -> None:
-    cloud.host()
-    instance, host = cloud.active()
-    assert "being deleted" in press(instance, "delete")
-    host.work()
-    instance.refresh_from_db()
-    assert instance.state == "DELETED"
-
-
-@pytest.mark.parametrize("button", BUTTONS, ids=lambda button: button.name)
-def test_a_refusal_is_a_message_and_no_error_page(cloud: Cloud, press: Press, button: Button) -> None:
-    instance = cloud.boot()
-    Instance.objects.update(state="DELETED")
-    assert "(instance.not_found)" in press(instance, button.name)
-
-
-def test_a_second_action_is_told_what_is_under_way(cloud: Cloud, press: Press) -> None:
-    cloud.host()
-    instance, _ = cloud.active()
-    press(instance, "stop")
-    assert "Another operation is under way: instance.stop" in press(instance, "reboot_hard")
-
-
-def test_only_operators_press_buttons(cloud: Cloud) -> None:
-    from django.contrib.auth.models import Permission
-
-    cloud.host()
-    instance, host = cloud.active()
-    clerk = user("clerk", is_staff=True)
-    clerk.user_permissions.add(*Permission.objects.filter(codename__in=["view_instance", "change_instance", "delete_instance"]))
-    client = signed_in(clerk)
-    assert client.get(address(instance, "change")).status_code == 200
-    assert client.post(address(instance, "do", "stop")).status_code == 403
-    client.post(address(Instance), {"action": "do_stop", "_selected_action": str(instance.pk), "confirmed": "1"})
-    client.post(reverse("admin:compute_instance_console", args=[instance.pk]))
-    assert host.commands() == []
-
-
-def test_many_at_once_are_asked_about_once_and_each_says_how_it_went(cloud: Cloud, operator: Client) -> None:
-    cloud.host()
-    running = [cloud.active(name=f"web-{number}")[0] for number in range(3)]
-    waiting = cloud.boot(name="waiting")
-    chosen = {"action": "do_stop", "_selected_action": [str(row.pk) for row in [*running, waiting]]}
-    asked = operator.post(address(Instance), chosen)
-    assert asked.status_code == 200
-    assert "Stop 4 instances?" in asked.content.decode()
-    assert Operation.objects.filter(kind="instance.stop").count() == 0
-    page = operator.post(address(Instance), {**chosen, "confirmed": "1"}, follow=True).content.decode()
-    assert Operation.objects.filter(kind="instance.stop").count() == 3
-    assert "this one is BUILD. (instance.state)" in page
-
-
-def test_disabling_a_host_needs_a_reason_and_enabling_forgets_it(cloud: Cloud, press: Press) -> None:
-    host = Host.objects.get(pk=cloud.host("node-1").id)
-    assert "This field is required." in press(host, "disable")
-    press(host, "disable", reason="memory is being replaced")
-    host.refresh_from_db()
-    assert (host.enabled, host.disabled_reason) == (False, "memory is being replaced")
-    assert "takes new instances" in press(host, "enable")
-    host.refresh_from_db()
-    assert (host.enabled, host.disabled_reason) == (True, "")
-
-
-def test_revoking_a_token(cloud: Cloud, press: Press) -> None:
-    issued = tokens.issue(user=user("ann"), project=cloud.project)
-    assert "is void from now on" in press(issued.token, "revoke")
-    issued.token.refresh_from_db()
-    assert issued.token.revoked_at is not None
-    assert "(token.not_found)" in press(issued.token, "revoke")
-
-
-def test_deleting_a_tenants_private_image(cloud: Cloud, press: Press) -> None:
-    image = make_image(cloud.project, visibility="private")
-    press(image, "delete")
-    image.refresh_from_db()
-    assert image.state == "deleted"
-
-
-def test_deleting_a_network_that_is_used_is_refused(cloud: Cloud, press: Press) -> None:
-    cloud.host()
-    cloud.active()
-    network = Network.objects.get(ports__isnull=False)
-    assert "(network.in_use)" in press(network, "delete")
-    cloud.delete(Instance.objects.get())
-    cloud.run()
-    press(network, "delete")
-    assert not Network.objects.filter(pk=network.pk).exists()
-
-
-def test_adjusting_an_inventory(cloud: Cloud, press: Press) -> None:
-    cloud.host(VCPU=16)
-    inventory = Inventory.objects.get(resource_class="VCPU")
-    press(inventory, "adjust", allocation_ratio="2", reserved="4")
-    inventory.refresh_from_db()
-    assert (inventory.capacity, inventory.reserved) == (24, 4)
-    assert "(inventory.reserved)" in press(inventory, "adjust", allocation_ratio="2", reserved="17")
-    assert "greater than or equal to 0.01" in press(inventory, "adjust", allocation_ratio="0", reserved="0")
-
-
-def test_making_and_deleting_a_flavor(operator: Client, press: Press) -> None:
-    wanted = {"name": "small", "vcpus": "1", "memory_mb": "512", "disk_gb": "5"}
-    operator.post(reverse("admin:compute_flavor_add"), wanted)
-    flavor = Flavor.objects.get(name="small")
-    again = operator.post(reverse("admin:compute_flavor_add"), wanted).content.decode()
-    assert "There is a flavor named" in again
-    assert "greater than or equal to 1" in operator.post(reverse("admin:compute_flavor_add"), {**wanted, "vcpus": "0"}).content.decode()
-    press(flavor, "delete")
-    assert not Flavor.objects.exists()
-
-
-def test_a_user_is_made_given_a_role_and_a_new_password(cloud: Cloud, operator: Client) -> None:
-    password = "a long enough one"
-    operator.post(reverse("admin:identity_user_add"), {
-        "username": "ann", "usable_password": "true", "password1": password, "password2": password,
-    })
-    ann = User.objects.get(username="ann")
-    operator.post(address(ann, "change"), {
-        "username": "ann", "is_active": "on", "memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0",
-        "memberships-0-project": str(cloud.project.pk), "memberships-0-role": "reader", "memberships-0-user": str(ann.pk),
-    })
-    assert list(ann.memberships.values_list("project_id", "role")) == [(cloud.project.pk, "reader")]
-    operator.post(reverse("admin:auth_user_password_change", args=[ann.pk]), {
-        "password1": "quite another one", "password2": "quite another one", "usable_password": "true",
-    })
-    ann.refresh_from_db()
-    assert ann.check_password("quite another one")
-    assert operator.post(address(ann, "delete"), {"post": "yes"}).status_code == 403
-
-
 # The instance's page
 
 
@@ -356,7 +155,14 @@ def test_the_instance_page_shows_its_timeline_and_the_verdict(cloud: Cloud, oper
     cloud.host("node-2", VCPU=0)
     instance, _ = cloud.active()
     page = operator.get(address(instance, "change")).content.decode()
-    for text in ("request accepted", "host chosen", "addresses claimed", "cs-timeline", "node-1 was chosen", "too few vCPUs free"):
+    for text in (
+        "request accepted",
+        "host chosen",
+        "addresses claimed",
+        "cs-timeline",
+        "node-1 was chosen",
+        "too few vCPUs free",
+    ):
         assert text in page
     assert instance.addresses[0]["address"] in page
 
@@ -378,7 +184,12 @@ def test_the_fragment_is_the_part_that_changes_and_nothing_else(cloud: Cloud, op
 
 
 def test_pages_need_no_inline_scripts_or_styles(full: Cloud, operator: Client) -> None:
-    for row in (Instance.objects.all()[0], Operation.objects.all()[0], Host.objects.all()[0], Decision.objects.all()[0]):
+    for row in (
+        Instance.objects.all()[0],
+        Operation.objects.all()[0],
+        Host.objects.all()[0],
+        Decision.objects.all()[0],
+    ):
         fragment = operator.get(address(row, "change") + "?fragment=1").content.decode()
         assert "style=" not in fragment
         assert "<script" not in fragment
@@ -390,12 +201,17 @@ def test_what_tenants_write_is_escaped(cloud: Cloud, operator: Client) -> None:
     cloud.host()
     instance, _ = cloud.active(name=evil, metadata={evil: evil})
     OperationEvent.objects.update(detail=evil)
-    for page in (address(instance, "change"), address(Instance), address(operation_of(instance), "change"), address(OperationEvent)):
+    for page in (
+        address(instance, "change"),
+        address(Instance),
+        address(operation_of(instance), "change"),
+        address(OperationEvent),
+    ):
         assert evil not in operator.get(page).content.decode()
 
 
 @pytest.fixture
-def spoken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def spoken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a guest's console says instead of a host; empty: the host is silent."""
     said: list[str] = []
 
@@ -405,7 +221,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return ConsoleOutput(instance_id=str(instance_id), text=said[0])
 
     monkeypatch.setattr(console, "read", read)
-    yield said
+    return said
 
 
 def test_the_console_is_read_on_asking_only(cloud: Cloud, operator: Client, spoken: list[str]) -> None:
@@ -460,7 +276,9 @@ def test_the_instance_page_takes_as_many_queries_for_many_operations_as_for_few(
     assert restart(1) == restart(10)
 
 
-def test_the_host_page_takes_as_many_queries_for_many_instances_as_for_few(cloud: Cloud, queries: Callable[[str], int]) -> None:
+def test_the_host_page_takes_as_many_queries_for_many_instances_as_for_few(
+    cloud: Cloud, queries: Callable[[str], int]
+) -> None:
     host = Host.objects.get(pk=cloud.host(VCPU=64, MEMORY_MB=65536).id)
     cloud.create(count=2)
     cloud.run()

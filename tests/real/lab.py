@@ -19,7 +19,6 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any
 
 from agent.config import Config, HostIdentity
 from agent.drivers.base import DriverError
@@ -73,10 +72,10 @@ def hypervisor_unavailable() -> str:
     """Why there can be no real guests here; empty when there can."""
     try:
         import libvirt  # type: ignore[import-untyped,import-not-found,unused-ignore]
-
-        libvirt.open("qemu:///system").close()
     except ImportError:
         return "python's libvirt binding is not installed"
+    try:
+        libvirt.open("qemu:///system").close()
     except libvirt.libvirtError as error:
         return f"libvirt does not answer: {error}"
     return network_unavailable()
@@ -171,7 +170,7 @@ class Lab:
 
     # --- what to do -----------------------------------------------------------------------------------------------
 
-    def build(self, command: compute.Build, *, driver: LibvirtDriver | None = None, trace: Any = None) -> Trace:
+    def build(self, command: compute.Build, *, driver: LibvirtDriver | None = None, trace: Trace | None = None) -> Trace:
         """As the agent does it: undone when it fails. Returns the timeline."""
         timeline, undo = trace or Trace(), Undo()
         try:
@@ -179,7 +178,7 @@ class Lab:
         except BaseException:
             undo.run(Trace())
             raise
-        return timeline  # type: ignore[no-any-return]
+        return timeline
 
     def delete(self, command: compute.Build) -> None:
         self.driver.delete(compute.Delete(instance_id=command.instance_id, ports=command.ports), Trace())
@@ -238,7 +237,8 @@ class Lab:
         if self.network.bridge.exists():
             found |= {f"port {interface.name}" for interface in self.network.bridge.interfaces()}
             kinds = (flows.PORT, flows.NETWORK)
-            found |= {f"flow {one.text}" for one in self.network.bridge.flows() if flows.owner(one.cookie) in kinds}
+            installed = self.network.bridge.flows()
+            found |= {f"flow {one.cookie:#x} of {one.in_port}" for one in installed if flows.owner(one.cookie) in kinds}
         return found
 
     def _files(self) -> set[str]:

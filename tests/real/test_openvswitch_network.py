@@ -75,9 +75,8 @@ class FakeGuest:
         cookie = flows.port_cookie(self.port.id)
         # The switch takes over counts from its datapath now and then only.
         time.sleep(1.2)
-        return sum(
-            one.packets for one in self.lab.network.bridge.flows() if one.cookie == cookie and "=drop" in one.text
-        )
+        own = [one for one in self.lab.network.bridge.flows() if one.cookie == cookie]
+        return sum(one.packets for one in own if one.text.endswith("=drop"))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +141,7 @@ def arp_request(source: str, sha: str, spa: str, tpa: str) -> bytes:
 
 
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 

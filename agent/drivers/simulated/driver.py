@@ -186,9 +186,7 @@ class SimulatedHypervisor:
             hook(instance_id)
 
     @contextmanager
-    def _step(
-        self, trace: Trace, name: str, instance_id: str, latency_s: float, fails_at: str = ""
-    ) -> Iterator[None]:
+    def _step(self, trace: Trace, name: str, instance_id: str, latency_s: float, fails_at: str = "") -> Iterator[None]:
         with trace.step(name):
             self._hook(name, instance_id)
             if latency_s:

@@ -1,4 +1,4 @@
-"""Buttons: what an operator may have done to a row. Each asks first, then calls one service as the signed-in operator."""
+"""Buttons: what an operator may have done to a row. Each asks first, then calls one service as that operator."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +34,8 @@ def _nothing(row: Any) -> dict[str, Any]:
 class Button:
     """`run(actor, row, values)` calls the service and returns what to say; `values` come from `form`.
 
-    `label` is the verb on the button, `warning` says what it means for the row. `offered`: whether the row is in a state for it;
-    the service decides in the end. `gone`: the row has no page afterwards.
+    `label` is the verb on the button, `warning` says what it means for the row. `offered`: whether the row is in a
+    state for it; the service decides in the end. `gone`: the row has no page afterwards.
     """
 
     name: str
@@ -78,12 +78,24 @@ def press(request: HttpRequest, button: Button, row: Any, values: Mapping[str, A
     return True
 
 
-def ask(request: HttpRequest, context: dict[str, Any], button: Button, rows: Sequence[Any], form: forms.Form | None) -> TemplateResponse:
+def ask(
+    request: HttpRequest, context: dict[str, Any], button: Button, rows: Sequence[Any], form: forms.Form | None
+) -> TemplateResponse:
     """The page that asks: really?"""
-    return TemplateResponse(request, _CONFIRM, {
-        "title": f"{button.label} {_what(rows)}?", **context, "label": button.label, "warning": button.warning,
-        "dangerous": button.dangerous, "rows": rows, "form": form, "checkbox_name": ACTION_CHECKBOX_NAME,
-    })
+    return TemplateResponse(
+        request,
+        _CONFIRM,
+        {
+            "title": f"{button.label} {_what(rows)}?",
+            **context,
+            "label": button.label,
+            "warning": button.warning,
+            "dangerous": button.dangerous,
+            "rows": rows,
+            "form": form,
+            "checkbox_name": ACTION_CHECKBOX_NAME,
+        },
+    )
 
 
 def ask_for(request: HttpRequest, context: dict[str, Any], label: str, form: forms.Form) -> TemplateResponse:

@@ -20,7 +20,9 @@ NOTHING = mark_safe('<span class="cs-quiet">–</span>')
 # From which share of the capacity on a bar warns.
 _NEARLY_FULL, _FULL = 0.75, 0.92
 # Terminal escape sequences and control characters, except newline and tab.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]"
+)
 
 
 def badge(text: object, tone: str, *, title: str = "", busy: bool = False) -> SafeString:
@@ -33,9 +35,23 @@ def badge(text: object, tone: str, *, title: str = "", busy: bool = False) -> Sa
 def bar(share: float, tone: str, *, label: str) -> SafeString:
     """A bar filled to `share` (0 to 1); `label` is for screen readers and on hovering."""
     return format_html(
-        '<svg class="cs-bar" role="img" aria-label="{}"><title>{}</title><rect class="cs-trough" width="100%" height="100%"/>'
-        '<rect class="cs-fill-{}" width="{}%" height="100%"/></svg>',
-        label, label, tone, percent(share),
+        '<svg class="cs-bar" role="img" aria-label="{0}"><title>{0}</title>'
+        '<rect class="cs-trough" width="100%" height="100%"/>'
+        '<rect class="cs-fill-{1}" width="{2}%" height="100%"/></svg>',
+        label,
+        tone,
+        percent(share),
+    )
+
+
+def beside(name: object, bar: SafeString, text: object, *, kind: str = "") -> SafeString:
+    """A bar between its name and its text; `kind` is a further CSS class."""
+    return format_html(
+        '<div class="cs-meter {}"><span class="cs-meter-name">{}</span>{}<span class="cs-meter-text">{}</span></div>',
+        kind,
+        name,
+        bar,
+        text,
     )
 
 
@@ -44,10 +60,7 @@ def meter(name: str, used: int, capacity: int, *, text: str = "") -> SafeString:
     share = used / capacity if capacity else float(used > 0)
     tone = "good" if share < _NEARLY_FULL else "warn" if share < _FULL else "bad"
     text = text or f"{number(used)} / {number(capacity)}"
-    return format_html(
-        '<div class="cs-meter"><span class="cs-meter-name">{}</span>{}<span class="cs-meter-text">{}</span></div>',
-        name, bar(share, tone, label=f"{name}: {text}, {share:.0%} used"), text,
-    )
+    return beside(name, bar(share, tone, label=f"{name}: {text}, {share:.0%} used"), text)
 
 
 def parts(of: Sequence[tuple[str, int, str]], *, legend: bool = True) -> SafeString:
@@ -60,12 +73,16 @@ def parts(of: Sequence[tuple[str, int, str]], *, legend: bool = True) -> SafeStr
     for name, count, tone in shown:
         rects.append((percent(x / total), percent(count / total), tone, f"{name}: {count}"))
         x += count
-    drawn = format_html_join("", '<rect x="{}%" width="{}%" height="100%" class="cs-fill-{}"><title>{}</title></rect>', rects)
+    drawn = format_html_join(
+        "", '<rect x="{}%" width="{}%" height="100%" class="cs-fill-{}"><title>{}</title></rect>', rects
+    )
     bar = format_html('<svg class="cs-bar cs-parts">{}</svg>', drawn)
     if not legend:
         return bar
     names = format_html_join(
-        "", '<li><span class="cs-dot cs-{}"></span>{} <b>{}</b></li>', ((tone, name, number(n)) for name, n, tone in shown)
+        "",
+        '<li><span class="cs-dot cs-{}"></span>{} <b>{}</b></li>',
+        ((tone, name, number(n)) for name, n, tone in shown),
     )
     return format_html('{}<ul class="cs-legend">{}</ul>', bar, names)
 
@@ -75,13 +92,21 @@ def columns(heights: Sequence[tuple[str, int]], tone: str) -> SafeString:
     most = max((height for _, height in heights), default=0) or 1
     width = 100 / max(1, len(heights))
     rects = (
-        (f"{place * width + width * 0.12:.3f}", f"{width * 0.76:.3f}", percent(1 - height / most), percent(height / most),
-         f"cs-fill-{tone}" if height else "cs-trough", f"{name}: {height}")
+        (
+            f"{place * width + width * 0.12:.3f}",
+            f"{width * 0.76:.3f}",
+            percent(1 - height / most),
+            percent(height / most),
+            f"cs-fill-{tone}" if height else "cs-trough",
+            f"{name}: {height}",
+        )
         for place, (name, height) in enumerate(heights)
     )
     drawn = format_html_join(
-        "", '<g><title>{5}</title><rect class="cs-trough" x="{0}%" y="92%" width="{1}%" height="8%"/>'
-        '<rect class="{4}" x="{0}%" y="{2}%" width="{1}%" height="{3}%"/></g>', rects,
+        "",
+        '<g><title>{5}</title><rect class="cs-trough" x="{0}%" y="92%" width="{1}%" height="8%"/>'
+        '<rect class="{4}" x="{0}%" y="{2}%" width="{1}%" height="{3}%"/></g>',
+        rects,
     )
     return format_html('<svg class="cs-columns" role="img">{}</svg>', drawn)
 
@@ -100,7 +125,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString:
     head = format_html_join("", '<th scope="col">{}</th>', ((text,) for text in heads))
     lines = format_html_join("", "<tr>{}</tr>", body)
     return format_html(
-        '<div class="cs-scroll"><table class="cs-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>', head, lines
+        '<div class="cs-scroll"><table class="cs-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        head,
+        lines,
     )
 
 

@@ -41,8 +41,9 @@ class Changes(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows = list(self.result_list)
-        self.model_admin.prepare(request, rows)  # type: ignore[attr-defined]
-        self.result_list = rows  # type: ignore[assignment]
+        admin_class: Any = self.model_admin
+        admin_class.prepare(request, rows)
+        self.result_list = rows
 
     @property
     def is_cut(self) -> bool:
@@ -53,17 +54,17 @@ class Changes(ChangeList):
 class ReadOnlyAdmin(_ModelAdmin):
     """Services own these rows: the admin looks, and changes nothing by itself.
 
-    `references`: field with an opaque id → kind of thing (see `references`). `search_ids`: fields that a search for a UUID
-    looks into; any other text goes to `search_fields`.
+    `references`: field with an opaque id → kind of thing (see `references`). `search_ids`: fields that a search for a
+    UUID looks into; any other text goes to `search_fields`.
     """
 
     references: ClassVar[Mapping[str, str]] = {}
-    search_ids: Sequence[str] = ("pk",)
+    search_ids: ClassVar[tuple[str, ...]] = ("pk",)
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
-    ordering: Sequence[str] = ("-pk",)
-    sortable_by: Sequence[str] = ()
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
+    sortable_by: ClassVar[tuple[str, ...]] = ()
     show_facets = admin.ShowFacets.NEVER
     change_list_template = "admin/cloudsite/change_list.html"
 
@@ -81,7 +82,9 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list, under its own name instead of “Select … to view”."""
-        return super().changelist_view(request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})})
+        return super().changelist_view(
+            request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Changes
@@ -93,7 +96,9 @@ class ReadOnlyAdmin(_ModelAdmin):
             by_kind.setdefault(kind, set()).update(v for row in rows if (v := getattr(row, field)) is not None)
         found = {kind: references.names(kind, ids) for kind, ids in by_kind.items()}
         for row in rows:
-            row.reference_names = {field: found[kind].get(getattr(row, field), "") for field, kind in self.references.items()}
+            row.reference_names = {
+                field: found[kind].get(getattr(row, field), "") for field, kind in self.references.items()
+            }
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
@@ -110,12 +115,9 @@ class ReadOnlyAdmin(_ModelAdmin):
             matches |= Q(**{field: wanted})
         return queryset.filter(matches), False
 
-    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
-        return self.search_fields
-
 
 def reference(field: str, kind: str, title: str) -> Callable[[Any, Model], SafeString]:
-    """A column with the thing that an opaque id means; `field` must be among the class's `references` to cost no query."""
+    """A column with the thing that an opaque id means; `field` is among the class's `references`, or costs a query."""
 
     @admin.display(description=title)
     def column(self: Any, row: Any) -> SafeString:

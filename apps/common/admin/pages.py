@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib import messages
-from django.contrib.admin.utils import display_for_field, display_for_value, label_for_field, lookup_field, quote, unquote
+from django.contrib.admin.utils import (
+    display_for_field,
+    display_for_value,
+    label_for_field,
+    lookup_field,
+    quote,
+    unquote,
+)
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -39,14 +46,15 @@ _added: dict[type[Model], list[tuple[int, str, Draw]]] = {}
 
 
 def add_section(model: type[Model], title: str, draw: Draw, *, place: int = 50) -> None:
-    """Show `draw(request, row)` on the page of every row of `model`; a lower `place` is nearer to the top, facts are at 20."""
+    """Show `draw(request, row)` on the pages of `model`; a lower `place` is nearer to the top, facts are at 20."""
     _added.setdefault(model, []).append((place, title, draw))
 
 
 class RecordAdmin(ReadOnlyAdmin):
     """A list, and a page per row.
 
-    `facts`: titled groups of field or method names, as in `list_display`. `pictures`: titles and methods that draw a section.
+    `facts`: titled groups of field or method names, as in `list_display`. `pictures`: titles and names of methods that
+    draw a section.
     """
 
     facts: ClassVar[Sequence[tuple[str, Sequence[str]]]] = ()
@@ -80,7 +88,7 @@ class RecordAdmin(ReadOnlyAdmin):
         ]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
+        actions: dict[str, Any] = super().get_actions(request)
         for button in self.buttons if _may_act(request) else ():
             if button.bulk:
                 action = buttons.as_action(button)
@@ -96,13 +104,25 @@ class RecordAdmin(ReadOnlyAdmin):
         row = self._found(request, object_id)
         if row is None:
             return self._missing(request, object_id)
-        return TemplateResponse(request, "admin/cloudsite/record.html", {
-            **self.context(request), **(extra_context or {}), "title": str(row), "original": row, "headline": self.headline(row),
-            "fragment": "fragment" in request.GET, "every_ms": LIVE_EVERY_MS if self.is_live(row) else 0,
-            "sections": self._sections(request, row), "page": self.page_of(row),
-            "buttons": [(b, self._address(row, b)) for b in self.buttons if b.offered(row)] if _may_act(request) else [],
-            "links": self.links(row),
-        })
+        return TemplateResponse(
+            request,
+            "admin/cloudsite/record.html",
+            {
+                **self.context(request),
+                **(extra_context or {}),
+                "title": str(row),
+                "original": row,
+                "headline": self.headline(row),
+                "fragment": "fragment" in request.GET,
+                "every_ms": LIVE_EVERY_MS if self.is_live(row) else 0,
+                "sections": self._sections(request, row),
+                "page": self.page_of(row),
+                "buttons": [(b, self._address(row, b)) for b in self.buttons if b.offered(row)]
+                if _may_act(request)
+                else [],
+                "links": self.links(row),
+            },
+        )
 
     def button_view(self, request: HttpRequest, object_id: str, button: str) -> HttpResponse:
         """Ask on GET, act on POST."""
@@ -114,9 +134,13 @@ class RecordAdmin(ReadOnlyAdmin):
             return self._missing(request, object_id)
         form = None
         if pressed.form is not None:
-            form = pressed.form(request.POST) if request.method == "POST" else pressed.form(initial=pressed.initial(row))
+            form = (
+                pressed.form(request.POST) if request.method == "POST" else pressed.form(initial=pressed.initial(row))
+            )
         if request.method != "POST" or (form is not None and not form.is_valid()):
-            return buttons.ask(request, {**self.context(request), "page": self.page_of(row), "original": row}, pressed, [row], form)
+            return buttons.ask(
+                request, {**self.context(request), "page": self.page_of(row), "original": row}, pressed, [row], form
+            )
         page = self.page_of(row)
         if buttons.press(request, pressed, row, form.cleaned_data if form else {}):
             self.log_change(request, row, pressed.label)
@@ -145,7 +169,9 @@ class RecordAdmin(ReadOnlyAdmin):
         return [Section(title, body) for _, title, body in placed if body]
 
     def _facts(self, row: Any, names: Sequence[str]) -> SafeString:
-        return drawing.facts((capfirst(label_for_field(name, self.model, self)), self._value(row, name)) for name in names)
+        return drawing.facts(
+            (capfirst(str(label_for_field(name, self.model, self))), self._value(row, name)) for name in names
+        )
 
     def _value(self, row: Any, name: str) -> Any:
         field, method, value = lookup_field(name, row, self)

@@ -1,7 +1,8 @@
 """Opaque ids → names and pages.
 
-Rows refer upwards, and across cells, by plain ids. Whoever owns a kind of thing says here how it is called and where its page
-is; so a lower context links to an upper one without knowing it, and a list finds all its names in one query per kind.
+Rows refer upwards, and across cells, by plain ids. Whoever owns a kind of thing says here how it is called and where
+its page is; so a lower context links to an upper one without knowing it, and a list finds all its names in one query
+per kind.
 """
 
 import uuid
@@ -39,7 +40,7 @@ def names(kind: str, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
 
 
 def link(kind: str, found: uuid.UUID | None, name: str | None = None) -> SafeString:
-    """A link to the page of one thing; without `name` it is looked up. What does not exist (any more) is shown as its id."""
+    """A link to the page of one thing; without `name` it is looked up. What does not exist (any more) is an id."""
     if found is None:
         return drawing.NOTHING
     name = names(kind, [found]).get(found) if name is None else name

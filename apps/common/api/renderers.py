@@ -15,7 +15,7 @@ class JSON(BaseRenderer):
 
     media_type = "application/json"
     format = "json"
-    charset = None
+    charset: str | None = None
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
         if renderer_context and (response := renderer_context.get("response")) is not None and response.exception:
@@ -34,7 +34,7 @@ class PlainText(JSON):
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
         if isinstance(data, dict) and isinstance(data.get("text"), str):
-            return data["text"].encode()
+            return str(data["text"]).encode()
         return super().render(data, accepted_media_type, renderer_context)
 
 

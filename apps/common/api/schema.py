@@ -1,7 +1,7 @@
 """OpenAPI: every operation documents the same error shape, and every list the same page."""
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
@@ -25,16 +25,18 @@ class Problem(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Stable; made for programs.")
     detail = serializers.CharField(help_text="For people.")
     field = serializers.CharField(required=False, help_text="The input at fault, as a dotted path.")
-    errors = Fault(many=True, required=False, help_text="All that is wrong with the input; `code` and `field` are the first's.")
+    errors = Fault(  # type: ignore[assignment]
+        many=True, required=False, help_text="All that is wrong with the input; `code` and `field` are the first's."
+    )
     request_id = serializers.CharField()
 
 
 class AutoSchema(SpectacularSchema):
     """Adds the `default` answer: a problem."""
 
-    def _get_response_bodies(self, direction: str = "response") -> Any:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> Any:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
-        problem = self._get_response_for_code(
+        problem = self._get_response_for_code(  # type: ignore[no-untyped-call]
             OpenApiResponse(Problem, description="Refused, and why."), "default", media_types=["application/problem+json"]
         )
         return {**bodies, "default": problem}

@@ -1,7 +1,6 @@
 """What is known about one instance beside its row: console log, scheduling, operations, timeline."""
 
 import uuid
-from typing import ClassVar
 
 import msgspec
 from drf_spectacular.utils import extend_schema
@@ -25,7 +24,7 @@ from apps.scheduler import selectors as scheduler
 class InstanceConsole(View):
     """The serial console's log."""
 
-    renderer_classes: ClassVar = [JSON, PlainText, Browsable]
+    renderer_classes = [JSON, PlainText, Browsable]
 
     @extend_schema(
         operation_id="instances_console_log", parameters=[filters.ConsoleQuery], responses=serializers.ConsoleSerializer, tags=["compute"]

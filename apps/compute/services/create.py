@@ -10,6 +10,7 @@ from django.db import transaction
 
 from apps.common import bus, clock
 from apps.common.context import Actor
+from apps.common.sql import insert_rows
 from apps.common.errors import Invalid, NotFound
 from apps.compute import names, selectors
 from apps.compute.models import Flavor, Instance, KeyPair
@@ -72,7 +73,7 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
             if client_token:
                 ids = [instance.pk for instance in instances]
                 idempotency.remember(project_id=project_id, token=client_token, request=wanted, resource_ids=ids)
-            Instance.objects.bulk_create(instances)
+            insert_rows(instances)
             lifecycle.insert_new(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
             _ask_scheduler(operations)
     except idempotency.Twin:
@@ -152,7 +153,7 @@ def _ask_scheduler(operations: Sequence[Operation]) -> None:
 
 
 def _recalled(actor: Actor, ids: list[uuid.UUID]) -> Created:
-    found = Instance.objects.filter(project_id=actor.project_id).in_bulk(ids)
+    found = Instance.objects.filter(project_id=in_project(actor)).in_bulk(ids)
     by_instance = {op.resource_id: op for op in Operation.objects.filter(resource_id__in=ids, kind=names.BUILD)}
     kept = [key for key in ids if key in found and key in by_instance]
     return Created([found[key] for key in kept], [by_instance[key] for key in kept], repeated=True)

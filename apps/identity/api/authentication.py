@@ -13,7 +13,6 @@ from apps.common.errors import CloudError, Unauthenticated
 from apps.identity.models import Membership, Token, User
 from apps.identity.services import tokens
 
-
 A = TypeVar("A", bound=BaseAuthentication)
 Found = tuple[User, Actor] | None
 
@@ -26,7 +25,7 @@ def _once(authenticate: Callable[[A, Request], Found]) -> Callable[[A, Request],
         try:
             return authenticate(self, request)
         except CloudError:
-            request._not_authenticated()
+            request._not_authenticated()  # type: ignore[attr-defined]
             raise
 
     return checked
@@ -49,7 +48,7 @@ class BearerToken(BaseAuthentication):
 
 
 class Session(SessionAuthentication):
-    """A signed-in browser. The project is the one chosen in the session, else the user's first."""
+    """A signed-in browser, working in the user's first project."""
 
     @_once
     def authenticate(self, request: Request) -> Found:
@@ -57,10 +56,9 @@ class Session(SessionAuthentication):
         if found is None:
             return None
         user = found[0]
-        membership = Membership.objects.select_related("project").filter(user=user, project__enabled=True).order_by("pk").first()
-        project = membership.project if membership else None
-        actor = tokens.actor_for(user=user, project_id=project.pk if project else None, role=membership.role if membership else None, address=address_of(request))
-        return user, actor
+        membership = Membership.objects.filter(user=user, project__enabled=True).order_by("pk").first()
+        project_id, role = (membership.project_id, membership.role) if membership else (None, None)
+        return user, tokens.actor_for(user=user, project_id=project_id, role=role, address=address_of(request))
 
 
 def actor_of(request: Request) -> Actor:

@@ -24,7 +24,7 @@ from apps.identity.services import projects, tokens, users
 class TokenList(View):
     """Bearer tokens of one's own."""
 
-    permission_classes: ClassVar = [AllowAny]
+    permission_classes = [AllowAny]
     bodies: ClassVar = {"POST": serializers.CreateToken}
 
     def get_authenticators(self) -> list[BaseAuthentication]:

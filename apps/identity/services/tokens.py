@@ -12,8 +12,8 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from apps.common import clock, context
 from apps.common.context import Actor
-from apps.common.sql import Compiled
 from apps.common.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from apps.common.sql import Compiled
 from apps.identity.models import Membership, Project, Token, User
 
 _PREFIX = "cs1_"

@@ -16,8 +16,8 @@ def body_of(request: Request) -> BinaryIO:
     Raises UnsupportedMediaType, Invalid (neither length nor chunks).
     """
     django_request = request._request
-    if django_request.content_type not in ("", MEDIA_TYPE):
-        raise UnsupportedMediaType(django_request.content_type)
+    if (content_type := django_request.content_type or "") not in ("", MEDIA_TYPE):
+        raise UnsupportedMediaType(content_type)
     length = django_request.META.get("CONTENT_LENGTH") or ""
     if length.isdecimal():
         return cast(BinaryIO, _Measured(django_request, int(length)))

@@ -69,7 +69,7 @@ class ImageDetail(View):
 class ImageFile(View):
     """The data of a queued image."""
 
-    parser_classes: ClassVar = [Stream]
+    parser_classes = [Stream]
 
     @extend_schema(
         operation_id="images_upload", request={uploads.MEDIA_TYPE: OpenApiTypes.BINARY}, responses=serializers.ImageSerializer,
@@ -95,9 +95,9 @@ class _Whatever(BaseContentNegotiation):
 class ImageBlob(View):
     """The content, for hosts: the signature in the address is all that it takes."""
 
-    authentication_classes: ClassVar = []
-    permission_classes: ClassVar = [AllowAny]
-    renderer_classes: ClassVar = [JSON]
+    authentication_classes = ()
+    permission_classes = [AllowAny]
+    renderer_classes = [JSON]
     content_negotiation_class = _Whatever
 
     @extend_schema(

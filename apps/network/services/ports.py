@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 
 from apps.common.errors import Conflict, NoCapacity
+from apps.common.sql import insert_rows
 from apps.network.models import FixedIP, Network, Port, Subnet
 
 _TRIES = 5
@@ -66,10 +67,8 @@ def _claim_in(subnet: Subnet, wishes: Sequence[Wish]) -> list[Claimed]:
         ports = [Port(network_id=subnet.network_id, project_id=w.project_id, device_id=w.device_id, mac=_new_mac()) for w in wishes]
         try:
             with transaction.atomic():
-                Port.objects.bulk_create(ports)
-                FixedIP.objects.bulk_create(
-                    FixedIP(subnet=subnet, port=port, address=address) for port, address in zip(ports, addresses, strict=True)
-                )
+                insert_rows(ports)
+                insert_rows([FixedIP(subnet=subnet, port=p, address=a) for p, a in zip(ports, addresses, strict=True)])
         except IntegrityError:
             continue  # another one took an address (or, once in an age, a MAC) at this very moment
         return [Claimed(port, subnet.network, subnet, address) for port, address in zip(ports, addresses, strict=True)]

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from apps.common import bus, clock, states
 from apps.common.context import Actor
 from apps.common.errors import CloudError, InvalidState
-from apps.common.sql import update_rows
+from apps.common.sql import insert_rows, update_rows
 from apps.operations.kinds import Kind, kind_of
 from apps.operations.models import Operation, OperationEvent
 from apps.operations.states import MACHINE, OPEN_VALUES, OpState
@@ -49,17 +49,11 @@ def prepare(
     return operation
 
 
-def insert_first(operations: Sequence[Operation], notes: Iterable[Note]) -> None:
-    """Write the first operations of resources that were made in this very transaction: nobody can have others on them."""
-    Operation.objects.bulk_create(operations)
-    write(notes)
-
-
 def insert(operations: Sequence[Operation], notes: Iterable[Note] = ()) -> None:
     """Write new operations. Raises InvalidState `operation.in_progress` if one of the resources has an open one."""
     try:
         with transaction.atomic():
-            Operation.objects.bulk_create(operations)
+            insert_rows(operations)
     except IntegrityError:
         taken = {operation.resource_id for operation in operations}
         other = Operation.objects.filter(resource_id__in=taken, state__in=OPEN_VALUES).first()
@@ -74,7 +68,7 @@ def insert(operations: Sequence[Operation], notes: Iterable[Note] = ()) -> None:
 
 def insert_new(operations: Sequence[Operation], notes: Iterable[Note] = ()) -> None:
     """`insert` for resources that this very transaction makes: nobody else can have an operation on them, so no savepoint."""
-    Operation.objects.bulk_create(operations)
+    insert_rows(operations)
     write(notes)
 
 
@@ -128,12 +122,14 @@ def _close(operations: Sequence[Operation], state: OpState, **changes: Any) -> N
 def write(notes: Iterable[Note]) -> None:
     """Append to timelines."""
     now = clock.now()
-    OperationEvent.objects.bulk_create(
-        OperationEvent(
-            operation_id=note.operation_id, at=note.at or now, source=note.source, name=note.name[:64],
-            detail=note.detail, took_ms=note.took_ms,
-        )
-        for note in notes
+    insert_rows(
+        [
+            OperationEvent(
+                operation_id=note.operation_id, at=note.at or now, source=note.source, name=note.name[:64],
+                detail=note.detail, took_ms=note.took_ms,
+            )
+            for note in notes
+        ]
     )
 
 

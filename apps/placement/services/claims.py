@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import BigIntegerField, CharField, UUIDField
 
-from apps.common.sql import values_table
+from apps.common.sql import insert_rows, values_table
 from apps.placement.models import Allocation, Inventory
 
 
@@ -66,14 +66,15 @@ def _take(claims: Sequence[Claim]) -> None:
 
 
 def _record(claims: Sequence[Claim]) -> None:
-    Allocation.objects.bulk_create(
+    rows = [
         Allocation(
             consumer_id=each.consumer_id, project_id=each.project_id, provider_id=each.provider_id,
             resource_class=resource_class, amount=amount,
         )
         for each in claims
         for resource_class, amount in each.amounts.items()
-    )
+    ]
+    insert_rows(rows)
 
 
 def _add(amounts: "Counter[tuple[uuid.UUID, str]]", *, limited: bool) -> set[tuple[uuid.UUID, str]]:

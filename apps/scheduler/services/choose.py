@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from apps.common.sql import insert_rows
 from apps.scheduler import explain
 from apps.scheduler.filters import PASSED, Request, verdicts
 from apps.scheduler.models import Decision
@@ -60,14 +61,15 @@ def give_back(choice: Choice) -> None:
 
 def record(decisions: Sequence[tuple[uuid.UUID, Choice]]) -> None:
     """Store (operation id, choice) pairs, inside the caller's transaction."""
-    Decision.objects.bulk_create(
+    rows = [
         Decision(
             instance_id=choice.request.instance_id, operation_id=operation_id, request=_facts(choice.request),
             verdicts=choice.verdicts, best=choice.best, lost_races=choice.lost_races, host_id=choice.host_id,
             host_name=choice.host_name, summary=choice.summary, took_ms=choice.took_ms,
         )
         for operation_id, choice in decisions
-    )
+    ]
+    insert_rows(rows)
 
 
 def _choose_one(table: HostTable, request: Request, memo: dict[bytes, str]) -> Choice:

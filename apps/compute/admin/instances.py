@@ -1,14 +1,15 @@
-"""Admin pages of instances, flavors and key pairs. Every button calls a service; the rest of the instance page
-(timeline, verdicts) is composed in dashboard/pages/instance.py."""
+"""Admin pages of instances: list, facts, console, and buttons that call services.
+
+The instance page's timeline and verdicts are composed in dashboard/pages/instance.py.
+"""
 
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -21,14 +22,18 @@ from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.common.errors import CloudError
-from apps.compute.models import Flavor, Instance, KeyPair
-from apps.compute.services import catalog, console, delete, power
+from apps.compute.models import Instance
+from apps.compute.services import console, delete, power
 from apps.compute.states import POWER_FROM, InstanceState
 from apps.operations import selectors as operations
 
 TONES = {
-    InstanceState.BUILD: "busy", InstanceState.ACTIVE: "good", InstanceState.STOPPED: "off",
-    InstanceState.ERROR: "bad", InstanceState.DELETING: "busy", InstanceState.DELETED: "off",
+    InstanceState.BUILD: "busy",
+    InstanceState.ACTIVE: "good",
+    InstanceState.STOPPED: "off",
+    InstanceState.ERROR: "bad",
+    InstanceState.DELETING: "busy",
+    InstanceState.DELETED: "off",
 }
 _CHANGING = (InstanceState.BUILD, InstanceState.DELETING)
 
@@ -37,12 +42,7 @@ def _instance_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     return dict(Instance.objects.filter(pk__in=ids).values_list("pk", "name"))
 
 
-def _flavor_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
-    return dict(Flavor.objects.filter(pk__in=ids).values_list("pk", "name"))
-
-
 references.register("instance", model="compute_instance", names=_instance_names)
-references.register("flavor", model="compute_flavor", names=_flavor_names)
 
 
 def _power(action: str) -> Callable[[Actor, Instance, Mapping[str, Any]], str]:
@@ -69,10 +69,15 @@ def _power_button(action: str, label: str, warning: str) -> Button:
 BUTTONS = (
     _power_button("start", "Start", "The guest is powered on."),
     _power_button("stop", "Stop", "The guest is asked to shut down; if it does not within 30 s, its power is cut."),
-    _power_button("reboot_soft", "Soft reboot", "The guest is asked to reboot; if it does not within 30 s, it is reset."),
+    _power_button(
+        "reboot_soft", "Soft reboot", "The guest is asked to reboot; if it does not within 30 s, it is reset."
+    ),
     _power_button("reboot_hard", "Hard reboot", "The guest is reset at once: what it has not written to disk is lost."),
     Button(
-        name="delete", label="Delete", run=_delete, dangerous=True,
+        name="delete",
+        label="Delete",
+        run=_delete,
+        dangerous=True,
         offered=lambda instance: instance.state not in (InstanceState.DELETED, InstanceState.DELETING),
         warning="The guest, its disk and its addresses are gone for good. Whatever else is under way is cancelled.",
     ),
@@ -107,7 +112,9 @@ class InstanceAdmin(RecordAdmin):
     list_filter = (StateFilter,)
     search_fields = ("name", "=host_name", "addresses__icontains")
     search_ids = ("pk", "project_id", "user_id", "host_id", "image_id", "flavor_id")
-    search_help_text = "an id (instance, project, user, host, image, flavor), a name, an address, or exactly a host's name"
+    search_help_text = (
+        "an id (instance, project, user, host, image, flavor), a name, an address, or exactly a host's name"
+    )
     references = {"project_id": "project", "host_id": "host"}
     project = reference("project_id", "project", "project")
     host = reference("host_id", "host", "host")
@@ -116,8 +123,28 @@ class InstanceAdmin(RecordAdmin):
     image = reference("image_id", "image", "image")
     network = reference("network_id", "network", "network")
     facts = (
-        ("Facts", ("project", "host", "user", "size", "flavor", "image", "network", "zone", "key_name", "created", "launched",
-                   "deleted", "power_state", "generation", "metadata", "user_data_size", "id_shown")),
+        (
+            "Facts",
+            (
+                "project",
+                "host",
+                "user",
+                "size",
+                "flavor",
+                "image",
+                "network",
+                "zone",
+                "key_name",
+                "created",
+                "launched",
+                "deleted",
+                "power_state",
+                "generation",
+                "metadata",
+                "user_data_size",
+                "id_shown",
+            ),
+        ),
     )
     pictures = (("Addresses", "address_table"),)
     buttons = BUTTONS
@@ -135,7 +162,9 @@ class InstanceAdmin(RecordAdmin):
         return instance.state in _CHANGING or self._under_way(instance) != ""
 
     def links(self, instance: Instance) -> list[tuple[str, str]]:
-        return [("Console log", reverse("admin:compute_instance_console", args=[instance.pk]))] if instance.host_id else []
+        return (
+            [("Console log", reverse("admin:compute_instance_console", args=[instance.pk]))] if instance.host_id else []
+        )
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.console_view)
@@ -154,10 +183,19 @@ class InstanceAdmin(RecordAdmin):
                 text, cut = drawing.terminal(output.text), output.truncated
             except CloudError as error:
                 messages.error(request, f"{error.message} ({error.code})")
-        return TemplateResponse(request, "admin/cloudsite/console.html", {
-            **self.context(request), "title": f"Console of {instance}", "original": instance, "page": self.page_of(instance),
-            "headline": self.headline(instance), "text": text, "truncated": cut,
-        })
+        return TemplateResponse(
+            request,
+            "admin/cloudsite/console.html",
+            {
+                **self.context(request),
+                "title": f"Console of {instance}",
+                "original": instance,
+                "page": self.page_of(instance),
+                "headline": self.headline(instance),
+                "text": text,
+                "truncated": cut,
+            },
+        )
 
     def _under_way(self, instance: Instance) -> str:
         if not hasattr(instance, "under_way"):
@@ -168,7 +206,9 @@ class InstanceAdmin(RecordAdmin):
     def state_shown(self, instance: Instance) -> SafeString:
         said = state_badge(instance.state)
         if kind := self._under_way(instance):
-            said = format_html("{} {}", said, drawing.badge(kind.removeprefix("instance.").replace("_", " "), "busy", busy=True))
+            said = format_html(
+                "{} {}", said, drawing.badge(kind.removeprefix("instance.").replace("_", " "), "busy", busy=True)
+            )
         elif instance.wanted_gone and instance.state != InstanceState.DELETED:
             said = format_html("{} {}", said, drawing.badge("wanted gone", "warn"))
         return said
@@ -179,7 +219,9 @@ class InstanceAdmin(RecordAdmin):
 
     @admin.display(description="addresses")
     def address_table(self, instance: Instance) -> SafeString:
-        rows = [(drawing.code(a["address"]), drawing.code(a["mac"]), drawing.code(a["port_id"])) for a in instance.addresses]
+        rows = [
+            (drawing.code(a["address"]), drawing.code(a["mac"]), drawing.code(a["port_id"])) for a in instance.addresses
+        ]
         return drawing.table(("address", "MAC", "port"), rows)
 
     @admin.display(description="size")
@@ -207,69 +249,3 @@ class InstanceAdmin(RecordAdmin):
     @admin.display(description="id")
     def id_shown(self, instance: Instance) -> SafeString:
         return drawing.code(instance.pk)
-
-
-class FlavorForm(forms.Form):
-    """A new size."""
-
-    name = forms.CharField(max_length=64)
-    vcpus = forms.IntegerField(min_value=1, max_value=1024, label="vCPUs")
-    memory_mb = forms.IntegerField(min_value=1, max_value=2**31 - 1, label="Memory (MiB)")
-    disk_gb = forms.IntegerField(min_value=0, max_value=2**31 - 1, label="Disk (GiB)", help_text="0: as large as the image.")
-
-
-def _delete_flavor(actor: Actor, flavor: Flavor, values: Mapping[str, Any]) -> str:
-    catalog.delete_flavor(actor=actor, flavor_id=flavor.pk)
-    return f"The flavor {flavor} is deleted."
-
-
-@admin.register(Flavor)
-class FlavorAdmin(RecordAdmin):
-    """Sizes. They are made and deleted, never changed: instances carry their numbers."""
-
-    list_display = ("name", "vcpus", "memory_mb", "disk_gb", "offered")
-    list_filter = ("enabled",)
-    search_fields = ("name",)
-    ordering = ("vcpus", "memory_mb", "name")
-    facts = (("Facts", ("vcpus", "memory_mb", "disk_gb", "offered", "id")),)
-    buttons = (
-        Button(
-            name="delete", label="Delete", run=_delete_flavor, dangerous=True, gone=True,
-            warning="No new instance can have this size. Instances keep theirs.",
-        ),
-    )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(getattr(request.user, "is_superuser", False))
-
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The form of a new flavor; the service makes it."""
-        if not self.has_add_permission(request):
-            return HttpResponse(status=403)
-        form = FlavorForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                made = catalog.create_flavor(actor=pressing.actor_of(request), **form.cleaned_data)
-            except CloudError as error:
-                form.add_error(error.field if error.field in form.fields else None, error.message)
-            else:
-                messages.success(request, f"The flavor {made} is there.")
-                return HttpResponseRedirect(self.page_of(made))
-        page = reverse("admin:compute_flavor_changelist")
-        return pressing.ask_for(request, {**self.context(request), "title": "New flavor", "cancel": page}, "Create", form)
-
-    @admin.display(description="offered", boolean=True)
-    def offered(self, flavor: Flavor) -> bool:
-        return flavor.enabled
-
-
-@admin.register(KeyPair)
-class KeyPairAdmin(RecordAdmin):
-    """Public SSH keys; their users make and delete them."""
-
-    list_display = ("name", "user", "fingerprint", "created_at")
-    search_fields = ("name", "=fingerprint")
-    search_ids = ("pk", "user_id")
-    references = {"user_id": "user"}
-    user = reference("user_id", "user", "user")
-    facts = (("Facts", ("user", "fingerprint", "public_key", "created_at", "id")),)

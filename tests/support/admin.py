@@ -1,0 +1,55 @@
+"""What tests of the admin share: addresses of its pages, users, and rows of every model."""
+
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from apps.common.context import SYSTEM
+from apps.compute.services import catalog
+from apps.identity.models import User
+from apps.identity.roles import Role
+from apps.identity.services import projects, tokens
+from apps.network.services import networks
+from apps.operations.services import intake, leases
+from tests.support.cloud import Cloud, make_actor, make_flavor, make_image, make_project
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ test"
+
+
+def address(row: Model | type[Model], page: str = "changelist", *more: str) -> str:
+    name = f"admin:{row._meta.app_label}_{row._meta.model_name}_{page}"
+    return reverse(name, args=[row.pk, *more] if isinstance(row, Model) else [])
+
+
+def user(name: str, **flags: bool) -> User:
+    made = projects.ensure_user(actor=SYSTEM, username=name, password="correct horse battery")[0]
+    for flag, value in flags.items():
+        setattr(made, flag, value)
+    made.save()
+    return made
+
+
+def signed_in(who: User) -> Client:
+    client = Client()
+    client.force_login(who)
+    return client
+
+
+def populate(cloud: Cloud, name: str, count: int) -> None:
+    """So many rows of each model."""
+    for number in range(count):
+        word = f"{name}-{number}"
+        cloud.host(word, VCPU=64, MEMORY_MB=65536)
+        project = make_project(word)
+        someone = user(word)
+        projects.set_role(actor=SYSTEM, user_id=someone.pk, project_id=project.pk, role=Role.MEMBER)
+        tokens.issue(user=someone, project=project)
+        actor = make_actor(project, user=someone)
+        catalog.create_key_pair(actor=actor, name=word, public_key=KEY)
+        networks.create(actor=actor, name=word)
+        make_image(project, name=word)
+        make_flavor(name=word)
+        intake.reject("report.forged", word, "not signed by its key")
+        leases.acquire(name=word, holder="here:1", seconds=10)
+        cloud.create(client_token=word, name=word)
+        cloud.run()

@@ -1,0 +1,42 @@
+"""Real threads, let go at the same moment, each with a database connection of its own."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import connection
+
+PATIENCE_S = 60.0
+
+
+def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run all at once; their results in order, an exception in the place of a result where one was raised."""
+    results: list[Any] = [None] * len(calls)
+    barrier = threading.Barrier(len(calls))
+
+    def run(position: int) -> None:
+        try:
+            connection.ensure_connection()
+            barrier.wait(PATIENCE_S)
+            results[position] = calls[position]()
+        except BaseException as error:
+            results[position] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(position,), daemon=True) for position in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert not any(thread.is_alive() for thread in threads), "some threads do not come to an end"
+    return results
+
+
+def errors(results: Sequence[Any]) -> list[BaseException]:
+    return [result for result in results if isinstance(result, BaseException)]
+
+
+def unexpected(results: Sequence[Any], *expected: type[BaseException]) -> list[BaseException]:
+    """The errors that are not of these types."""
+    return [error for error in errors(results) if not isinstance(error, expected)]
