@@ -17,7 +17,7 @@ from agent.drivers.base import DriverError
 EXIT_UNUSABLE: Final = 1
 
 _EPILOG = """The configuration file is written by `manage.py host_enroll` of the control plane and copied to the host.
-SIGTERM stops: commands under way get 30 seconds to end, and what has not ended then is resumed by the next start."""
+SIGTERM stops: commands under way may end, and what has not ended in time is resumed by the next start."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         config = load(arguments.config)
         if arguments.threads:
             config = msgspec.structs.replace(config, threads=arguments.threads)
-        return _check(config, arguments.config) if arguments.check else _run(config)
+        return _check(config, arguments.config) if arguments.check else _run(config, arguments.grace)
     except (ConfigError, DriverError, ImportError, OSError, sqlite3.Error) as error:
         return _fail(str(error))
 
@@ -45,18 +45,25 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=_positive, metavar="N", help="commands at work at once (default: as configured)"
     )
     parser.add_argument("--log-level", choices=logs.LEVELS, default="info", help="default: info")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="time for commands to end after SIGTERM (default: 30)",
+    )
     parser.add_argument("--check", action="store_true", help="check configuration, hypervisor and broker, then end")
     return parser
 
 
-def _run(config: Config) -> int:
+def _run(config: Config, grace_s: float) -> int:
     from agent.service import AlreadyRunning, Service, StateLock  # late, so that --help is quick
 
     try:
         lock = StateLock(Path(config.state_dir))
     except AlreadyRunning as error:
         return _fail(str(error))
-    code = Service(config).run()
+    code = Service(config, stop_grace_s=grace_s).run()
     del lock
     return code
 
@@ -66,9 +73,9 @@ def _check(config: Config, path: Path) -> int:
 
     problems = 0
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        print(f"warning   {path} holds a private key and is readable by others: chmod 600 {path}")
+        print(f"warning     {path} holds a private key and is readable by others: chmod 600 {path}")
     for what, text, fine in findings(config):
-        print(f"{what:<10}{text}" if fine else f"{what:<10}PROBLEM: {text}")
+        print(f"{what:<12}{text}" if fine else f"{what:<12}PROBLEM: {text}")
         problems += not fine
     print("all is well" if not problems else f"{problems} problem(s)")
     return EXIT_UNUSABLE if problems else 0

@@ -64,5 +64,9 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: driver: expected libvirt or simulated, got {config.driver!r}")
     if len(config.hosts) != 1 and config.driver != "simulated":
         raise ConfigError(f"{path}: hosts: exactly one, unless the driver is simulated")
+    if not config.hosts or len({host.name for host in config.hosts}) < len(config.hosts):
+        raise ConfigError(f"{path}: hosts: at least one, each with a name of its own")
+    if config.threads < 1:
+        raise ConfigError(f"{path}: threads: at least 1")
     state_dir = (path.parent / config.state_dir).resolve()
     return msgspec.structs.replace(config, state_dir=str(state_dir))

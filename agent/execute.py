@@ -3,6 +3,7 @@
 Nothing here raises out of the Celery task: what cannot be answered by a report is logged and counted.
 """
 
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -51,8 +52,9 @@ class Executor:
         try:
             if not isinstance(wires, list):
                 self._refuse(topic, EnvelopeError("expected a list of envelopes"))
-            elif len(wires) == 1:
-                self._report([self._one(topic, wires[0])])
+            elif len(wires) == 1 or not HANDLERS[topic].mutates:
+                # Questions are quick, and must not wait for a lane.
+                self._report([self._one(topic, wire) for wire in wires])
             else:
                 self._many(topic, wires)
         except Exception:
@@ -134,7 +136,12 @@ class Executor:
             return self._answer(command, _refused(Outcome.STALE, "command.stale", reason))
         report, gone = self._carry_out(command, handler, body, command.key.generation)
         wire = command.host.seal_report(command.envelope, report)
-        self._journal.end(verdict.entry, wire, gone=gone)
+        try:
+            self._journal.end(verdict.entry, wire, gone=gone)
+        except sqlite3.Error:
+            # The disk is full, say. What was done is done all the same; a repeat would be carried out again.
+            log.exception("journal.failed")
+            return Outgoing(wire)
         return Outgoing(wire, entry=verdict.entry)
 
     def _carry_out(

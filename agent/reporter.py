@@ -83,10 +83,10 @@ class Reporter:
     def announce(self, topic: str, wires: list[str]) -> bool:
         """Publish what is worthless later (hello, heartbeat, observation). False if it did not work."""
         with self._publishing:
-            for start in range(0, len(wires), BATCH):
-                if not self._attempt(topic, wires[start : start + BATCH]):
-                    return False
-        return True
+            batches = (wires[start : start + BATCH] for start in range(0, len(wires), BATCH))
+            done = all(self._attempt(topic, batch) for batch in batches)
+        self._drain()  # what others left meanwhile, because they found the lock taken
+        return done
 
     def tend(self) -> None:
         """The background work: forget what was delivered, retry what was not, prune the journal now and then."""
@@ -125,11 +125,12 @@ class Reporter:
         """Leave everything that is pending to the journal."""
         with self._mutex:
             aside, self._pending = self._pending, []
-            self._in_hand.difference_update(report.entry for report in aside if report.entry is not None)
-            self._backlog = True
         homeless = [report.wire for report in aside if report.entry is None and report.keep]
         if homeless:
             self._journal.keep(homeless)
+        with self._mutex:
+            self._in_hand.difference_update(report.entry for report in aside if report.entry is not None)
+            self._backlog = True
 
     def _resend(self) -> None:
         """Publish unsent reports of the journal, oldest first, until none is left or the broker fails."""
@@ -140,12 +141,13 @@ class Reporter:
             rows = [row for row in self._journal.unsent(BATCH + len(in_hand)) if row[0] not in in_hand][:BATCH]
             if not rows:
                 return
-            with self._publishing:
-                if not self._attempt(topics.REPORT, [wire for _, wire in rows]):
-                    self._backlog = True
-                    return
-            self._journal.sent(id_ for id_, _ in rows)
             self._backlog = True
+            with self._publishing:
+                done = self._attempt(topics.REPORT, [wire for _, wire in rows])
+            if not done:
+                return
+            self._drain()
+            self._journal.sent(entry for entry, _ in rows)
 
     def _attempt(self, topic: str, wires: list[str]) -> bool:
         """One message, one try. The caller holds _publishing."""

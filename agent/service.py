@@ -55,9 +55,10 @@ class StateLock:
 class Service:
     """All parts of a running agent. `run` blocks until SIGTERM."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises ConfigError, DriverError, OSError or sqlite3.Error."""
+    def __init__(self, config: Config, *, stop_grace_s: float = STOP_GRACE_S) -> None:
+        """`stop_grace_s`: what commands get to end after SIGTERM. Raises ConfigError, OSError or sqlite3.Error."""
         self.config = config
+        self._stop_grace_s = stop_grace_s
         state_dir = Path(config.state_dir)
         self.hypervisors = factory.hypervisors(config)
         self.agent = Agent.from_config(config, self.hypervisors)
@@ -117,22 +118,14 @@ class Service:
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; returns the exit code."""
-        signals.worker_shutting_down.connect(_bound_the_stop, weak=False)
+        signals.worker_shutting_down.connect(self._shutting_down, weak=False)
         self.start()
-        self._take_back()
         worker: Any = celery_app.create_worker(self.app, self.config)
         log.info("agent.started", hosts=len(self.agent.hosts), threads=self.config.threads, pid=os.getpid())
         worker.start()
         self.stop()
         log.info("agent.stopped", exit_code=worker.exitcode or 0)
         return int(worker.exitcode or 0)
-
-    def _take_back(self) -> None:
-        try:
-            if count := broker.take_back(self.app):
-                log.info("messages.taken_back", count=count)
-        except broker.BrokerDown as error:
-            log.warning("broker.down", reason=str(error))
 
     def _busy(self) -> bool:
         return self._messages >= self.config.threads + celery_app.SPARE_THREADS
@@ -142,12 +135,13 @@ class Service:
         if due:
             self.reporter.send([Outgoing(wire, keep=False) for wire in due])
 
+    def _shutting_down(self, **_: object) -> None:
+        """In the signal handler: bound the time that the rest may take."""
+        self.watchdog.stop()
+        timer = threading.Timer(self._stop_grace_s, self._cut_short)
+        timer.daemon = True
+        timer.start()
 
-def _bound_the_stop(**_: object) -> None:
-    def cut_short() -> None:
-        log.warning("agent.cut_short", reason=f"commands still under way after {STOP_GRACE_S:.0f} s")
+    def _cut_short(self) -> None:
+        log.warning("agent.cut_short", under_way=len(self.running), seconds=self._stop_grace_s)
         os._exit(EXIT_CUT_SHORT)
-
-    timer = threading.Timer(STOP_GRACE_S, cut_short)
-    timer.daemon = True
-    timer.start()

@@ -44,6 +44,11 @@ class Watchdog:
         self._taken = 0
         self._seen_taken = 0
         self._stuck_since: dict[str, float] = {}
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Give up no more: the worker has been told to take nothing."""
+        self._stopped = True
 
     def took(self) -> None:
         """Called for every message that the worker took."""
@@ -65,7 +70,7 @@ class Watchdog:
         except BrokerDown:
             self._stuck_since.clear()  # the worker cannot read it either
             return
-        if any(now - since > self._stuck_s for since in self._stuck_since.values()):
+        if not self._stopped and any(now - since > self._stuck_s for since in self._stuck_since.values()):
             log.critical("worker.stuck", queues=sorted(self._stuck_since), seconds=self._stuck_s)
             self._give_up()
 

@@ -1,10 +1,13 @@
 """The figures of the start page: a handful of queries whatever the size of the site."""
 
+from __future__ import annotations
+
 import uuid
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.db.models import Count, Q
 
@@ -13,9 +16,11 @@ from apps.common.context import SYSTEM
 from apps.compute import selectors as compute
 from apps.hosts import selectors as hosts
 from apps.operations import selectors as operations
-from apps.operations.models import Operation
 from apps.operations.states import OPEN_VALUES, OpState
 from apps.placement import selectors as placement
+
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
 
 HOURS = 24
 # More failures than this are not told apart.

@@ -1,18 +1,23 @@
 """Timelines: every event of an operation as a bar on one scale, so that waiting and working are seen at a glance."""
 
+from __future__ import annotations
+
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.common import clock
 from apps.common.admin import drawing
-from apps.operations.models import Operation, OperationEvent
 from apps.operations.states import OPEN_VALUES
+
+if TYPE_CHECKING:
+    from apps.operations.models import Operation, OperationEvent
 
 # What the machine names mean to somebody who reads them for the first time.
 WORDS = {
@@ -28,6 +33,8 @@ WORDS = {
     "ports.removed": "network removed",
     "disk.removed": "disk removed",
 }
+# What took time in these is waiting, and drawn pale like other waiting.
+_WAITS = ("host.received",)
 # Details up to this length stand beside the event's name.
 _SHORT = 24
 _SOURCES = ("api", "scheduler", "conductor", "sweep", "host")
@@ -49,10 +56,14 @@ class Line:
         return self.start_ms + (self.took_ms or 0.0)
 
 
-def draw(operation: Operation, events: Sequence[OperationEvent]) -> SafeString:
-    """The picture of one operation. An open one ends with what it waits for at this moment."""
+def draw(operation: Operation, events: Sequence[OperationEvent], chosen: Sequence[str] = ()) -> SafeString:
+    """The picture of one operation. An open one ends with what it waits for at this moment.
+
+    `chosen`: names of the hosts that the scheduler chose, in order; tenants read events too, so they name none.
+    """
     # In the order of what happened: a host's events arrive together, after what happened here meanwhile.
-    lines = sorted((_line(event, operation.created_at) for event in events), key=lambda line: line.end_ms)
+    names = iter(chosen)
+    lines = sorted((_line(event, operation.created_at, names) for event in events), key=lambda line: line.end_ms)
     if operation.state in OPEN_VALUES:
         lines.append(_waiting(operation, lines))
     if not lines:
@@ -83,12 +94,14 @@ def legend() -> SafeString:
     return format_html('<ul class="cs-legend">{}</ul>', items)
 
 
-def _line(event: OperationEvent, origin: datetime) -> Line:
+def _line(event: OperationEvent, origin: datetime, chosen: Iterator[str]) -> Line:
     took = event.took_ms
     # A host's clock may be a little behind ours: nothing is drawn before the beginning.
     start = max(0.0, _ms(event.at - origin) - (took or 0.0))
     bad = event.name in ("failed", "no host") or "failed: " in event.detail
-    return Line(event.name, event.source if event.source in _SOURCES else "api", event.detail, start, took, bad)
+    source = event.source if event.source in _SOURCES else "api"
+    detail = next(chosen, event.detail) if event.name == "host chosen" else event.detail
+    return Line(event.name, source, detail, start, took, bad)
 
 
 def _waiting(operation: Operation, lines: Iterable[Line]) -> Line:
@@ -103,7 +116,7 @@ def _row(line: Line, since_ms: float, span: float, grid: SafeString) -> SafeStri
     took = drawing.duration(line.took_ms / 1000) if line.took_ms is not None else ""
     x = drawing.percent(line.start_ms / span)
     width = drawing.percent((line.took_ms or 0) / span)
-    classes = f"cs-src-{line.source}{' cs-src-bad' if line.bad else ''}"
+    classes = f"cs-src-{line.source}{' cs-src-bad' if line.bad else ''}{' cs-pale' if line.name in _WAITS else ''}"
     words = WORDS.get(line.name, line.name.replace(".", " ").replace("_", " "))
     hover = f"{words}: from {drawing.duration(line.start_ms / 1000)} on" + (f", {took}" if took else "")
     waited = max(0.0, line.start_ms - since_ms)

@@ -1,14 +1,18 @@
 """A scheduling decision as a picture: how many hosts passed, why the others did not, how the best compared."""
 
+from __future__ import annotations
+
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.common.admin import drawing
 from apps.scheduler import explain
-from apps.scheduler.models import Decision
+
+if TYPE_CHECKING:
+    from apps.scheduler.models import Decision
 
 REASONS = {
     "down": "it is down",
@@ -64,7 +68,7 @@ def _weights(decision: Decision) -> SafeString:
 
 
 def _weight(best: dict[str, Any], most: int, *, chosen: bool) -> SafeString:
-    text = f"{drawing.number(best['free_memory_mb'])} MiB free{' · chosen' if chosen else ''}"
+    text = f"{drawing.size(best['free_memory_mb'] * 1024**2)} free{' · chosen' if chosen else ''}"
     bar = drawing.bar(best["free_memory_mb"] / most, "good" if chosen else "off", label=f"{best['host']}: {text}")
     return drawing.beside(best["host"], bar, text)
 

@@ -27,7 +27,8 @@ def run(
     """
     command = [str(arg) for arg in args]
     if namespace:
-        command = ["ip", "netns", "exec", namespace, *command]
+        # Not `ip netns exec`, which also remounts /sys and takes twice the time.
+        command = ["nsenter", f"--net=/run/netns/{namespace}", "--", *command]
     try:
         done = subprocess.run(
             command,

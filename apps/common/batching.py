@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 from django.db import InterfaceError, OperationalError, connection
 
 log = logging.getLogger(__name__)
+# PostgreSQL chose this transaction as the one to end: deadlock, serialization failure. At once again is right.
+_ROLLED_BACK = ("40P01", "40001")
 T = TypeVar("T")
 
 
@@ -58,10 +60,13 @@ class Batcher(Generic[T]):
                     self._busy = False
                     self._changed.notify_all()
 
-    def _try(self, batch: list[T]) -> None:
+    def _try(self, batch: list[T], tries_left: int = 3) -> None:
         try:
             self._work(batch)
         except (OperationalError, InterfaceError) as error:
+            if _sqlstate(error) in _ROLLED_BACK and tries_left:
+                self._try(batch, tries_left - 1)
+                return
             log.warning("database: %s; the sweep will bring %d item(s) again", error, len(batch))
             connection.close()
         except Exception:
@@ -70,3 +75,7 @@ class Batcher(Generic[T]):
                 return
             for item in batch:  # one of them spoils the batch: each on its own, so that only the guilty one fails
                 self._try([item])
+
+
+def _sqlstate(error: Exception) -> str:
+    return str(getattr(error.__cause__, "sqlstate", None) or "")

@@ -1,7 +1,7 @@
 """The kinds of operations on instances, as data."""
 
-from apps.compute.names import BUILD, CONSOLE, DELETE, POWER, PURGE
-from apps.compute.services import reports
+from apps.compute.names import BUILD, CONSOLE, DELETE, EVICT, POWER, PURGE
+from apps.compute.services import reports, strays
 from apps.operations.kinds import Kind, Step
 from contracts import topics
 
@@ -19,6 +19,8 @@ KINDS = (
     Kind(DELETE, "instance", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), reports.Delete()),
     # Removes what an instance in ERROR left on a host that was away, and frees its claims; the record stays.
     Kind(PURGE, "instance", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), reports.Purge()),
+    # Removes from a host what is of no instance there; no instance changes by it.
+    Kind(EVICT, "domain", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), strays.Evict()),
     *(
         Kind(name, "instance", (Step("power", "compute", topics.COMPUTE_POWER, "power_timeout_s"),), reports.Power())
         for name in POWER.values()

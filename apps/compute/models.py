@@ -1,4 +1,4 @@
-"""Flavors and key pairs (global), instances (a cell table: they carry their flavor's and image's facts)."""
+"""Flavors and key pairs (global), instances (a cell table: they carry their flavor's and image's facts), unknown domains."""
 
 from typing import ClassVar
 
@@ -101,3 +101,24 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class UnknownDomain(models.Model):
+    """What a host had at its last observation and should not have: a machine of no living instance, or of one elsewhere."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    host_id = models.UUIDField()
+    host_name = models.CharField(max_length=63)
+    instance_id = models.UUIDField()
+    power_state = models.CharField(max_length=16)
+    residue = models.JSONField(default=list)
+    generation = models.PositiveIntegerField(default=0, help_text="The last one that the host has worked on.")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["host_id", "instance_id"], name="%(app_label)s_%(class)s_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instance_id} on {self.host_name}"

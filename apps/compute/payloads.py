@@ -1,13 +1,18 @@
 """Rows → contracts.compute.v1: the only place where commands about instances are put together."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from apps.compute.models import Instance
 from apps.images import payloads as image_payloads
-from apps.images.models import Image
 from contracts.compute import v1
 from contracts.network import v1 as network
+
+if TYPE_CHECKING:
+    from apps.images.models import Image
 
 # What a direct kernel boot needs at least to be seen on the serial console.
 _KERNEL_ARGS = "console=ttyS0"

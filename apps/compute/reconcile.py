@@ -2,14 +2,13 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.db import transaction
 
 from apps.common.context import SYSTEM
 from apps.compute.models import Instance
-from apps.compute.services import delete
+from apps.compute.services import delete, strays
 from apps.compute.services.reports import STATE_OF_POWER, settle
 from apps.compute.states import InstanceState
 from apps.operations import selectors as operations
@@ -30,6 +29,10 @@ def compare(*, host_id: str, observation: Observation) -> None:
         domain = seen.get(instance.pk) or Domain(instance_id=str(instance.pk), power_state=PowerState.ABSENT)
         if instance.pk not in busy and _differs(instance, domain):
             _mend(instance.pk, domain, taken_at)
+    expected = {instance.pk for instance in rows}
+    strays.remember(
+        host_id=uuid.UUID(host_id), domains={key: domain for key, domain in seen.items() if key not in expected}, taken_at=taken_at
+    )
 
 
 def _differs(instance: Instance, domain: Domain) -> bool:
@@ -44,6 +47,8 @@ def _mend(instance_id: uuid.UUID, domain: Domain, taken_at: datetime) -> None:
     if lifecycle.lock_open(instance_id) is not None:
         return
     instance = Instance.objects.select_for_update().get(pk=instance_id)
+    if operations.open_kinds([instance_id]):  # begun while we waited for the locks
+        return
     if instance.state == InstanceState.DELETED or instance.host_id is None or _changed_since(instance_id, taken_at):
         return
     if instance.wanted_gone:
@@ -60,12 +65,3 @@ def _mend(instance_id: uuid.UUID, domain: Domain, taken_at: datetime) -> None:
 def _changed_since(instance_id: uuid.UUID, moment: datetime) -> bool:
     last = operations.of_resource(instance_id).first()
     return last is not None and last.finished_at is not None and last.finished_at >= moment
-
-
-def unknown_to_us(domains: Sequence[Domain]) -> list[Domain]:
-    """Of what a host has, what the database does not know or knows as deleted; for the audit."""
-    living = set(
-        Instance.objects.filter(pk__in=[domain.instance_id for domain in domains]).exclude(state=InstanceState.DELETED)
-        .values_list("pk", flat=True)
-    )
-    return [domain for domain in domains if uuid.UUID(domain.instance_id) not in living]

@@ -40,12 +40,12 @@ class ReasonForm(forms.Form):
 
 def _enable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
     admission.set_enabled(actor=actor, name=host.name, enabled=True)
-    return f"{host.name} takes new instances."
+    return f"Host {host.name} takes new instances."
 
 
 def _disable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
     admission.set_enabled(actor=actor, name=host.name, enabled=False, reason=values["reason"])
-    return f"{host.name} takes no new instances; what runs on it stays."
+    return f"Host {host.name} takes no new instances; what runs on it stays."
 
 
 class HostAdmin(RecordAdmin):

@@ -1,8 +1,10 @@
 """The file store: content under its SHA-256, never visible before it is whole."""
 
 import contextlib
+import contextlib
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,6 +73,31 @@ def remove(sha256: str) -> None:
 
 def path_of(sha256: str) -> Path:
     return _root() / "content" / sha256[:2] / sha256
+
+
+def contents(*, idle_s: float) -> list[str]:
+    """The hashes of all content that has been there for so long."""
+    return _idle(_root() / "content", "*/*", idle_s)
+
+
+def scratches(*, idle_s: float) -> list[str]:
+    """Names of scratch files that nobody has written to for so long."""
+    return _idle(_root() / "incoming", "*", idle_s)
+
+
+def remove_scratch(name: str) -> None:
+    """Delete a scratch file."""
+    (_root() / "incoming" / Path(name).name).unlink(missing_ok=True)
+
+
+def _idle(folder: Path, pattern: str, idle_s: float) -> list[str]:
+    found = []
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            # The time of the last change of the entry itself: a file that was renamed a moment ago is new here.
+            if time.time() - path.stat().st_ctime > idle_s:
+                found.append(path.name)
+    return sorted(found)
 
 
 def read(path: Path, first: int, last: int) -> Iterator[bytes]:

@@ -24,6 +24,14 @@ def network(*, actor: Actor, network_id: uuid.UUID) -> Network:
     return found
 
 
+def network_named(*, actor: Actor, name: str) -> Network:
+    """Raises NotFound."""
+    found = networks(actor=actor).filter(name=name).first()
+    if found is None:
+        raise NotFound("network.not_found", f"There is no network named {name!r} in this project.", field="network")
+    return found
+
+
 def ports(*, actor: Actor) -> "QuerySet[Port]":
     return Port.objects.filter(Q(project_id=actor.project_id)).prefetch_related("fixed_ips")
 
@@ -35,6 +43,23 @@ def wire_ports(device_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[v1.Port]
     for row in rows:
         found.setdefault(row.port.device_id, []).extend(payloads.ports_of([row]))
     return found
+
+
+def addresses() -> dict[uuid.UUID, list[str]]:
+    """Device id → the addresses of all its ports; of everybody who has a port."""
+    found: dict[uuid.UUID, list[str]] = {}
+    for device_id, address in Port.objects.values_list("device_id", "fixed_ips__address"):
+        found.setdefault(device_id, []).extend([str(address)] if address is not None else [])
+    return found
+
+
+def embedded(device_id: uuid.UUID) -> list[dict[str, str]]:
+    """The addresses of one device in the form in which an instance carries them."""
+    rows = FixedIP.objects.select_related("port").filter(port__device_id=device_id).order_by("pk")
+    return [
+        {"address": str(row.address), "mac": row.port.mac, "network_id": str(row.port.network_id), "port_id": str(row.port_id)}
+        for row in rows
+    ]
 
 
 def devices() -> set[uuid.UUID]:

@@ -118,7 +118,7 @@ class KindFilter(admin.SimpleListFilter):
 class OperationAdmin(RecordAdmin):
     """Pieces of work on resources, and where they stand."""
 
-    list_display = ("kind", "state_shown", "progress_shown", "resource", "host", "by", "created", "took")
+    list_display = ("kind", "state_shown", "resource", "host", "by", "created", "took")
     list_filter = (OpenFilter, KindFilter)
     search_fields = ("=host_name", "=user_name", "=request_id", "=kind")
     search_ids = ("pk", "resource_id", "host_id", "project_id")
@@ -143,13 +143,9 @@ class OperationAdmin(RecordAdmin):
 
     @admin.display(description="state")
     def state_shown(self, operation: Operation) -> SafeString:
-        return state_badge(operation.state)
-
-    @admin.display(description="progress")
-    def progress_shown(self, operation: Operation) -> SafeString:
-        if operation.error:
-            return drawing.quiet(operation.error.get("code", ""))
-        return progress(operation) or drawing.NOTHING
+        said = state_badge(operation.state)
+        more = drawing.quiet(operation.error.get("code", "")) if operation.error else progress(operation)
+        return format_html("{} {}", said, more) if more else said
 
     @admin.display(description="by")
     def by(self, operation: Operation) -> str:

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db.models import QuerySet
 
@@ -42,10 +43,35 @@ def of_resource(resource_id: uuid.UUID) -> "QuerySet[Operation]":
     return Operation.objects.defer("message", "result").filter(resource_id=resource_id).order_by("-pk")
 
 
-def open_kinds(resource_ids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Resource id → kind of its open operation."""
-    rows = Operation.objects.filter(resource_id__in=resource_ids, state__in=OPEN_VALUES)
+def of_kind(*, kind: str, resource_ids: Sequence[uuid.UUID]) -> "QuerySet[Operation]":
+    """The operations of one kind on these resources."""
+    return Operation.objects.filter(resource_id__in=resource_ids, kind=kind)
+
+
+def open_kinds(resource_ids: list[uuid.UUID] | None = None) -> dict[uuid.UUID, str]:
+    """Resource id → kind of its open operation; without ids those of all resources."""
+    rows = Operation.objects.filter(state__in=OPEN_VALUES)
+    if resource_ids is not None:
+        rows = rows.filter(resource_id__in=resource_ids)
     return dict(rows.values_list("resource_id", "kind"))
+
+
+def open_resources(resource_type: str) -> set[uuid.UUID]:
+    """Resources of this type that are being worked on."""
+    rows = Operation.objects.filter(resource_type=resource_type, state__in=OPEN_VALUES)
+    return set(rows.values_list("resource_id", flat=True))
+
+
+def overdue_since(moment: datetime) -> list[Operation]:
+    """Open operations whose deadline was before this moment."""
+    rows = Operation.objects.defer("message", "result").filter(state__in=OPEN_VALUES, deadline__lt=moment)
+    return list(rows.order_by("deadline"))
+
+
+def finished_since(resource_ids: list[uuid.UUID], moment: datetime) -> set[uuid.UUID]:
+    """Of these resources, those of which an operation ended after this moment."""
+    ended = Operation.objects.filter(resource_id__in=resource_ids, finished_at__gte=moment)
+    return set(ended.values_list("resource_id", flat=True))
 
 
 def open_within(*, first: uuid.UUID, last: uuid.UUID, project_id: uuid.UUID | None = None) -> dict[uuid.UUID, tuple[uuid.UUID, str]]:

@@ -14,7 +14,8 @@ from apps.common.admin.buttons import Button
 from apps.common.admin.lists import ReadOnlyAdmin, reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
-from apps.placement.models import DISK_GB, MEMORY_MB, VCPU, Allocation, Inventory, ResourceProvider
+from apps.placement.models import Allocation, Inventory, ResourceProvider
+from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 from apps.placement.services import inventories
 
 # How people call the classes, their unit, and how many of the class's own unit that is.
@@ -38,7 +39,7 @@ def _adjust(actor: Actor, inventory: Inventory, values: Mapping[str, Any]) -> st
         allocation_ratio=values["allocation_ratio"],
         reserved=values["reserved"],
     )
-    return f"{changed}: capacity is now {drawing.number(changed.capacity)}."
+    return f"The capacity of {changed} is now {drawing.number(changed.capacity)}."
 
 
 def _initial(inventory: Inventory) -> dict[str, Any]:

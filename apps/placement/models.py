@@ -5,10 +5,6 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-VCPU, MEMORY_MB, DISK_GB = "VCPU", "MEMORY_MB", "DISK_GB"
-# How far each class may be overcommitted unless an operator says otherwise.
-DEFAULT_RATIOS = {VCPU: 4.0, MEMORY_MB: 1.0, DISK_GB: 1.0}
-
 
 class ResourceProvider(models.Model):
     """Something that has inventory; a host's provider bears the host's id."""

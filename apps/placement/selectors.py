@@ -1,6 +1,7 @@
 """Reads of capacity."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import QuerySet, Sum
@@ -45,9 +46,25 @@ def inventories(provider_id: uuid.UUID) -> list[Inventory]:
     return list(Inventory.objects.filter(provider_id=provider_id).order_by("resource_class"))
 
 
+def inventories_of(provider_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Inventory]]:
+    """Provider id → its inventories, for many at once."""
+    found: dict[uuid.UUID, list[Inventory]] = {}
+    for row in Inventory.objects.filter(provider_id__in=set(provider_ids)).order_by("resource_class"):
+        found.setdefault(row.provider_id, []).append(row)
+    return found
+
+
 def consumers() -> set[uuid.UUID]:
     """Everybody who holds an allocation."""
     return set(Allocation.objects.values_list("consumer_id", flat=True).distinct())
+
+
+def allocations() -> dict[uuid.UUID, dict[tuple[uuid.UUID, str], int]]:
+    """Consumer → what it holds: amount by provider and resource class."""
+    found: dict[uuid.UUID, dict[tuple[uuid.UUID, str], int]] = {}
+    for consumer, provider_id, name, amount in Allocation.objects.values_list("consumer_id", "provider_id", "resource_class", "amount"):
+        found.setdefault(consumer, {})[provider_id, name] = amount
+    return found
 
 
 def held(consumer_id: uuid.UUID) -> dict[str, int]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from apps.placement.models import DISK_GB, MEMORY_MB, VCPU
+from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 from apps.scheduler.filters import FILTERS, PASSED, Request
 from apps.scheduler.table import CLASSES, HostTable
 

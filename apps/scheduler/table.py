@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from apps.hosts import selectors as hosts
 from apps.placement import selectors as placement
-from apps.placement.models import DISK_GB, MEMORY_MB, VCPU
+from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 
 CLASSES = (VCPU, MEMORY_MB, DISK_GB)
 _TTL_S = 1.0

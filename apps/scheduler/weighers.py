@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from apps.placement.models import MEMORY_MB
+from apps.placement.names import MEMORY_MB
 from apps.scheduler.table import CLASSES, HostTable
 
 

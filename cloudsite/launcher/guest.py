@@ -1,5 +1,6 @@
 """An instance's life as a user of the API sees it: create, follow, look at the console, reboot, delete."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from cloudsite.launcher.web import Client, Refused
 
 _LOOK_EVERY_S = 0.1
 _CLOSED = ("succeeded", "failed", "cancelled")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\t -~\u00a0-\uffff]")
 Say = Callable[[str], None]
 
 
@@ -99,7 +101,8 @@ class Guest:
 
 
 def tail(text: str, lines: int = 12) -> str:
-    """The last lines that are not empty, indented."""
+    """The last lines that are not empty, indented and without what terminals would take for commands."""
+    text = _CONTROL.sub("", text)
     return "\n".join(f"    {line.rstrip()}" for line in [line for line in text.splitlines() if line.strip()][-lines:])
 
 

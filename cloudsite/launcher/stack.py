@@ -8,6 +8,7 @@ Everything is below `var`, except sockets and the database's files, which are in
 removes. Nothing survives `stop`, nor the death of the process that holds the Stack.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -21,9 +22,11 @@ from typing import Any, Literal, Self
 
 from cloudsite.launcher import programs, servers
 from cloudsite.launcher.daemons import HostDaemons
+from cloudsite.launcher.erase import purge
 from cloudsite.launcher.helper import Helper
 from cloudsite.launcher.hypervisor import own_bridge
 from cloudsite.launcher.prepare import Plan, prepare
+from cloudsite.launcher.programs import LaunchError
 from cloudsite.launcher.screen import Screen
 from cloudsite.launcher.servers import free_ports, wait_until
 from cloudsite.launcher.spawner import Spawner
@@ -187,8 +190,8 @@ class Stack:
         """What a test has left on this host: guests, bridge."""
         config = programs.agent_config(self.settings)
         if config.exists():
-            command = [sys.executable, "-m", "cloudsite.launcher.purge", str(config)]
-            subprocess.run(command, cwd=BASE_DIR, env=self.env, check=False, capture_output=True, timeout=120)
+            with contextlib.suppress(LaunchError):
+                purge(config, self.env)
 
     def _start_servers(self) -> None:
         for server in self._servers:

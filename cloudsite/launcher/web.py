@@ -51,8 +51,6 @@ def answers_ready(url: str) -> bool:
     try:
         with _PLAIN.open(f"{url}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
-    except urllib.error.HTTPError as error:
-        return error.code == 404  # INTERIM until /readyz exists
     except (OSError, http.client.HTTPException):
         return False
 

@@ -1,5 +1,8 @@
 """The instance's page: its error in words, the timelines of all its operations, and why it is where it is."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -31,7 +34,11 @@ def _error(request: HttpRequest, instance: Instance) -> SafeString:
 
 def _timelines(request: HttpRequest, instance: Instance) -> SafeString:
     rows = list(operations.of_resource(instance.pk).prefetch_related("events")[: _OPERATIONS + 1])
-    drawn = format_html_join("", "{}", ((_operation(row),) for row in rows[:_OPERATIONS]))
+    chosen: dict[UUID | None, list[str]] = {}
+    for decision in reversed(scheduler.decisions(instance.pk)):
+        if decision.host_name:
+            chosen.setdefault(decision.operation_id, []).append(decision.host_name)
+    drawn = format_html_join("", "{}", ((_operation(row, chosen.get(row.pk, ())),) for row in rows[:_OPERATIONS]))
     more = f"{reverse('admin:operations_operation_changelist')}?q={instance.pk}"
     rest = format_html('<p><a href="{}">Older operations</a></p>', more) if len(rows) > _OPERATIONS else drawing.EMPTY
     return (
@@ -41,7 +48,7 @@ def _timelines(request: HttpRequest, instance: Instance) -> SafeString:
     )
 
 
-def _operation(operation: Operation) -> SafeString:
+def _operation(operation: Operation, chosen: Sequence[str]) -> SafeString:
     page = reverse("admin:operations_operation_change", args=[operation.pk])
     took = ""
     if operation.finished_at is not None:
@@ -58,7 +65,7 @@ def _operation(operation: Operation) -> SafeString:
         who,
         progress(operation),
         _why(operation),
-        timeline.draw(operation, list(operation.events.all())),
+        timeline.draw(operation, list(operation.events.all()), chosen),
     )
 
 

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 from apps.common.admin.pages import add_section
 from apps.operations import selectors
 from apps.operations.models import Operation
+from apps.scheduler import selectors as scheduler
 from dashboard import timeline, words
 
 
@@ -21,5 +22,7 @@ def _error(request: HttpRequest, operation: Operation) -> SafeString:
 
 
 def _timeline(request: HttpRequest, operation: Operation) -> SafeString:
-    drawn = timeline.draw(operation, list(selectors.events(operation_id=operation.pk)))
+    decisions = [each for each in scheduler.decisions(operation.resource_id) if each.operation_id == operation.pk]
+    chosen = [each.host_name for each in reversed(decisions) if each.host_name]
+    drawn = timeline.draw(operation, list(selectors.events(operation_id=operation.pk)), chosen)
     return format_html("{}{}", timeline.legend(), drawn)

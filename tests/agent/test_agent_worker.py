@@ -214,6 +214,69 @@ def test_an_agent_killed_in_the_middle_takes_its_messages_up_again(
         agent.close()
 
 
+def test_messages_left_by_a_killed_agent_are_taken_up_though_redis_was_away_at_its_start(
+    tmp_path: Path, control: Control, plane: ControlPlane
+) -> None:
+    settings = config(
+        tmp_path / "state", control, broker_url=plane.server.url, simulated=Simulated(latency_ms=3000, spread=0.0)
+    )
+    agent = AgentProcess(tmp_path, settings)
+    try:
+        agent.start()
+        plane.await_task(topics.HELLO)
+        plane.build("i-1", operation_id="op-1")
+        wait_for(lambda: not plane.server.client.exists(topics.compute_queue(HOST_NAME)))
+        time.sleep(0.3)
+        agent.kill()
+        plane.server.pause()  # its data is still there, but it does not answer
+        agent.start()
+        time.sleep(3)
+        plane.server.resume()
+        reports = plane.reports(2)
+        assert reports[-1].outcome is Outcome.DONE
+    finally:
+        agent.close()
+
+
+def test_a_stop_lets_commands_end(tmp_path: Path, control: Control, plane: ControlPlane) -> None:
+    simulated = Simulated(latency_ms=1500, spread=0.0)
+    settings = config(tmp_path / "state", control, broker_url=plane.server.url, simulated=simulated)
+    agent = AgentProcess(tmp_path, settings)
+    try:
+        agent.start()
+        plane.await_task(topics.HELLO)
+        plane.build("i-1")
+        wait_for(lambda: not plane.server.client.exists(topics.compute_queue(HOST_NAME)))
+        assert agent.terminate() == 0
+        assert [report.outcome for report in plane.reports(1)] == [Outcome.DONE]
+    finally:
+        agent.close()
+
+
+def test_a_stop_does_not_take_longer_than_its_grace(tmp_path: Path, control: Control, plane: ControlPlane) -> None:
+    simulated = Simulated(latency_ms=60_000, spread=0.0)
+    settings = config(tmp_path / "state", control, broker_url=plane.server.url, simulated=simulated)
+    agent = AgentProcess(tmp_path, settings, "--grace", "1")
+    try:
+        agent.start()
+        plane.await_task(topics.HELLO)
+        plane.build("i-1", operation_id="op-1")
+        wait_for(lambda: not plane.server.client.exists(topics.compute_queue(HOST_NAME)))
+        began = time.monotonic()
+        assert agent.terminate() == 75
+        assert time.monotonic() - began < 4.0
+    finally:
+        agent.close()
+
+
+def test_a_stop_works_while_redis_is_away(agent: AgentProcess, plane: ControlPlane) -> None:
+    agent.start()
+    plane.await_task(topics.HELLO)
+    plane.server.kill()
+    time.sleep(1.5)
+    assert agent.terminate(8.0) == 0
+
+
 def test_a_second_agent_on_the_same_state_says_so_and_ends(agent: AgentProcess, plane: ControlPlane) -> None:
     agent.start()
     plane.await_task(topics.HELLO)

@@ -66,7 +66,7 @@ def test_an_operator_stops_an_instance_and_watches_it_happen(cloud: Cloud, page:
 
     page.click("text=Stop…")
     page.click("button:has-text('Stop')")
-    page.wait_for_selector("text=stop is under way")
+    page.wait_for_selector("text=The stop of web is under way")
     page.wait_for_selector(".cs-live")
     assert Instance.objects.get().state == "ACTIVE"
 

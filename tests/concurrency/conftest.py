@@ -29,13 +29,13 @@ def _own_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return made
 
     monkeypatch.setattr(table.cache, "get", get)
-    yield
+    return
 
 
 @pytest.fixture
 def deadlocks(postgres: "PrivatePostgres") -> Iterator["Deadlocks"]:
     """How many deadlocks the server has ended since the test began."""
-    yield Deadlocks(postgres)
+    return Deadlocks(postgres)
 
 
 class Deadlocks:

@@ -95,7 +95,7 @@ def test_the_database_refuses_overcommitment_whatever_the_code_does(column: str)
     claims.claim([wants(key, MEMORY_MB=900)])
     value = {"used": 1001, "ceiling": 899}[column]
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"UPDATE placement_inventory SET {column} = {value}")  # noqa: S608
+        cursor.execute(f"UPDATE placement_inventory SET {column} = {value}")
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE placement_inventory SET used = -1")
 

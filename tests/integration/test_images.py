@@ -55,7 +55,7 @@ def actor() -> Actor:
 @pytest.fixture(autouse=True)
 def image_store(tmp_path: Path, settings: Any) -> Iterator[Path]:
     settings.MEDIA_ROOT = tmp_path
-    yield tmp_path
+    return tmp_path
 
 
 def files(root: Path) -> list[Path]:

@@ -19,11 +19,11 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.config import Config, HostIdentity
 from agent.drivers.base import DriverError
 from agent.drivers.command import run
-from agent.drivers.libvirt.driver import LibvirtDriver
 from agent.drivers.openvswitch import flows
 from agent.drivers.openvswitch.driver import OpenvswitchNetwork, tap_name
 from agent.drivers.openvswitch.namespace import Names
@@ -33,6 +33,9 @@ from agent.undo import Undo
 from apps.images.demo import COMMAND_LINE, DemoImage
 from contracts.compute import v1 as compute
 from contracts.network import v1 as network
+
+if TYPE_CHECKING:
+    from agent.drivers.libvirt.driver import LibvirtDriver
 
 PROGRAMS = ("ip", "nft", "ethtool", "sysctl", "dnsmasq", "ovs-vsctl", "ovs-ofctl", "qemu-img")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -71,7 +74,7 @@ def network_unavailable() -> str:
 def hypervisor_unavailable() -> str:
     """Why there can be no real guests here; empty when there can."""
     try:
-        import libvirt  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        import libvirt
     except ImportError:
         return "python's libvirt binding is not installed"
     try:
@@ -107,11 +110,18 @@ class Lab:
         self._addresses = itertools.count(5)
         self._octets = itertools.count(int(self.short[:2], 16) % 200)
         self.network = OpenvswitchNetwork(self.config, run_dir=self.run_dir)
-        self.driver = self.new_driver()
         self._make_world()
 
-    def new_driver(self) -> LibvirtDriver:
+    @functools.cached_property
+    def driver(self) -> "LibvirtDriver":
+        """The agent's."""
+        return self.new_driver()
+
+    def new_driver(self) -> "LibvirtDriver":
         """What a restarted agent would have."""
+        # Networks alone can be tested where there is no libvirt.
+        from agent.drivers.libvirt.driver import LibvirtDriver
+
         network_driver = OpenvswitchNetwork(self.config, run_dir=self.run_dir)
         images = ImageCache.from_config(self.config)
         return LibvirtDriver(self.config, images=images, network=network_driver, run_dir=self.run_dir)
@@ -170,7 +180,9 @@ class Lab:
 
     # --- what to do -----------------------------------------------------------------------------------------------
 
-    def build(self, command: compute.Build, *, driver: LibvirtDriver | None = None, trace: Trace | None = None) -> Trace:
+    def build(
+        self, command: compute.Build, *, driver: "LibvirtDriver | None" = None, trace: Trace | None = None
+    ) -> Trace:
         """As the agent does it: undone when it fails. Returns the timeline."""
         timeline, undo = trace or Trace(), Undo()
         try:
@@ -259,7 +271,8 @@ class Lab:
             if self._server:
                 stack.callback(self._server.server_close)
                 stack.callback(self._server.shutdown)
-            stack.callback(self.driver.folders.release)
+            if self._demo:
+                stack.callback(self.driver.folders.release)
             for record in self.network._records.ports():
                 stack.callback(self.network.remove_port, record.port, record.instance_id)
             for instance_id in self._instances if self._demo else []:
@@ -282,6 +295,18 @@ class Lab:
     def _remove_world(self) -> None:
         subprocess.run(["ip", "link", "delete", f"cw{self.short}"], check=False, capture_output=True)
         subprocess.run(["ip", "netns", "delete", self.world], check=False, capture_output=True)
+
+
+def qemus(instance_id: str) -> list[int]:
+    """Process ids of QEMU for an instance, those that only wait to be reaped left out."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"guest=cs-{instance_id}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
 
 
 def tap_of(port: network.Port) -> str:

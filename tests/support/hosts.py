@@ -146,7 +146,7 @@ class FakeHost:
 
     # What an agent would do.
 
-    def obey(self, command: Command) -> str:
+    def obey(self, command: Command, *, fails: bool = False) -> str:
         """Carry out a command with the fences of a real agent; the wire text of the answer, not sent."""
         envelope, instance_id = command.envelope, command.instance_id
         key = (envelope.operation_id, envelope.step, envelope.generation)
@@ -159,8 +159,10 @@ class FakeHost:
         if envelope.generation < self.generations.get(instance_id, 0):
             return self.report(command, Outcome.STALE)
         self.generations[instance_id] = envelope.generation
-        power = self._change(command)
-        self._reports[key] = self.report(command, Outcome.DONE, result=self.domain(command, power))
+        if fails:  # and remembers that it did
+            self._reports[key] = self.report(command, Outcome.FAILED)
+        else:
+            self._reports[key] = self.report(command, Outcome.DONE, result=self.domain(command, self._change(command)))
         return self._reports[key]
 
     def work(self) -> int:

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pycdlib  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import pycdlib
 
 from agent.drivers.base import DriverError
 from contracts.compute import v1 as compute

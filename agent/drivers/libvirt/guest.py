@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-import libvirt  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import libvirt
 
 from agent.drivers.base import DriverError
 from agent.drivers.libvirt.host import CALL_TIMEOUT_S, START_TIMEOUT_S, Host, failed
@@ -60,7 +60,7 @@ class Guest:
             connection.defineXML(xml)
 
         with _translated():
-            self._host.call(work)
+            self._host.call(work, timeout_s=START_TIMEOUT_S)
 
     def start(self) -> None:
         """Make it run; fine when it does already. Raises DriverError `instance.absent`."""
@@ -71,8 +71,10 @@ class Guest:
             if not domain.isActive():
                 with _suppressed(libvirt.VIR_ERR_OPERATION_INVALID, unless=lambda: not domain.isActive()):
                     domain.create()
-            elif domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-                domain.resume()
+            elif _is_paused(domain):
+                # Or still being started, for an agent that has died since; then resuming waits until it has been.
+                with _suppressed(libvirt.VIR_ERR_OPERATION_INVALID, unless=lambda: _is_paused(domain)):
+                    domain.resume()
 
         self._call(work, timeout_s=START_TIMEOUT_S)
 
@@ -167,6 +169,10 @@ def states(host: Host, host_id: str) -> dict[str, PowerState]:
 
     with _translated():
         return host.call(work)
+
+
+def _is_paused(domain: Any) -> bool:
+    return bool(domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
 
 
 @contextmanager

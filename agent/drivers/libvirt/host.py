@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import libvirt  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import libvirt
 import structlog
 
 from agent.drivers.base import DriverError
@@ -17,7 +17,8 @@ from agent.drivers.base import DriverError
 UNAVAILABLE = "hypervisor.unavailable"
 FAILED = "hypervisor.failed"
 CALL_TIMEOUT_S = 30.0
-# A first start may have libvirt examine every QEMU binary anew, which takes a minute under emulation.
+# libvirt may first examine the QEMU binaries anew: some seconds once, or a minute at every start where the user that
+# QEMU runs as may not open a /dev/kvm that root may (libvirt then forgets what it has learnt each time).
 START_TIMEOUT_S = 180.0
 # Calls that never came back; with more of them than this, new ones are refused at once instead of piling up.
 MAX_HUNG_CALLS = 32
@@ -66,7 +67,7 @@ class Host:
             raise
 
     def _attempt(self, what: Callable[[Any], T], timeout_s: float) -> T:
-        connection = self._bounded(self._connect, CALL_TIMEOUT_S)
+        connection = self._bounded(self._connect, min(timeout_s, CALL_TIMEOUT_S))
         return self._bounded(lambda: what(connection), timeout_s)
 
     def _connect(self) -> Any:
@@ -125,7 +126,8 @@ class Facts:
 
     def __init__(self, host: Host) -> None:
         self.arch = platform.machine()
-        root = ET.fromstring(host.call(lambda connection: connection.getCapabilities()))
+        text: str = host.call(lambda connection: connection.getCapabilities(), timeout_s=START_TIMEOUT_S)
+        root = ET.fromstring(text)
         self.owner = _owner(root)
         self.emulator = self._emulator(root)
         self.qemu_version = str(host.call(lambda connection: connection.getVersion()))

@@ -94,9 +94,10 @@ class OpenvswitchNetwork:
             if Path("/sys/class/net", tap_name(port.id)).exists():
                 run("ip", "link", "delete", tap_name(port.id), code="network.tap")
             others = [other for other in self._records.ports_of_network(network_id) if other.id != port.id]
-            if others:
-                self._dnsmasq(network_id).ensure(others[0].network, others)
-            elif record or self._records.network(network_id):
+            kept = self._records.network(network_id)
+            if others and kept:
+                self._dnsmasq(network_id).ensure(kept.network, others)
+            elif not others and (record or kept):
                 self._remove_network(network_id)
             self._records.forget_port(port.id)
 

@@ -120,14 +120,15 @@ def _ensure_gateway(net: network.Network, names: Names) -> None:
         mac = ("address", gateway_mac(net.id))
         far = ("peer", "name", GATEWAY_DEVICE, "netns", names.namespace, *mac)
         mtu = ("mtu", str(net.mtu))
-        run("ip", "link", "add", names.gateway_port, *mtu, "type", "veth", *far, code=CODE)
+        run("ip", "link", "add", names.gateway_port, *mtu, "up", "type", "veth", *far, code=CODE)
+    else:
+        run("ip", "link", "set", names.gateway_port, "mtu", str(net.mtu), "up", code=CODE)
     inside = [
         "link set lo up",
         f"link set {GATEWAY_DEVICE} mtu {net.mtu} up",
         f"address replace {subnet.gateway}/{prefix} brd + dev {GATEWAY_DEVICE}",
     ]
     run("ip", "-n", names.namespace, "-batch", "-", stdin="\n".join(inside), code=CODE)
-    run("ip", "link", "set", names.gateway_port, "mtu", str(net.mtu), "up", code=CODE)
     # The user-space datapath passes frames on as they are: a checksum left to the "hardware" would never be computed.
     run("ethtool", "-K", GATEWAY_DEVICE, "tx", "off", namespace=names.namespace, code=CODE)
     settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.disable_ipv6=1"]

@@ -19,6 +19,8 @@ from apps.common.errors import CloudError
 log = logging.getLogger(__name__)
 # So many rows may be acted on in one go.
 MOST_AT_ONCE = 200
+# So many refusals are told one by one.
+_MOST_SENTENCES = 10
 _CONFIRM = "admin/cloudsite/confirm.html"
 
 
@@ -69,13 +71,34 @@ def actor_of(request: HttpRequest) -> Actor:
 def press(request: HttpRequest, button: Button, row: Any, values: Mapping[str, Any]) -> bool:
     """Run it for one row and say how it went. Returns whether it was done."""
     try:
-        said = button.run(actor_of(request), row, values)
+        messages.success(request, button.run(actor_of(request), row, values))
     except CloudError as error:
-        log.info("admin: %s refused for %s: %s", button.name, row.pk, error.code)
-        messages.error(request, f"{button.label} {row}: {error.message} ({error.code})")
+        messages.error(request, _refusal(button, row, error))
         return False
-    messages.success(request, said)
     return True
+
+
+def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
+    """Run it for one row after the other, and say in a few sentences how it went. Returns for which it was done."""
+    done, refused = [], []
+    for row in rows:
+        try:
+            button.run(actor_of(request), row, values)
+            done.append(row)
+        except CloudError as error:
+            refused.append(_refusal(button, row, error))
+    if done:
+        messages.success(request, f"{button.label}: done for {_what(done)}.")
+    for sentence in refused[:_MOST_SENTENCES]:
+        messages.error(request, sentence)
+    if len(refused) > _MOST_SENTENCES:
+        messages.error(request, f"… and refused for {len(refused) - _MOST_SENTENCES} more.")
+    return done
+
+
+def _refusal(button: Button, row: Any, error: CloudError) -> str:
+    log.info("admin: %s refused for %s: %s", button.name, row.pk, error.code)
+    return f"{button.label} {row}: {error.message} ({error.code})"
 
 
 def ask(
@@ -115,9 +138,8 @@ def as_action(button: Button) -> Callable[[Any, HttpRequest, "QuerySet[Any]"], H
         if "confirmed" not in request.POST or (form is not None and not form.is_valid()):
             return ask(request, {**admin_class.context(request), "action": f"do_{button.name}"}, button, rows, form)
         values = form.cleaned_data if form else {}
-        for row in rows:
-            if press(request, button, row, values):
-                admin_class.log_change(request, row, button.label)
+        for row in press_many(request, button, rows, values):
+            admin_class.log_change(request, row, button.label)
         return HttpResponseRedirect(request.get_full_path())
 
     action.__name__ = f"do_{button.name}"

@@ -35,6 +35,7 @@ TONES = {
     InstanceState.DELETING: "busy",
     InstanceState.DELETED: "off",
 }
+NO_BREAK = "\u00a0"
 _CHANGING = (InstanceState.BUILD, InstanceState.DELETING)
 
 
@@ -48,14 +49,14 @@ references.register("instance", model="compute_instance", names=_instance_names)
 def _power(action: str) -> Callable[[Actor, Instance, Mapping[str, Any]], str]:
     def run(actor: Actor, instance: Instance, values: Mapping[str, Any]) -> str:
         power.power(actor=actor, instance_id=instance.pk, action=action)
-        return f"{instance}: {action.replace('_', ' ')} is under way."
+        return f"The {action.replace('_', ' ')} of {instance} is under way."
 
     return run
 
 
 def _delete(actor: Actor, instance: Instance, values: Mapping[str, Any]) -> str:
     operation = delete.delete(actor=actor, instance_id=instance.pk)
-    return f"{instance} is {'deleted' if operation.state == 'succeeded' else 'being deleted'}."
+    return f"The instance {instance} is {'deleted' if operation.state == 'succeeded' else 'being deleted'}."
 
 
 def _can(action: str) -> Callable[[Instance], bool]:
@@ -108,7 +109,7 @@ class StateFilter(admin.SimpleListFilter):
 class InstanceAdmin(RecordAdmin):
     """Virtual machines of all projects."""
 
-    list_display = ("name", "state_shown", "project", "host", "addresses_shown", "size", "image_name", "created")
+    list_display = ("name", "state_shown", "project", "host", "addresses_shown", "size_shown", "image_name", "created")
     list_filter = (StateFilter,)
     search_fields = ("name", "=host_name", "addresses__icontains")
     search_ids = ("pk", "project_id", "user_id", "host_id", "image_id", "flavor_id")
@@ -219,6 +220,8 @@ class InstanceAdmin(RecordAdmin):
 
     @admin.display(description="addresses")
     def address_table(self, instance: Instance) -> SafeString:
+        if not instance.addresses:
+            return drawing.EMPTY
         rows = [
             (drawing.code(a["address"]), drawing.code(a["mac"]), drawing.code(a["port_id"])) for a in instance.addresses
         ]
@@ -227,7 +230,14 @@ class InstanceAdmin(RecordAdmin):
     @admin.display(description="size")
     def size(self, instance: Instance) -> str:
         disk = f", {instance.disk_gb} GiB disk" if instance.disk_gb else ""
-        return f"{instance.vcpus} vCPU, {drawing.number(instance.memory_mb)} MiB{disk}"
+        return f"{instance.vcpus} vCPU, {drawing.size(instance.memory_mb * 1024**2)}{disk}"
+
+    @admin.display(description="size")
+    def size_shown(self, instance: Instance) -> SafeString:
+        memory = drawing.size(instance.memory_mb * 1024**2).replace(" ", NO_BREAK)
+        return drawing.stack(
+            (f"{instance.vcpus}{NO_BREAK}vCPU, {memory}", drawing.quiet(f"{instance.disk_gb} GiB disk"))
+        )
 
     @admin.display(description="made")
     def created(self, instance: Instance) -> SafeString:

@@ -1,9 +1,11 @@
 """Views of instances."""
 
+from __future__ import annotations
+
 import re
 import uuid
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -23,8 +25,10 @@ from apps.identity.api.authentication import actor_of
 from apps.operations.api import serializers as operation_serializers
 from apps.operations.api.filters import WaitQuery
 from apps.operations.api.waiting import wait_for
-from apps.operations.models import Operation
 from apps.operations.states import OPEN_VALUES
+
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,128}")
 _IDEMPOTENCY_KEY = OpenApiParameter(

@@ -1,7 +1,10 @@
 """Instances and decisions as they go out. The list is the hot path: rows are dictionaries, stored JSON is passed on as text."""
 
+from __future__ import annotations
+
 import uuid
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db.models import QuerySet, TextField
@@ -11,7 +14,9 @@ from apps.common.context import Actor
 from apps.compute.models import Instance
 from apps.operations import selectors as operations
 from apps.scheduler import explain
-from apps.scheduler.models import Decision
+
+if TYPE_CHECKING:
+    from apps.scheduler.models import Decision
 
 _PLAIN = (
     "id", "name", "state", "power_state", "project_id", "user_id", "zone", "flavor_id", "flavor_name", "vcpus", "memory_mb",
@@ -23,7 +28,7 @@ COLUMNS = (*_PLAIN, *_AS_TEXT)
 Tasks = dict[uuid.UUID, tuple[uuid.UUID, str]]
 
 
-def listed(rows: "QuerySet[Instance]") -> "QuerySet[Instance]":
+def listed(rows: QuerySet[Instance]) -> QuerySet[Instance]:
     """The rows with their JSON columns as text, to be read by `COLUMNS`."""
     return rows.annotate(**_AS_TEXT)
 
@@ -54,6 +59,13 @@ def instance(actor: Actor, row: Instance, tasks: Tasks | None = None) -> dict[st
         tasks = operations.open_within(first=row.pk, last=row.pk)
     shown = {name: getattr(row, name) for name in (*_PLAIN, *_JSON)}
     return _visible(actor, {**shown, "task": _task(tasks.get(row.pk))})
+
+
+def instances(actor: Actor, rows: Sequence[Instance]) -> list[dict[str, Any]]:
+    """Several that were read as model instances; their tasks are asked for once."""
+    ids = [row.pk for row in rows]
+    tasks = operations.open_within(first=min(ids), last=max(ids)) if ids else {}
+    return [instance(actor, row, tasks) for row in rows]
 
 
 def decision(actor: Actor, row: Decision) -> dict[str, Any]:

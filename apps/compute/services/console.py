@@ -1,6 +1,9 @@
 """Reading the console log: the host is asked, and the caller waits for the answer."""
 
+from __future__ import annotations
+
 import uuid
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
@@ -10,12 +13,14 @@ from apps.common.errors import InvalidState, Unavailable
 from apps.common.ids import new_id
 from apps.compute import names, selectors
 from apps.operations import selectors as operations
-from apps.operations.models import Operation
 from apps.operations.redaction import conceal
 from apps.operations.services import commands, lifecycle
 from apps.operations.states import OpState
 from contracts import topics
 from contracts.compute import v1
+
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
 
 
 def read(*, actor: Actor, instance_id: uuid.UUID, max_bytes: int = 65536) -> v1.ConsoleOutput:

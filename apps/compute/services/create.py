@@ -1,29 +1,34 @@
 """Creating instances: everything is checked, then rows are made in one transaction; the scheduler does the rest."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
 
 from apps.common import bus, clock
 from apps.common.context import Actor
-from apps.common.sql import insert_rows
 from apps.common.errors import Invalid, NotFound
+from apps.common.sql import insert_rows
 from apps.compute import names, selectors
 from apps.compute.models import Flavor, Instance, KeyPair
 from apps.identity.roles import Role, in_project, require
 from apps.images import selectors as images
-from apps.images.models import Image
 from apps.network import selectors as networks
 from apps.network.services import networks as network_services
-from apps.operations.models import Operation
+from apps.operations import selectors as operations_of
 from apps.operations.services import idempotency, lifecycle
 from apps.operations.services.lifecycle import Note
 from contracts import topics
 from contracts.compute.v1 import DiskFormat
+
+if TYPE_CHECKING:
+    from apps.images.models import Image
+    from apps.operations.models import Operation
 
 _BOOTABLE = (DiskFormat.QCOW2, DiskFormat.RAW)
 
@@ -154,6 +159,6 @@ def _ask_scheduler(operations: Sequence[Operation]) -> None:
 
 def _recalled(actor: Actor, ids: list[uuid.UUID]) -> Created:
     found = Instance.objects.filter(project_id=in_project(actor)).in_bulk(ids)
-    by_instance = {op.resource_id: op for op in Operation.objects.filter(resource_id__in=ids, kind=names.BUILD)}
+    by_instance = {op.resource_id: op for op in operations_of.of_kind(kind=names.BUILD, resource_ids=ids)}
     kept = [key for key in ids if key in found and key in by_instance]
     return Created([found[key] for key in kept], [by_instance[key] for key in kept], repeated=True)

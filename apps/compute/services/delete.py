@@ -1,6 +1,9 @@
 """Deleting instances: always possible; takes the place of whatever else is under way."""
 
+from __future__ import annotations
+
 import uuid
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -13,17 +16,32 @@ from apps.compute.services import release
 from apps.compute.states import MACHINE, InstanceState
 from apps.identity.roles import Role, require
 from apps.network import selectors as networks
-from apps.operations.models import Operation
+from apps.operations import selectors as operations
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
 from contracts import topics
 
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
 
-@transaction.atomic
+
+# So often may others begin something between our two locks before we give up.
+_TRIES = 20
+
+
 def delete(*, actor: Actor, instance_id: uuid.UUID) -> Operation:
     """Start deleting; if that is under way already, the same operation is returned. Raises NotFound, Forbidden."""
     require(actor, Role.MEMBER)
+    for _ in range(_TRIES):
+        if (operation := _delete(actor, instance_id)) is not None:
+            return operation
+    raise Conflict("instance.contended", "Others are changing this instance faster than it can be deleted; try again.")
+
+
+@transaction.atomic
+def _delete(actor: Actor, instance_id: uuid.UUID) -> Operation | None:
+    """None if somebody began something else after we looked for open operations: look again."""
     running = lifecycle.lock_open(instance_id)
     instance = Instance.objects.select_for_update().filter(pk=instance_id).exclude(state=InstanceState.DELETED).first()
     if instance is None or not (actor.is_admin or instance.project_id == actor.project_id):
@@ -33,6 +51,8 @@ def delete(*, actor: Actor, instance_id: uuid.UUID) -> Operation:
             return running
         lifecycle.cancel(running, Conflict("operation.superseded", "The instance is being deleted."))
         lifecycle.write([Note(running.pk, "api", "cancelled", "the instance is being deleted")])
+    elif operations.open_kinds([instance_id]):
+        return None
     return start(actor, instance)
 
 

@@ -1,7 +1,10 @@
 """Placing: the scheduler's verdict becomes claims, ports, addresses and a command, in one transaction per batch."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -13,18 +16,20 @@ from apps.compute.services import release
 from apps.images import selectors as images
 from apps.network import payloads as network_payloads
 from apps.network.services import ports
-from apps.operations.models import Operation
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
-from apps.placement.models import DISK_GB, MEMORY_MB, VCPU
+from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 from apps.placement.services import claims
 from apps.scheduler.filters import Request
 from apps.scheduler.services import choose
 from apps.scheduler.services.choose import Choice
 from contracts import topics
 
-Job = tuple[Operation, Instance]
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
+
+Job = tuple["Operation", Instance]
 # A lost race means the next choice; so many rounds before the operation waits for its next resend.
 _ROUNDS = 4
 _AT_ONCE = 100
@@ -46,9 +51,9 @@ def _place(operation_ids: Sequence[str]) -> None:
         return
     notes: list[Note] = []
     placed, refused = _choose_and_claim(jobs)
+    lifecycle.write(Note(op.pk, "scheduler", "no host", choice.summary, choice.took_ms) for (op, _), choice in refused)
     for (operation, instance), choice in refused:
         error = NoCapacity("scheduler.no_host", choice.summary, hosts=choice.counts, asked=choice.request.amounts)
-        notes.append(Note(operation.pk, "scheduler", "no host", choice.summary, choice.took_ms))
         release.build_failed(operation, instance, error)
     placed = _claim_ports(placed)
     ready = _write(placed, notes)

@@ -1,6 +1,9 @@
 """Start, stop, reboot."""
 
+from __future__ import annotations
+
 import uuid
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -9,12 +12,14 @@ from apps.common.errors import Invalid, InvalidState
 from apps.compute import names, selectors
 from apps.compute.states import POWER_FROM
 from apps.identity.roles import Role, require
-from apps.operations.models import Operation
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
 from contracts import topics
 from contracts.compute import v1
+
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
 
 
 @transaction.atomic

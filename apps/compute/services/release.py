@@ -1,18 +1,23 @@
 """What every way out of an instance's life has in common: claims are freed, the record says why."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from apps.common import clock, states
 from apps.common.errors import CloudError
 from apps.compute.models import Instance
 from apps.compute.states import MACHINE, InstanceState
 from apps.network.services import ports
-from apps.operations.models import Operation
 from apps.operations.redaction import shown_on_resource
 from apps.operations.services import lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.placement.services import claims
+
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
 
 
 def free(instance_ids: Sequence[uuid.UUID]) -> None:
@@ -30,6 +35,14 @@ def build_failed(operation: Operation, instance: Instance, error: CloudError, *,
     states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.ERROR, error=shown, **changes)
     lifecycle.fail(operation, error)
     lifecycle.write([Note(operation.pk, "conductor", "failed", error.message)])
+
+
+def fail_without_operation(instance: Instance, error: CloudError) -> None:
+    """A locked instance whose work was lost: ERROR; its claims are freed if no host can have anything of it."""
+    changes = {} if instance.host_id is not None else {"addresses": []}
+    if instance.host_id is None:
+        free([instance.pk])
+    states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.ERROR, error=error.as_dict(), **changes)
 
 
 def gone(instance_ids: Sequence[uuid.UUID]) -> None:

@@ -1,7 +1,10 @@
 """What follows from a host's answer: one handler per kind of operation, called inside the conductor's transaction."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,7 +16,6 @@ from apps.compute.services import release
 from apps.compute.states import MACHINE, InstanceState
 from apps.network import selectors as networks
 from apps.operations.kinds import Answer, kind_of
-from apps.operations.models import Operation
 from apps.operations.redaction import shown_on_resource
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
@@ -21,6 +23,9 @@ from apps.operations.states import OpState
 from contracts import report as wire
 from contracts import topics
 from contracts.compute import v1
+
+if TYPE_CHECKING:
+    from apps.operations.models import Operation
 
 STATE_OF_POWER = {
     v1.PowerState.RUNNING: InstanceState.ACTIVE,
@@ -74,6 +79,8 @@ class Build(_Observing):
                 self._undone(answer.operation)
 
     def failed(self, answers: Sequence[Answer]) -> None:
+        # All at once, so that the hosts' inventories are locked in one order.
+        release.free(ids([answer for answer in answers if answer.operation.step == "build"]))
         for answer in answers:
             if answer.operation.step == "undo":
                 self.unanswered(answer.operation)
@@ -83,7 +90,7 @@ class Build(_Observing):
     def observed(self, answer: Answer) -> None:
         operation, domain = answer.operation, domain_of(answer)
         if operation.step == "undo":
-            self._undone(operation) if _nothing_left(domain) else self._undo(operation)
+            self._undone(operation) if nothing_left(domain) else self._undo(operation)
         elif domain.power_state is v1.PowerState.RUNNING:
             self.done([answer])
         else:
@@ -150,7 +157,7 @@ class Delete(_Observing):
             self._stays(answer.operation, error_of(answer.report.error))
 
     def observed(self, answer: Answer) -> None:
-        if _nothing_left(domain_of(answer)):
+        if nothing_left(domain_of(answer)):
             self.done([answer])
         else:
             self._stays(answer.operation, Unavailable("delete.timeout", "The host did not finish the deletion in time."))
@@ -179,7 +186,7 @@ class Purge(_Observing):
             lifecycle.fail(answer.operation, error_of(answer.report.error))
 
     def observed(self, answer: Answer) -> None:
-        if _nothing_left(domain_of(answer)):
+        if nothing_left(domain_of(answer)):
             self.done([answer])
         else:
             self.unanswered(answer.operation)
@@ -255,7 +262,7 @@ def _by_power(answers: Sequence[Answer]) -> dict[v1.PowerState, list[Answer]]:
     return grouped
 
 
-def _nothing_left(domain: v1.Domain) -> bool:
+def nothing_left(domain: v1.Domain) -> bool:
     return domain.power_state is v1.PowerState.ABSENT and not domain.residue
 
 

@@ -36,6 +36,8 @@ def enrol(*, actor: Actor, name: str, zone: str = "default", renew: bool = False
     require_operator(actor)
     if not _NAME.fullmatch(name):
         raise Invalid("host.name", "name: expected 1 to 63 letters, digits, dots and dashes.", field="name")
+    if not _NAME.fullmatch(zone):
+        raise Invalid("host.zone", "zone: expected 1 to 63 letters, digits, dots and dashes.", field="zone")
     sealer = Sealer.generate()
     key = {"public_key": sealer.public.hex(), "key_id": sealer.public.id}
     try:
@@ -47,6 +49,12 @@ def enrol(*, actor: Actor, name: str, zone: str = "default", renew: bool = False
     except IntegrityError:
         raise Conflict("host.exists", f"A host named {name} is enrolled already; --renew gives it a new key.", field="name") from None
     return Enrolled(host, sealer.private_hex())
+
+
+@transaction.atomic
+def enrol_many(*, actor: Actor, names: list[str], zone: str = "default", renew: bool = False) -> list[Enrolled]:
+    """All of them or none. Raises what `enrol` raises."""
+    return [enrol(actor=actor, name=name, zone=zone, renew=renew) for name in names]
 
 
 def agent_config(*, enrolled: list[Enrolled], state_dir: str, driver: str, **more: Any) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def login(*, username: str, password: str, project: str = "", name: str = "", ho
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
         raise Unauthenticated("auth.failed", "Unknown user or wrong password.")
-    return issue(user=user, project=_project_for(user, project), name=name, hours=hours)
+    return issue(user=user, project=project_for(user, project), name=name, hours=hours)
 
 
 def issue(*, user: User, project: Project, name: str = "", hours: int | None = None) -> Issued:
@@ -104,7 +104,8 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _project_for(user: User, given: str) -> Project:
+def project_for(user: User, given: str) -> Project:
+    """The project that `given` (id or name) names, or the only one. Raises Forbidden (not a member), Invalid (which one?)."""
     projects = Project.objects.filter(enabled=True)
     if not user.is_superuser:
         projects = projects.filter(memberships__user=user)

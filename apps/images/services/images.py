@@ -49,10 +49,17 @@ def upload(*, actor: Actor, image_id: uuid.UUID, stream: BinaryIO) -> Image:
 
 def import_file(*, actor: Actor, name: str, path: Path, disk_format: DiskFormat, visibility: str = "private", **more: Any) -> Image:
     """Register and upload a local file in one go; for commands at the shell."""
+    with path.open("rb") as file:
+        return import_stream(actor=actor, name=name, stream=file, disk_format=disk_format, visibility=visibility, **more)
+
+
+def import_stream(
+    *, actor: Actor, name: str, stream: BinaryIO, disk_format: DiskFormat, visibility: str = "private", **more: Any
+) -> Image:
+    """Register and upload in one go: both or nothing. Raises what the two raise."""
     image = register(actor=actor, name=name, disk_format=disk_format, visibility=visibility, **more)
     try:
-        with path.open("rb") as file:
-            return upload(actor=actor, image_id=image.pk, stream=file)
+        return upload(actor=actor, image_id=image.pk, stream=stream)
     except BaseException:
         delete(actor=actor, image_id=image.pk)
         raise

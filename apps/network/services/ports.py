@@ -63,7 +63,8 @@ def release(device_ids: Iterable[uuid.UUID]) -> None:
 
 def _claim_in(subnet: Subnet, wishes: Sequence[Wish]) -> list[Claimed]:
     for _ in range(_TRIES):
-        addresses = _free_addresses(subnet, len(wishes))
+        # In order, so that two that want some of the same addresses wait for each other in one direction only.
+        addresses = sorted(_free_addresses(subnet, len(wishes)))
         ports = [Port(network_id=subnet.network_id, project_id=w.project_id, device_id=w.device_id, mac=_new_mac()) for w in wishes]
         try:
             with transaction.atomic():

@@ -102,6 +102,12 @@ def look_into(operation: Operation) -> None:
     lifecycle.dispatch([operation])
 
 
+def look_into_if_late(operation: Operation) -> None:
+    """The same for one that an operator points at: only if it is open and past its deadline."""
+    if operation.state in OPEN_VALUES and operation.deadline <= clock.now():
+        look_into(operation)
+
+
 def prune() -> int:
     """Delete closed operations (with their events), client tokens and rejections that are past their keeping time."""
     now = clock.now()

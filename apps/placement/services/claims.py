@@ -78,19 +78,23 @@ def _record(claims: Sequence[Claim]) -> None:
 
 
 def _add(amounts: "Counter[tuple[uuid.UUID, str]]", *, limited: bool) -> set[tuple[uuid.UUID, str]]:
-    """Add to `used`, sorted so that concurrent statements lock in the same order; returns the rows that took it."""
+    """Add to `used`; returns the rows that took it. The rows are locked in one order, whatever the plan of the update:
+    concurrent statements over the same hosts would deadlock otherwise."""
     rows = [(provider_id, resource_class, amount) for (provider_id, resource_class), amount in sorted(amounts.items())]
     values, parameters = values_table((UUIDField(), CharField(max_length=64), BigIntegerField()), rows)
     table = Inventory._meta.db_table
-    limit = f"AND {table}.used + v.amount <= {table}.capacity" if limited else ""
+    limit = f"AND {table}.used + locked.amount <= {table}.capacity" if limited else ""
+    lock = "ORDER BY i.provider_id, i.resource_class FOR NO KEY UPDATE OF i" if connection.vendor == "postgresql" else ""
     # The ceiling falls with use until it meets the capacity: a shrunken inventory is not refilled past it.
     ceiling = "" if limited else _ceiling_sql(table)
     statement = f"""
-        WITH v(provider_id, resource_class, amount) AS ({values})
-        UPDATE {table} SET used = {table}.used + v.amount {ceiling} FROM v
-        WHERE {table}.provider_id = v.provider_id AND {table}.resource_class = v.resource_class {limit}
+        WITH v(provider_id, resource_class, amount) AS ({values}), locked AS (
+            SELECT i.id, v.amount FROM {table} i
+            JOIN v ON i.provider_id = v.provider_id AND i.resource_class = v.resource_class {lock}
+        )
+        UPDATE {table} SET used = {table}.used + locked.amount {ceiling} FROM locked WHERE {table}.id = locked.id {limit}
         RETURNING {table}.provider_id, {table}.resource_class
-    """  # noqa: S608  (table names and operators only; values are parameters)
+    """
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         to_python = UUIDField().to_python
@@ -99,4 +103,4 @@ def _add(amounts: "Counter[tuple[uuid.UUID, str]]", *, limited: bool) -> set[tup
 
 def _ceiling_sql(table: str) -> str:
     greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
-    return f", ceiling = {greatest}({table}.capacity, {table}.used + v.amount)"
+    return f", ceiling = {greatest}({table}.capacity, {table}.used + locked.amount)"

@@ -9,8 +9,9 @@ from django.db.models import Sum
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.identity.roles import require_operator
+from apps.placement.models import Allocation, Inventory, ResourceProvider
+from apps.placement.names import DEFAULT_RATIOS
 from contracts.hosts.v1 import Hello
-from apps.placement.models import DEFAULT_RATIOS, Allocation, Inventory, ResourceProvider
 
 # No host has more of anything; times the largest ratio it still fits its column.
 _MOST = 2**48
@@ -20,8 +21,9 @@ _MOST = 2**48
 def report(*, provider_id: uuid.UUID, name: str, totals: Mapping[str, int]) -> bool:
     """A host says what it has. Ratios and reserved amounts stay as the operator set them. Returns whether anything changed."""
     ResourceProvider.objects.get_or_create(pk=provider_id, defaults={"name": name})
-    provider = ResourceProvider.objects.select_for_update().get(pk=provider_id)
-    known = {inventory.resource_class: inventory for inventory in Inventory.objects.select_for_update().filter(provider=provider)}
+    # No key lock: claims refer to the provider after they have locked its inventory, and would wait for us as we for them.
+    provider = ResourceProvider.objects.select_for_update(no_key=True).get(pk=provider_id)
+    known = {inventory.resource_class: inventory for inventory in Inventory.objects.select_for_update().filter(provider=provider).order_by("resource_class")}
     changed = False
     for resource_class, total in totals.items():
         inventory = known.get(resource_class) or Inventory(

@@ -88,7 +88,7 @@ def _choose_one(table: HostTable, request: Request, memo: dict[bytes, str]) -> C
     best = [{"host": table.names[passing[i]], "free_memory_mb": int(weights[i])} for i in top]
     # Only among equals in practice: the first few of the list, never one that is clearly fuller.
     near = [i for i in top[:_AMONG] if weights[i] >= weights[top[0]] * 0.9]
-    row = int(passing[random.choice(near)])  # noqa: S311  (spreading, not secrecy)
+    row = int(passing[random.choice(near)])
     table.take(row, request.amounts)
     summary = f"{len(passing)} of {len(table)} hosts fit"
     return Choice(request, table.ids[row], table.names[row], memo[key], best, summary, counts, _ms(started))

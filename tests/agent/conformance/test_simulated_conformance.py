@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,7 @@ class TestSimulated(HypervisorConformance):
         return SimulatedSubject(request.param)
 
 
-def test_machines_and_their_count_outlive_the_process(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_machines_and_their_count_outlive_the_process(tmp_path: Path) -> None:
     path = tmp_path / "simulated.sqlite"
     first = SimulatedHypervisor("h", Simulated(), Store(path))
     command = make_build("i-1")

@@ -2,10 +2,10 @@
 
 import pytest
 
+from apps.common.errors import Invalid
 from apps.compute.services.catalog import fingerprint_of
 from apps.compute.services.reports import STATE_OF_POWER
 from apps.compute.states import MACHINE, POWER_FROM, InstanceState
-from apps.common.errors import Invalid
 from contracts.compute.v1 import PowerAction, PowerState
 
 S = InstanceState

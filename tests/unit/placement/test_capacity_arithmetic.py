@@ -2,7 +2,8 @@
 
 import pytest
 
-from apps.placement.models import DEFAULT_RATIOS, Inventory
+from apps.placement.models import Inventory
+from apps.placement.names import DEFAULT_RATIOS
 from apps.placement.services import inventories
 
 

@@ -1,0 +1,183 @@
+"""The audit: proves from the database, the store and the hosts' last observations that nothing leaks, and repairs what does.
+
+Each check is a small function that yields findings. They read one snapshot, so that what is under way while they run is not
+taken for a leak; each repair looks again under lock before it changes anything, and goes through the ordinary services.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.db import connection, transaction
+
+from apps.common import clock
+from apps.compute.models import Instance, UnknownDomain
+from apps.compute.services import mend
+from apps.compute.services.place import amounts_of
+from apps.compute.states import InstanceState
+from apps.images.services import contents
+from apps.network import selectors as networks
+from apps.operations import selectors as operations
+from apps.placement import selectors as placement
+from apps.placement.services import inventories
+
+# Work that is past its deadline is the sweep's for so long.
+GRACE = timedelta(seconds=60)
+_IN_TRANSIT = (InstanceState.BUILD.value, InstanceState.DELETING.value)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: a stable code, what it is, and what `--fix` does about it (or somebody has to)."""
+
+    code: str
+    what: str
+    fix: str
+    subject: str
+    repair: Callable[[], object] | None = field(default=None, compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return {
+            "code": self.code, "what": self.what, "fix": self.fix, "subject": self.subject, "repairable": self.repair is not None,
+        }
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What all checks look at: the living instances, and what is being done to them."""
+
+    living: Mapping[uuid.UUID, Instance]
+    busy: Mapping[uuid.UUID, str]
+
+    @property
+    def placed(self) -> dict[uuid.UUID, Instance]:
+        return {key: instance for key, instance in self.living.items() if instance.host_id is not None}
+
+
+def run() -> list[Finding]:
+    """All findings, in the order of the checks."""
+    with _snapshot():
+        living = Instance.objects.exclude(state=InstanceState.DELETED).defer("user_data", "public_key").in_bulk()
+        facts = Facts(living, operations.open_kinds())
+        found = [finding for check in CHECKS for finding in check(facts)]
+    return [*found, *_content()]
+
+
+def repair(findings: list[Finding]) -> None:
+    """Repair what can be repaired; run again to see what is left. What hosts have to do takes its time."""
+    for finding in findings:
+        if finding.repair is not None:
+            finding.repair()
+
+
+def _allocations(facts: Facts) -> Iterator[Finding]:
+    """Capacity that is claimed by nobody, or not as it should be."""
+    held = placement.allocations()
+    for consumer in held.keys() - facts.placed.keys():
+        yield Finding(
+            "allocation.orphan", f"{_amounts(held[consumer])} claimed for {consumer}, which is on no host", "give it back",
+            str(consumer), partial(mend.free, consumer),
+        )
+    for key, instance in facts.placed.items():
+        expected = {(instance.host_id, name): amount for name, amount in amounts_of(instance).items() if amount}
+        if key not in held:
+            what = f"instance {instance.name} is on {instance.host_name} and has claimed nothing there"
+            yield Finding("instance.unclaimed", what, "claim it", str(key), partial(mend.claim_again, key))
+        elif held[key] != expected:
+            what = f"instance {instance.name} holds {_amounts(held[key])}, not what it takes of {instance.host_name}"
+            yield Finding("allocation.wrong", what, "claim it anew", str(key), partial(mend.claim_again, key))
+
+
+def _inventories(facts: Facts) -> Iterator[Finding]:
+    """Inventories that do not add up."""
+    for each in placement.mismatches():
+        yield Finding(
+            "inventory.mismatch", f"{each.resource_class} of {each.provider}: {each.used} counted as used, {each.allocated} allocated",
+            "count again", f"{each.provider_id}/{each.resource_class}",
+            partial(inventories.recount, each.provider_id, each.resource_class),
+        )
+
+
+def _ports(facts: Facts) -> Iterator[Finding]:
+    """Addresses of nobody, and instances that think they have others than they have."""
+    addresses = networks.addresses()
+    for device in addresses.keys() - facts.placed.keys():
+        yield Finding(
+            "port.orphan", f"{', '.join(sorted(addresses[device])) or 'a port'} claimed for {device}, which is on no host",
+            "free it", str(device), partial(mend.free, device),
+        )
+    for key, instance in facts.placed.items():
+        embedded = sorted(each["address"] for each in instance.addresses)
+        if embedded != sorted(addresses.get(key, [])):
+            what = f"instance {instance.name} is said to have {', '.join(embedded) or 'no address'}, its ports say otherwise"
+            yield Finding("instance.addresses", what, "take over what the ports say", str(key), partial(mend.addresses_again, key))
+
+
+def _stuck(facts: Facts) -> Iterator[Finding]:
+    """Instances in transit that nobody works on."""
+    for key, instance in facts.living.items():
+        if instance.state in _IN_TRANSIT and key not in facts.busy:
+            what = f"instance {instance.name} is {instance.state} and nobody works on it"
+            yield Finding("instance.stuck", what, "take its way out", str(key), partial(mend.unstick, key))
+
+
+def _late(facts: Facts) -> Iterator[Finding]:
+    """Operations that the sweep should have looked into."""
+    for each in operations.overdue_since(clock.now() - GRACE):
+        what = f"{each.kind} {each.pk} is {each.state} and past its deadline since {each.deadline:%H:%M:%S}; is the ticker running?"
+        yield Finding("operation.late", what, "look into it now", str(each.pk), partial(mend.look_into, each.pk))
+
+
+def _pointless(facts: Facts) -> Iterator[Finding]:
+    """Open operations on instances that are gone."""
+    for resource_id in operations.open_resources("instance") - facts.living.keys():
+        what = f"{facts.busy.get(resource_id, 'an operation')} is under way on {resource_id}, which is gone"
+        yield Finding("operation.pointless", what, "cancel it", str(resource_id), partial(mend.cancel, resource_id))
+
+
+def _domains(facts: Facts) -> Iterator[Finding]:
+    """Machines on hosts that should not be there."""
+    for each in UnknownDomain.objects.order_by("host_name", "instance_id"):
+        left = each.power_state if each.power_state != "absent" else f"left {', '.join(each.residue)}"
+        yield Finding(
+            "domain.unknown", f"{each.host_name} had a machine of {each.instance_id} at {each.seen_at:%H:%M:%S} ({left})",
+            "have the host remove it", str(each.instance_id), partial(mend.evict, each.pk),
+        )
+
+
+def _content() -> Iterator[Finding]:
+    """The store of images against its rows: outside of the snapshot, since files are looked at."""
+    for loss in contents.lost():
+        what = f"the content of image {loss.name} ({loss.image_id}) is missing in the store"
+        yield Finding("image.content_missing", what, "delete the image and upload it again", str(loss.image_id))
+    for name in contents.unowned():
+        what = f"the store holds {name}, which belongs to no image"
+        yield Finding("image.content_orphan", what, "delete the file", name, partial(contents.sweep_out, name))
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    _allocations, _inventories, _ports, _stuck, _late, _pointless, _domains,
+)
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def _amounts(held: Mapping[tuple[uuid.UUID, str], int]) -> str:
+    return ", ".join(f"{amount} {name}" for (_, name), amount in sorted(held.items(), key=lambda item: item[0][1]))

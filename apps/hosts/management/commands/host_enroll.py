@@ -1,0 +1,72 @@
+"""manage.py host_enroll"""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from apps.common.commands import DONE, CloudCommand, whole
+from apps.common.context import SYSTEM
+from apps.hosts.services import enrol
+
+# Fields of the agent's configuration that are simply passed on.
+_PASSED_ON = ("bridge", "libvirt_uri", "ca_file", "threads")
+
+
+class Command(CloudCommand):
+    help = (
+        "Make a host known and write the configuration file of its agent. The file holds the host's private key, which is\n"
+        "kept nowhere else: bring it to the host by a safe way, mode 0600, and start `python -m agent --config FILE` there."
+    )
+    examples = (
+        "hv7 --zone west --out hv7.json",
+        "hv7 --renew --out hv7.json        # a new key; the old one is void within seconds",
+        "lab --simulate 200 --out lab.json # 200 simulated hosts, lab-1 to lab-200, in one agent",
+    )
+
+    def options(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--zone", default="default")
+        parser.add_argument("--renew", action="store_true", help="a host that is known gets a new key")
+        parser.add_argument("--out", type=Path, metavar="FILE", help="where the configuration goes (default: standard output)")
+        parser.add_argument(
+            "--state-dir", default="state", metavar="DIR",
+            help="the agent's own folder, on the host; relative to the file's (default: %(default)s)",
+        )
+        parser.add_argument("--driver", choices=("libvirt", "simulated"), help="default: libvirt, or simulated with --simulate")
+        parser.add_argument("--simulate", type=whole(1, 5000), metavar="N", help="N simulated hosts in one agent, NAME-1 to NAME-N")
+        parser.add_argument("--latency-ms", type=float, metavar="MS", help="how long simulated work takes")
+        parser.add_argument("--failure-rate", type=float, metavar="0…1", help="how much of it fails")
+        for option, text in (
+            ("--bridge", "Open vSwitch integration bridge"), ("--libvirt-uri", "default: qemu:///system"),
+            ("--ca-file", "certificates to check the image server by"),
+        ):
+            parser.add_argument(option, help=text)
+        parser.add_argument("--threads", type=whole(1, 256), help="commands at work at once")
+        parser.add_argument("--emulate", choices=("yes", "no"), help="never or always use KVM (default: probe)")
+
+    def work(self, **options: Any) -> int:
+        count = options["simulate"]
+        names = [f"{options['name']}-{number}" for number in range(1, count + 1)] if count else [options["name"]]
+        enrolled = enrol.enrol_many(actor=SYSTEM, names=names, zone=options["zone"], renew=options["renew"])
+        driver = options["driver"] or ("simulated" if count else "libvirt")
+        config = enrol.agent_config(enrolled=enrolled, state_dir=options["state_dir"], driver=driver, **_more(options))
+        if options["out"] is None:
+            self.stdout.write(json.dumps(config, indent=2))
+            return DONE
+        enrol.write_config(options["out"], config)
+        if self.as_json:
+            hosts = [{"id": str(each.host.pk), "name": each.host.name, "zone": each.host.zone} for each in enrolled]
+            self.emit({"hosts": hosts, "file": str(options["out"])})
+        else:
+            self.say(f"{len(enrolled)} host{'s' if len(enrolled) > 1 else ''} enrolled: {options['out']}", "green")
+            self.say(f"Start the agent there: python -m agent --config {options['out'].name}")
+        return DONE
+
+
+def _more(options: dict[str, Any]) -> dict[str, Any]:
+    more = {name: options[name] for name in _PASSED_ON if options[name] is not None}
+    if options["emulate"]:
+        more["emulate"] = options["emulate"] == "yes"
+    simulated = {name: options[name] for name in ("latency_ms", "failure_rate") if options[name] is not None}
+    return {**more, "simulated": simulated} if simulated else more

@@ -1,0 +1,166 @@
+"""Users, schedulers, hosts, conductors and sweepers at once for a few seconds; then everything is counted again."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError, connection
+
+from apps.common.batching import Batcher
+from apps.common.errors import CloudError
+from apps.compute.models import Instance
+from apps.compute.services import place
+from apps.operations.models import Operation
+from apps.operations.services import intake, sweep
+from contracts import topics
+from tests.concurrency.conftest import Deadlocks
+from tests.support.audit import assert_consistent, assert_nothing_is_claimed
+from tests.support.cloud import Cloud
+from tests.support.fixtures import Time
+from tests.support.hosts import Command, FakeHost
+from tests.support.threads import together, unexpected
+
+SECONDS = 4.0
+END = "end"
+
+
+def ending(work: Callable[[list[Any]], None]) -> Callable[[list[Any]], None]:
+    """A batcher's thread never ends; its database connection can."""
+
+    def run(items: list[Any]) -> None:
+        connection.close() if items == [END] else work(items)
+
+    return run
+
+
+class World:
+    """What the threads share. A host is one process, so one thread at a time acts for it."""
+
+    def __init__(self, cloud: Cloud, seed: int) -> None:
+        self.cloud = cloud
+        self.seed = seed
+        self.ends = time.monotonic() + SECONDS
+        self.locks = {host.id: threading.Lock() for host in cloud.hosts}
+        # As in the processes: what PostgreSQL rolled back because of a deadlock is tried again.
+        self.schedulers: list[Batcher[Any]] = [Batcher(ending(place.place)) for _ in range(2)]
+        self.conductors: list[Batcher[Any]] = [Batcher(ending(intake.take_in_many), most=200) for _ in range(2)]
+        self.done = {"created": 0, "deleted": 0, "acted": 0, "answered": 0}
+
+    def close(self) -> None:
+        for batcher in (*self.schedulers, *self.conductors):
+            assert batcher.drain(30)
+            batcher.put([END])
+            assert batcher.drain(30)
+
+    def going(self) -> bool:
+        return time.monotonic() < self.ends
+
+    def user(self, number: int) -> None:
+        chosen = random.Random(f"{self.seed}/{number}")
+        while self.going():
+            living = list(Instance.objects.exclude(state="DELETED").values_list("pk", flat=True))
+            try:
+                if len(living) < 40 and chosen.random() < 0.5:
+                    self.cloud.create(count=chosen.choice((1, 1, 5)))
+                    self.done["created"] += 1
+                elif living:
+                    instance = Instance(pk=chosen.choice(living))
+                    if chosen.random() < 0.4:
+                        self.cloud.delete(instance)
+                        self.done["deleted"] += 1
+                    else:
+                        self.cloud.power(instance, chosen.choice(("stop", "start", "reboot_hard")))
+                        self.done["acted"] += 1
+            except CloudError as error:
+                assert error.kind in ("not_found", "invalid_state"), error
+
+    def scheduler(self, number: int) -> None:
+        chosen = random.Random(f"{self.seed}/scheduler/{number}")
+        while self.going():
+            messages = self.cloud.bus.take_queue(topics.SCHEDULER)
+            for message in messages:
+                self.schedulers[number].put(message.items)
+                if chosen.random() < 0.2:  # arrives at the other one, too
+                    self.schedulers[1 - number].put(message.items)
+            time.sleep(0.002)
+
+    def hosts(self, number: int) -> None:
+        """Obeys, fails, repeats, forgets and reorders."""
+        chosen = random.Random(f"{self.seed}/hosts/{number}")
+        while self.going():
+            for host in self.cloud.hosts:
+                with self.locks[host.id]:
+                    wires = [wire for command in host.commands() for wire in self._answers(host, command, chosen)]
+                chosen.shuffle(wires)
+                if wires:
+                    self.conductors[number % 2].put((topics.REPORT, wire) for wire in wires)
+                    self.done["answered"] += len(wires)
+                if chosen.random() < 0.05:
+                    with self.locks[host.id]:
+                        host.observation()
+            time.sleep(0.002)
+
+    def _answers(self, host: FakeHost, command: Command, chosen: random.Random) -> list[str]:
+        luck = chosen.random()
+        if luck < 0.1:
+            return []  # lost; the sweep brings it again
+        wire = host.obey(command, fails=luck < 0.2 and command.topic == topics.COMPUTE_BUILD)
+        return [wire, wire] if luck < 0.4 else [wire]
+
+    def sweeper(self) -> None:
+        while self.going():
+            # The ticker waits for its next round when it was the one that PostgreSQL chose to end.
+            try:
+                sweep.sweep(most=20)
+            except OperationalError as error:
+                assert "deadlock" in str(error)
+            time.sleep(0.01)
+
+
+def at_rest(cloud: Cloud, time_machine: Time) -> None:
+    """Let the sweep bring back what was lost, until nothing is open any more."""
+    for _ in range(100):
+        cloud.run()
+        if not Operation.objects.filter(next_at__isnull=False).exists():
+            return
+        time_machine.forward(31)
+        sweep.sweep(most=1000)
+    raise AssertionError(list(Operation.objects.filter(next_at__isnull=False).values_list("kind", "state", "step")))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_a_few_seconds_of_everything_all_counts_are_right(
+    cloud: Cloud, time_machine: Time, deadlocks: Deadlocks, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(settings, "ENV", replace(settings.ENV, resend_s=0.3, build_timeout_s=3600.0))
+    for _ in range(5):
+        cloud.host(MEMORY_MB=512 * 6)
+    world = World(cloud, seed)
+    calls = [
+        *(lambda n=n: world.user(n) for n in range(3)), *(lambda n=n: world.scheduler(n) for n in range(2)),
+        *(lambda n=n: world.hosts(n) for n in range(2)), world.sweeper,
+    ]
+    results = together(calls)
+    world.close()
+    assert unexpected(results) == [], deadlocks.details()
+    assert min(world.done.values()) > 10, world.done
+    at_rest(cloud, time_machine)
+    assert_consistent()
+    assert {i.state for i in Instance.objects.all()} <= {"ACTIVE", "STOPPED", "ERROR", "DELETED"}
+    for host in cloud.hosts:
+        ours = {str(pk) for pk in Instance.objects.filter(host_id=host.id).values_list("pk", flat=True)}
+        assert set(host.domains) <= ours, "a host has what nobody knows of"
+    for instance in Instance.objects.exclude(state="DELETED"):
+        cloud.delete(instance)
+    at_rest(cloud, time_machine)
+    assert not Instance.objects.exclude(state="DELETED").exists()
+    assert all(host.domains == {} for host in cloud.hosts)
+    assert_nothing_is_claimed()
+    print(f"deadlocks ended by PostgreSQL: {deadlocks()}; {world.done}")
+    if deadlocks(): open("/tmp/dl.txt","a").write(deadlocks._server.log())
+    assert deadlocks() <= 3, deadlocks.details()
