@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from celery import Celery, signals
+from celery.exceptions import CPendingDeprecationWarning
 from kombu import Exchange
 
 from agent import broker, transport
@@ -39,6 +40,7 @@ def create_worker(app: Celery, config: Config) -> Any:
     """The worker of this process; `start()` blocks until SIGTERM."""
     # Its advice about user ids and about settings of releases to come is not for operators.
     warnings.filterwarnings("ignore", module="celery")
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     # Logging was configured by us before, see `agent.logs`.
     signals.setup_logging.connect(_leave_logging_alone, weak=False)
     return app.Worker(

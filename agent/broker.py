@@ -143,6 +143,11 @@ class Publisher:
         try:
             # No retries here: the reporter's background thread is the one that tries again.
             connection.ensure_connection(max_retries=0)
+            if connection.transport.driver_type != "redis":
+                # What is sent to a queue that does not exist is dropped, and the hello that we may be about to send
+                # invites commands; the worker itself may take some seconds more. Redis makes queues when they are used.
+                for queue in self._app.amqp.queues.values():
+                    queue.bind(connection.default_channel).declare()
             self._producer = connection.Producer(auto_declare=False)
         except _errors(connection) as error:
             raise BrokerDown(str(error)) from error

@@ -1,10 +1,15 @@
-"""Celery's consumer with two changes: it takes up what an earlier life left, and is back within seconds of the broker."""
+"""Celery's consumer, made persistent: back within seconds of the broker, patient with one that refuses us.
 
+And what an earlier life of this agent took and did not finish is put back into the queues before anything is read.
+"""
+
+import time
 from functools import partial
 from typing import Any, Final
 
 import structlog
 from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.state import maybe_shutdown
 from kombu import Connection
 
 from agent import broker
@@ -25,13 +30,22 @@ class Consumer(CeleryConsumer):
         conn.ensure_connection = partial(
             conn.ensure_connection, interval_start=FIRST_RETRY_S, interval_step=1.0, interval_max=LONGEST_RETRY_S
         )
-        connected = super().ensure_connected(conn)
+        while True:
+            try:
+                connected = super().ensure_connected(conn)
+                break
+            except conn.channel_errors as error:
+                # RabbitMQ says so to a wrong password, and to a good one after its data were lost, until somebody has
+                # made the accounts again. Celery would end the worker.
+                log.error("broker.refused", reason=str(error))
+                maybe_shutdown()
+                time.sleep(LONGEST_RETRY_S)
         if not self._took_back:
             self._take_back()
         return connected
 
     def _take_back(self) -> None:
-        """Once, before anything is read: later the book of unacknowledged messages is this life's own."""
+        """Once: later the book of unacknowledged messages is this life's own."""
         try:
             count = broker.take_back(self.app)
         except broker.BrokerDown as error:

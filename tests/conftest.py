@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -114,10 +115,11 @@ def _quick_flush() -> Iterator[None]:
 
     from tests.support.wipe import wipe
 
-    original = TransactionTestCase._fixture_teardown
-    TransactionTestCase._fixture_teardown = lambda self: wipe()
-    yield
-    TransactionTestCase._fixture_teardown = original
+    def teardown(self: TransactionTestCase) -> None:
+        wipe()
+
+    with mock.patch.object(TransactionTestCase, "_fixture_teardown", teardown):
+        yield
 
 
 @pytest.fixture(autouse=True)

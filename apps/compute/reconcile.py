@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def compare(*, host_id: str, observation: Observation) -> None:
     """Called with every full observation. Instances with an open operation are left to it."""
-    seen = {uuid.UUID(domain.instance_id): domain for domain in observation.domains}
+    seen = _by_instance(host_id, observation)
     rows = list(Instance.objects.filter(host_id=host_id).exclude(state=InstanceState.DELETED))
     busy = operations.open_kinds([instance.pk for instance in rows])
     taken_at = datetime.fromtimestamp(observation.started_at, UTC)
@@ -33,6 +33,16 @@ def compare(*, host_id: str, observation: Observation) -> None:
     strays.remember(
         host_id=uuid.UUID(host_id), domains={key: domain for key, domain in seen.items() if key not in expected}, taken_at=taken_at
     )
+
+
+def _by_instance(host_id: str, observation: Observation) -> dict[uuid.UUID, Domain]:
+    seen = {}
+    for domain in observation.domains:
+        try:
+            seen[uuid.UUID(domain.instance_id)] = domain
+        except ValueError:  # what a host says is not to be trusted with more than itself
+            log.warning("host %s lists a machine with the impossible id %r", host_id, domain.instance_id[:80])
+    return seen
 
 
 def _differs(instance: Instance, domain: Domain) -> bool:

@@ -5,12 +5,12 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
 from apps.identity.roles import require_operator
-from apps.operations.models import Operation, OperationEvent, Rejection
+from apps.operations.models import Lease, Operation, OperationEvent, Rejection
 from apps.operations.states import OPEN_VALUES
 
 
@@ -83,6 +83,17 @@ def open_within(*, first: uuid.UUID, last: uuid.UUID, project_id: uuid.UUID | No
     if project_id is not None:
         rows = rows.filter(project_id=project_id)
     return {resource_id: (pk, kind) for resource_id, pk, kind in rows.values_list("resource_id", "pk", "kind")}
+
+
+def leases() -> dict[str, datetime]:
+    """Until when each periodic duty is somebody's."""
+    return dict(Lease.objects.values_list("name", "until"))
+
+
+def refused_since(moment: datetime) -> list[tuple[str, str, int]]:
+    """(code, host, count) of the reports that were refused after this moment."""
+    rows = Rejection.objects.filter(at__gte=moment).values_list("code", "host_name").annotate(Count("pk"))
+    return list(rows.order_by("code", "host_name"))
 
 
 def rejections(*, actor: Actor) -> "QuerySet[Rejection]":

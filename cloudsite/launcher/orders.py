@@ -137,6 +137,17 @@ def enrol_hosts(say: Say, *, names: list[str], config: str, state_dir: str, driv
     return names[0] if len(names) == 1 else f"{len(names)} hosts"
 
 
+def queues(say: Say) -> str:
+    """The control plane's queues, where the broker drops what is sent to a queue that nobody has declared yet."""
+    from cloudsite.celery import app
+    from cloudsite.routing import ANONYMOUS_QUEUES
+
+    with app.connection_for_write() as connection:
+        for queue in ANONYMOUS_QUEUES:
+            queue(connection.default_channel).queue_declare()
+    return ""
+
+
 def hosts_up(say: Say, *, names: list[str]) -> int:
     """How many of these have said hello."""
     return hosts.hosts().filter(name__in=names, state="up").count()
@@ -178,5 +189,5 @@ def _write_secret(path: Path, text: str) -> None:
 
 ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order
-    for order in (migrate, static, people, flavors, network, image, placeholder_image, enrol_hosts, hosts_up, token)
+    for order in (migrate, static, people, flavors, network, image, placeholder_image, enrol_hosts, queues, hosts_up, token)
 }

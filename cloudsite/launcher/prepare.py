@@ -19,6 +19,7 @@ class Plan:
     hosts: list[str]
     driver: str
     config: Path
+    broker_url: str
     agent: dict[str, Any] = field(default_factory=dict)
     cache: Path | None = None
     static: bool = False
@@ -45,3 +46,6 @@ def prepare(helper: Helper, plan: Plan, screen: Screen) -> None:
                 "enrol_hosts", step.say, names=plan.hosts, config=str(plan.config), state_dir=".", driver=plan.driver, **plan.agent
             )
             step.result(f"{name}, driver {plan.driver}")
+    if plan.broker_url.startswith("amqp"):
+        with screen.step("Queues") as step:
+            helper.do("queues", step.say)

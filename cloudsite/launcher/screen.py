@@ -20,7 +20,7 @@ class Step:
     def say(self, text: str) -> None:
         """What it is at now; shown while it lasts."""
         if self._status is not None:
-            self._status.update(f"{self.name}  [dim]{text}[/dim]")
+            self._status.update(Text.assemble(self.name, ("  " + text, "dim")))
 
     def result(self, text: object) -> None:
         """What is shown when it has ended."""
@@ -65,9 +65,10 @@ class Screen:
         """Names and values, in two columns."""
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
-            self.console.print(Text(f"  {name:<{width}}  ", style="dim") + Text(value, style="bold"))
+            self.console.print(Text.assemble((f"  {name:<{width}}  ", "dim"), (value, "bold")))
 
     def _line(self, mark: str, colour: str, step: Step, started: float) -> None:
         took = f"{time.monotonic() - started:6.1f} s"
-        line = Text(f" {mark} ", style=colour) + Text(f"{step.name:<{_NAME_WIDTH}}") + Text(took, style="dim")
-        self.console.print(line + Text(f"  {step.text}"))
+        self.console.print(
+            Text.assemble((f" {mark} ", colour), f"{step.name:<{_NAME_WIDTH}}", (took, "dim"), f"  {step.text}".rstrip())
+        )

@@ -211,7 +211,7 @@ class Stack:
     def _prepare(self) -> None:
         self._helper = Helper(self.env, self.var / "log" / "prepare.log")
         plan = Plan(
-            hosts=self.hosts, driver=self.driver, config=programs.agent_config(self.settings),
+            hosts=self.hosts, driver=self.driver, config=programs.agent_config(self.settings), broker_url=self.settings.broker_url,
             cache=self._cache if self.driver == "libvirt" else None, static=self._static,
             agent={"bridge": self.settings.bridge, "simulated": self._simulated},
         )

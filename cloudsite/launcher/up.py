@@ -74,7 +74,8 @@ class Up:
                 self._daemons = HostDaemons(ovs=self._env.var / "ovs", log=self._log, environment=surroundings)
                 step.result(self._daemons.ensure(step.say))
         plan = Plan(
-            hosts=[self._host], driver=choice.driver, config=programs.agent_config(self._env), static=True,
+            hosts=[self._host], driver=choice.driver, config=programs.agent_config(self._env), broker_url=self._env.broker_url,
+            static=True,
             cache=self._env.var / "demo-image" if choice.driver == "libvirt" else None,
             agent={"bridge": self._env.bridge},
         )

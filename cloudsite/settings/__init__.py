@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "apps.scheduler",
     "apps.compute",
     "dashboard",
+    "cloudsite",
 ]
 MIDDLEWARE = [
     "apps.common.api.middleware.RequestContext",

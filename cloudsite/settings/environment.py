@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 PREFIX = "CLOUDSITE_"
+# A port up to 65535, behind an address or a name; IPv6 in brackets.
+_LISTEN = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
 
 
 class SettingError(Exception):
@@ -41,16 +43,16 @@ class Environment:
         "", "`redis://`, `redis+socket://` or `amqp://` (RabbitMQ); empty: the private Redis in `<run>`.",
         schemes=("redis", "rediss", "redis+socket", "amqp", "amqps"),
     )
-    listen: str = _option("127.0.0.1:8600", "Address and port of the web process.", pattern=r".+:\d{1,5}")
-    flower_listen: str = _option("127.0.0.1:8655", "Address and port of Flower.", pattern=r".+:\d{1,5}")
+    listen: str = _option("127.0.0.1:8600", "Address and port of the web process.", pattern=_LISTEN, form="127.0.0.1:8600")
+    flower_listen: str = _option("127.0.0.1:8655", "Address and port of Flower.", pattern=_LISTEN, form="127.0.0.1:8655")
     public_url: str = _option("", "How users and hosts reach the API; empty: `http://<listen>`.", schemes=("http", "https"))
     allowed_hosts: tuple[str, ...] = _option(("localhost", "127.0.0.1", "[::1]"), "Host names that the web process answers to.")
     driver: str = _option(
         "auto", "Hypervisor driver of the local host.", choices=("auto", "libvirt", "simulated")
     )
-    bridge: str = _option("br-cloudsite", "Open vSwitch integration bridge of the local host.", pattern=r"[a-z][a-z0-9-]{0,14}")
+    bridge: str = _option("br-cloudsite", "Open vSwitch integration bridge of the local host.", pattern=r"[a-z][a-z0-9-]{0,14}", form="br-cloudsite")
     network_cidr: str = _option("10.64.0.0/20", "IPv4 range of a project's first network.", cidr=True)
-    host_name: str = _option("", "Name of the local host; empty: this machine's host name.", pattern=r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}|")
+    host_name: str = _option("", "Name of the local host; empty: this machine's host name.", pattern=r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}|", form="node-1.example")
     web_threads: int = _option(8, "Requests that one web process handles at once.", least=1, most=128)
     web_workers: int = _option(1, "Web processes.", least=1, most=64)
     host_silent_s: float = _option(60.0, "A host that is silent for so long is down.", least=2, most=3600)
@@ -113,7 +115,7 @@ def _parse(name: str, spec: "dataclasses.Field[Any]", text: str) -> Any:
     if "schemes" in meta and urlsplit(text).scheme not in meta["schemes"]:
         raise SettingError(f"{name}: expected an address that begins with {', '.join(s + '://' for s in meta['schemes'])}.")
     if "pattern" in meta and not re.fullmatch(meta["pattern"], text):
-        raise SettingError(f"{name}={text!r}: expected the form {meta['pattern']}.")
+        raise SettingError(f"{name}={text!r}: expected something like {meta['form']}.")
     if "cidr" in meta:
         return _network(name, text)
     return text

@@ -63,7 +63,7 @@ def _hosts(figures: Figures) -> dict[str, object]:
     counted = Counter("disabled" if host.state == "up" and not host.enabled else host.state for host in figures.hosts)
     said = drawing.parts([(name, counted[name], tone) for name, tone in _HOST_TONES.items()])
     body = format_html(
-        '{}{}<p class="cs-quiet">A square per host: the fuller, the stronger its colour.</p>', said, _map(figures.hosts)
+        '{}{}<p class="cs-quiet">Each square is a host; the fuller, the stronger.</p>', said, _map(figures.hosts)
     )
     page, tone = reverse("admin:hosts_host_changelist"), "bad" if counted["down"] or counted["hypervisor"] else ""
     return _card("Hosts", page, len(figures.hosts), body, tone=tone)

@@ -99,7 +99,7 @@ def test_an_upload_is_never_in_memory_as_a_whole(cloud: Cloud, ann: Http) -> Non
     tracemalloc.start()
     try:
         status: list[str] = []
-        response = WSGIHandler()(environ, lambda line, headers, error=None: status.append(line))  # type: ignore[arg-type, misc]
+        response = WSGIHandler()(environ, lambda line, headers, error=None: status.append(line))  # type: ignore[arg-type]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

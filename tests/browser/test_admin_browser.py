@@ -100,3 +100,23 @@ def test_the_start_page_works_in_the_dark_and_on_a_phone(cloud: Cloud, page: "Pa
     assert wide <= 0, "nothing sticks out at the side"
     background = page.locator(".cs-card").first.evaluate("card => getComputedStyle(card).backgroundColor")
     assert sum(int(part) for part in background[4:-1].split(",")) < 200
+
+
+def test_pages_hold_under_a_strict_content_security_policy(cloud: Cloud, page: "Page") -> None:
+    cloud.host("node-1")
+    instance, host = cloud.active(name="web")
+    cloud.power(instance, "stop")
+
+    def strict(route: Any) -> None:
+        # A connection that stayed open would keep a thread of the server, and with it the test database, busy.
+        answer = route.fetch(headers={**route.request.headers, "Connection": "close"})
+        policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
+        route.fulfill(response=answer, headers={**answer.headers, "Content-Security-Policy": policy})
+
+    page.route("**/admin/**", strict)
+    for address_of_page in (reverse("admin:index"), address(instance, "change")):
+        page.goto(address_of_page)
+        page.wait_for_selector("#live")
+    host.work()
+    # The script runs under it, too. Violations are errors in the browser's console, which fail the test.
+    page.wait_for_selector(".cs-head .cs-badge:has-text('STOPPED')", timeout=10_000)

@@ -1,10 +1,11 @@
 """Concurrency is tested on PostgreSQL: SQLite has one writer at a time."""
 
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.postgres import Deadlocks
 
 if TYPE_CHECKING:
     from tests.support.postgres import PrivatePostgres
@@ -16,7 +17,7 @@ def _on_postgres(postgres: "PrivatePostgres") -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread stands for a process here, so each scheduler has a table of hosts of its own."""
     from apps.scheduler import table
 
@@ -33,22 +34,6 @@ def _own_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def deadlocks(postgres: "PrivatePostgres") -> Iterator["Deadlocks"]:
+def deadlocks(postgres: "PrivatePostgres") -> Deadlocks:
     """How many deadlocks the server has ended since the test began."""
     return Deadlocks(postgres)
-
-
-class Deadlocks:
-    def __init__(self, server: "PrivatePostgres") -> None:
-        self._server = server
-        self._before = self._count()
-
-    def _count(self) -> int:
-        return self._server.log().count("deadlock detected")
-
-    def __call__(self) -> int:
-        return self._count() - self._before
-
-    def details(self) -> str:
-        """The last ones, as the server tells them."""
-        return self._server.log()[-6000:]

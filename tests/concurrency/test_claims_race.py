@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from functools import partial
 
 import pytest
 from django.db import transaction
@@ -14,8 +15,8 @@ from apps.placement import selectors
 from apps.placement.models import Allocation, Inventory
 from apps.placement.services import claims, inventories
 from apps.placement.services.claims import Claim
-from tests.concurrency.conftest import Deadlocks
 from tests.support.cloud import make_actor, make_project
+from tests.support.postgres import Deadlocks
 from tests.support.threads import errors, together, unexpected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,6 +28,10 @@ def provider(**totals: int) -> uuid.UUID:
     return key
 
 
+def wants(key: uuid.UUID, **amounts: int) -> Claim:
+    return Claim(uuid.uuid4(), None, key, amounts)
+
+
 def claim(*wanted: Claim) -> set[uuid.UUID]:
     with transaction.atomic():
         return claims.claim(wanted)
@@ -34,8 +39,7 @@ def claim(*wanted: Claim) -> set[uuid.UUID]:
 
 def test_the_last_capacity_goes_to_exactly_as_many_as_fit() -> None:
     key = provider(MEMORY_MB=1000, VCPU=100)
-    calls = [lambda: claim(Claim(uuid.uuid4(), None, key, {"MEMORY_MB": 100, "VCPU": 1})) for _ in range(25)]
-    results = together(calls)
+    results = together([partial(claim, wants(key, MEMORY_MB=100, VCPU=1)) for _ in range(25)])
     assert errors(results) == []
     assert results.count(set()) == 10
     assert results.count({key}) == 15
@@ -47,7 +51,7 @@ def test_the_last_capacity_goes_to_exactly_as_many_as_fit() -> None:
 def test_claims_of_different_sizes_never_overcommit_and_leave_no_room_that_somebody_wanted() -> None:
     key = provider(MEMORY_MB=1000)
     sizes = [random.Random(1).choice((70, 110, 130, 250)) for _ in range(24)]
-    results = together([lambda size=size: claim(Claim(uuid.uuid4(), None, key, {"MEMORY_MB": size})) for size in sizes])
+    results = together([partial(claim, wants(key, MEMORY_MB=size)) for size in sizes])
     assert errors(results) == []
     used = Inventory.objects.get().used
     assert used == sum(size for size, result in zip(sizes, results, strict=True) if not result) <= 1000
@@ -69,7 +73,7 @@ def test_batches_over_the_same_hosts_in_any_order_do_not_deadlock(deadlocks: Dea
             with transaction.atomic():
                 claims.release(consumers)
 
-    results = together([lambda seed=seed: churn(seed) for seed in range(8)])
+    results = together([partial(churn, seed) for seed in range(8)])
     assert errors(results) == [], deadlocks.details()
     assert deadlocks() == 0, deadlocks.details()
     assert not Inventory.objects.exclude(used=0).exists()
@@ -77,13 +81,12 @@ def test_batches_over_the_same_hosts_in_any_order_do_not_deadlock(deadlocks: Dea
 
 def test_a_claim_and_a_shrinking_host_agree() -> None:
     key = provider(MEMORY_MB=1000)
-    claimers = [lambda: claim(Claim(uuid.uuid4(), None, key, {"MEMORY_MB": 100})) for _ in range(12)]
-    shrink = [lambda: inventories.report(provider_id=key, name="x", totals={"MEMORY_MB": 500})]
-    results = together([*claimers, *shrink])
+    claimers = [partial(claim, wants(key, MEMORY_MB=100)) for _ in range(12)]
+    results = together([*claimers, partial(inventories.report, provider_id=key, name="x", totals={"MEMORY_MB": 500})])
     assert errors(results) == []
     row = Inventory.objects.get()
     assert (row.capacity, row.ceiling) == (500, max(500, row.used))
-    assert claim(Claim(uuid.uuid4(), None, key, {"MEMORY_MB": 1000 - row.used + 1})) == {key}
+    assert claim(wants(key, MEMORY_MB=1000 - row.used + 1)) == {key}
     assert selectors.mismatches() == []
 
 
@@ -103,7 +106,7 @@ def take(network: Network, count: int = 1) -> list[str]:
 
 
 def test_the_last_addresses_are_given_once_each_and_all_of_them(small: Network) -> None:
-    results = together([lambda: take(small) for _ in range(20)])
+    results = together([partial(take, small)] * 20)
     given = [address for result in results if isinstance(result, list) for address in result]
     assert unexpected(results, NoCapacity) == []
     assert len(given) == len(set(given)) == 13
@@ -112,7 +115,7 @@ def test_the_last_addresses_are_given_once_each_and_all_of_them(small: Network) 
 
 
 def test_batches_of_addresses_are_whole_or_not_at_all(small: Network, deadlocks: Deadlocks) -> None:
-    results = together([lambda: take(small, 3) for _ in range(10)])
+    results = together([partial(take, small, 3)] * 10)
     assert unexpected(results, NoCapacity) == [], deadlocks.details()
     assert deadlocks() == 0, deadlocks.details()
     given = [address for result in results if isinstance(result, list) for address in result]

@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections import Counter
+from functools import partial
 
 import pytest
 from django.conf import settings
@@ -15,11 +16,11 @@ from apps.operations.services import leases, sweep
 from contracts import topics
 from contracts.compute.v1 import PowerState
 from contracts.report import Outcome
-from tests.concurrency.conftest import Deadlocks
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
 from tests.support.cloud import Cloud, operation_of, timeline
 from tests.support.fixtures import Time
-from tests.support.threads import errors, together, unexpected
+from tests.support.postgres import Deadlocks
+from tests.support.threads import Worker, errors, together, unexpected
 
 
 def shuffled(items: list[str], seed: int) -> list[str]:
@@ -30,7 +31,7 @@ def test_schedulers_that_get_the_same_operations_build_each_once(cloud: Cloud, d
     for _ in range(4):
         cloud.host()
     ids = [str(operation.pk) for operation in cloud.create(count=40).operations]
-    results = together([lambda seed=seed: place.place(shuffled(ids, seed)) for seed in range(4)])
+    results = together([partial(place.place, shuffled(ids, seed)) for seed in range(4)])
     assert errors(results) == [], deadlocks.details()
     commands = [command for host in cloud.hosts for command in host.commands(topics.COMPUTE_BUILD)]
     assert Counter(command.instance_id for command in commands) == Counter(str(i.pk) for i in Instance.objects.all())
@@ -38,12 +39,15 @@ def test_schedulers_that_get_the_same_operations_build_each_once(cloud: Cloud, d
     assert_consistent()
 
 
-def test_schedulers_that_compete_for_the_last_places_fill_them_exactly(cloud: Cloud, deadlocks: Deadlocks) -> None:
+def test_schedulers_that_compete_for_the_last_places_fill_them_exactly(cloud: Cloud) -> None:
     for _ in range(3):
         cloud.host(MEMORY_MB=512 * 5)
     ids = [str(operation.pk) for operation in cloud.create(count=32).operations]
-    results = together([lambda part=ids[n::4]: place.place(part) for n in range(4)])
-    assert errors(results) == [], deadlocks.details()
+    workers = [Worker(place.place) for _ in range(4)]
+    results = together([partial(worker.put, ids[n::4]) for n, worker in enumerate(workers)])
+    assert errors(results) == []
+    for worker in workers:
+        worker.finish()
     for _ in range(3):  # who lost every race waits for the sweep
         place.place(ids)
     assert Instance.objects.filter(host_id__isnull=False).count() == 15
@@ -56,7 +60,7 @@ def test_sweepers_share_the_work(cloud: Cloud, time_machine: Time) -> None:
     cloud.create(count=120)
     cloud.bus.wipe()
     time_machine.forward(settings.ENV.resend_s + 1)
-    results = together([lambda: sweep.sweep(most=50) for _ in range(4)])
+    results = together([partial(sweep.sweep, most=50)] * 4)
     assert errors(results) == []
     sent = Counter(item for message in cloud.bus.take() for item in message.items)
     while sweep.sweep().resent:
@@ -80,7 +84,7 @@ def test_the_same_report_many_times_at_once_counts_once(cloud: Cloud) -> None:
     cloud.create(count=10)
     cloud.schedule()
     wires = [host.obey(command) for command in host.commands()]
-    results = together([lambda seed=seed: host.send(*shuffled(wires, seed)) for seed in range(8)])
+    results = together([partial(host.send, *shuffled(wires, seed)) for seed in range(8)])
     assert errors(results) == []
     assert set(Instance.objects.values_list("state", flat=True)) == {"ACTIVE"}
     assert OperationEvent.objects.filter(name="finished").count() == 10
@@ -92,14 +96,14 @@ def test_contradicting_reports_at_once_end_in_one_of_the_two(cloud: Cloud) -> No
     for _ in range(10):
         instance, host, command = cloud.placed()
         done = host.report(command, Outcome.DONE, result=host.domain(command, PowerState.RUNNING))
-        assert errors(together([lambda: host.send(done), lambda: host.failed(command, retryable=False)])) == []
+        assert errors(together([partial(host.send, done), partial(host.failed, command, retryable=False)])) == []
         instance.refresh_from_db()
         assert (instance.state, operation_of(instance).state) in {("ACTIVE", "succeeded"), ("ERROR", "failed")}
     assert_consistent()
 
 
 def test_a_token_used_by_many_at_once_makes_one_instance(cloud: Cloud) -> None:
-    results = together([lambda: cloud.create(client_token="t", count=2) for _ in range(8)])
+    results = together([partial(cloud.create, client_token="t", count=2)] * 8)
     assert unexpected(results, Conflict) == []
     assert {error.code for error in errors(results)} <= {"client_token.race"}  # type: ignore[attr-defined]
     assert Instance.objects.count() == 2
@@ -114,7 +118,7 @@ def test_a_duty_is_done_by_one_of_many_tickers(time_machine: Time, held_before: 
     if held_before:
         leases.acquire(name="sweep", holder="dead", seconds=1)
         time_machine.forward(2)
-    results = together([lambda n=n: leases.acquire(name="sweep", holder=f"t{n}", seconds=60) for n in range(8)])
+    results = together([partial(leases.acquire, name="sweep", holder=f"t{n}", seconds=60) for n in range(8)])
     assert errors(results) == []
     assert results.count(True) == 1
 
@@ -126,7 +130,7 @@ def test_of_many_power_actions_at_once_one_is_accepted(cloud: Cloud) -> None:
     cloud.host()
     for _ in range(5):
         instance, host = cloud.active()
-        results = together([lambda: cloud.power(instance, "reboot_hard") for _ in range(6)])
+        results = together([partial(cloud.power, instance, "reboot_hard")] * 6)
         assert unexpected(results, InvalidState) == []
         assert {error.code for error in errors(results)} == {"operation.in_progress"}  # type: ignore[attr-defined]
         assert len(host.commands()) == 1
@@ -138,8 +142,8 @@ def test_deleting_many_times_at_once_is_one_deletion(cloud: Cloud) -> None:
         for _ in range(4):
             made = getattr(cloud, kind)()
             instance = made if kind == "boot" else made[0]
-            results = together([lambda instance=instance: cloud.delete(instance) for _ in range(5)])
-            assert unexpected(results, NotFound if kind == "boot" else ()) == []
+            results = together([partial(cloud.delete, instance)] * 5)
+            assert unexpected(results, *([NotFound] if kind == "boot" else [])) == []
             found = {result.pk for result in results if not isinstance(result, BaseException)}
             assert len(found) == 1
             assert Operation.objects.filter(resource_id=instance.pk, kind="instance.delete").count() == 1
@@ -155,8 +159,8 @@ def test_a_deletion_is_always_possible_whatever_else_begins_or_ends(cloud: Cloud
         wire = host.obey(host.command())
         results = together(
             [
-                lambda instance=instance: cloud.delete(instance), lambda wire=wire, host=host: host.send(wire),
-                lambda instance=instance: cloud.power(instance, "stop"), lambda instance=instance: cloud.power(instance, "reboot_soft"),
+                partial(cloud.delete, instance), partial(host.send, wire), partial(cloud.power, instance, "stop"),
+                partial(cloud.power, instance, "reboot_soft"),
             ]
         )
         assert not isinstance(results[0], BaseException), (results[0], deadlocks.details())
@@ -172,8 +176,8 @@ def test_deleting_while_it_is_being_placed_leaves_nothing(cloud: Cloud, deadlock
     for _ in range(15):
         instance = cloud.boot()
         (message,) = cloud.bus.take_queue(topics.SCHEDULER)
-        calls = [lambda: place.place(message.items), lambda: cloud.delete(instance), lambda: place.place(message.items)]
-        assert errors(together(calls)) == [], deadlocks.details()
+        placing = partial(place.place, message.items)
+        assert errors(together([placing, partial(cloud.delete, instance), placing])) == [], deadlocks.details()
         cloud.run()
         instance.refresh_from_db()
         assert instance.state == "DELETED"
@@ -185,13 +189,9 @@ def test_deleting_while_the_report_comes_in_leaves_nothing(cloud: Cloud, deadloc
     cloud.host()
     for number in range(15):
         instance, host, command = cloud.placed()
-        failed = number % 2 == 0
-        calls = [
-            lambda: host.failed(command) if failed else host.send(host.obey(command)),
-            lambda: cloud.delete(instance),
-            host.observation,
-        ]
-        assert errors(together(calls)) == [], deadlocks.details()
+        answer = host.obey(command, fails=number % 2 == 0)
+        results = together([partial(host.send, answer), partial(cloud.delete, instance), host.observation])
+        assert errors(results) == [], deadlocks.details()
         cloud.run()
         instance.refresh_from_db()
         assert instance.state == "DELETED"
@@ -222,7 +222,7 @@ def test_silence_and_a_report_at_once_do_not_contradict(cloud: Cloud, deadlocks:
             sweep.hosts_are_down([host.id])
             sweep.sweep()
 
-        results = together([silent, lambda wires=wires: host.send(*shuffled(wires, 1)), sweep.sweep])
+        results = together([silent, partial(host.send, *shuffled(wires, 1)), sweep.sweep])
         assert errors(results) == [], deadlocks.details()
         cloud.run()
     bad = Instance.objects.exclude(state="ACTIVE")

@@ -113,10 +113,11 @@ def test_an_instance_for_which_there_is_no_address_fails_and_the_others_go_on(cl
 
 
 def test_the_first_use_makes_one_default_network() -> None:
-    actor = make_actor(make_project())
+    project = make_project()
+    actor = make_actor(project)
     assert networks.default_of(actor=actor).pk == networks.default_of(actor=actor).pk
     with pytest.raises(IntegrityError), transaction.atomic():
-        Network.objects.create(project_id=actor.project_id, name="other", is_default=True)
+        Network.objects.create(project_id=project.pk, name="other", is_default=True)
 
 
 @pytest.mark.parametrize("cidr", ["nonsense", "10.0.0.1/24", "10.0.0.0/29", "8.8.8.0/24", "10.0.0.0/7", "fd00::/64", "10.0.0.0/33"])

@@ -119,6 +119,14 @@ def test_a_page_of_something_that_is_gone_leads_to_the_list(operator: Client) ->
     assert operator.get(reverse("admin:compute_instance_change", args=["nonsense"])).status_code == 302
 
 
+@pytest.mark.parametrize(
+    "query", ["state=%00", "state=nonsense", "q=%00", "q=%27%22--", "host_id=x", "p=x", "p=-1", "e=1", "all="]
+)
+def test_nonsense_in_an_address_is_no_error_page(full: Cloud, operator: Client, query: str) -> None:
+    for model in MODELS:
+        assert operator.get(f"{address(model)}?{query}", follow=True).status_code == 200
+
+
 # What services own is not changed here
 
 

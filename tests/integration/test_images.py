@@ -7,7 +7,6 @@ import os
 import struct
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -53,7 +52,7 @@ def actor() -> Actor:
 
 
 @pytest.fixture(autouse=True)
-def image_store(tmp_path: Path, settings: Any) -> Iterator[Path]:
+def image_store(tmp_path: Path, settings: Any) -> Path:
     settings.MEDIA_ROOT = tmp_path
     return tmp_path
 

@@ -227,10 +227,25 @@ def test_an_impossible_inventory_is_refused_and_the_old_one_stays(cloud: Cloud, 
     assert rejections() == [("report.malformed", host.name)]
 
 
-def test_a_domain_with_an_impossible_id_is_refused(cloud: Cloud) -> None:
-    host = cloud.host()
-    domains = [Domain(instance_id="not-a-uuid", power_state=PowerState.RUNNING)]
+def test_a_domain_with_an_impossible_id_does_not_hide_the_others(cloud: Cloud, time_machine: Time) -> None:
+    cloud.host()
+    instance, host = cloud.active()
+    time_machine.forward(1)
+    domains = [
+        Domain(instance_id="not-a-uuid", power_state=PowerState.RUNNING),
+        Domain(instance_id=str(instance.pk), power_state=PowerState.SHUTOFF),
+    ]
     host.say(topics.OBSERVATION, hosts_v1.Observation(started_at=clock.now().timestamp(), domains=domains))
+    assert Instance.objects.get().state == "STOPPED"
+
+
+@pytest.mark.parametrize("started_at", [1e300, -1e300, 1e18])
+def test_an_observation_of_an_impossible_time_is_refused(cloud: Cloud, started_at: float) -> None:
+    cloud.host()
+    instance, host = cloud.active()
+    host.domains.clear()
+    host.observation(started_at=started_at)
+    assert Instance.objects.get().state == "ACTIVE"
     assert rejections() == [("report.malformed", host.name)]
 
 

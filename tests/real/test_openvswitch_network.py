@@ -47,7 +47,7 @@ class FakeGuest:
     def __init__(self, lab: Lab, port: network.Port, instance_id: str = "") -> None:
         self.lab, self.port = lab, port
         self.instance_id = instance_id or lab.an_instance_id()
-        self.namespace = f"csg-{port.id[:8]}"
+        self.namespace = f"csg-{port.id[-8:]}"
 
     def plug(self) -> None:
         binding = self.lab.network.ensure_port(self.port, self.instance_id)

@@ -1,7 +1,7 @@
 """Fixtures for everything that works on the database; `tests/conftest.py` makes them known where Django is."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from unittest import mock
 
@@ -45,6 +45,10 @@ def time_machine() -> Iterator[Time]:
     """`forward(seconds)` moves the control plane's clock."""
     moved = Time()
     original = real_clock.now
-    wall = SimpleNamespace(time=lambda: real_clock.now().timestamp())
-    with mock.patch.object(real_clock, "now", lambda: original() + moved.offset), mock.patch.object(intake, "time", wall):
+
+    def now() -> datetime:
+        return original() + moved.offset
+
+    wall = SimpleNamespace(time=lambda: now().timestamp())
+    with mock.patch.object(real_clock, "now", now), mock.patch.object(intake, "time", wall):
         yield moved

@@ -116,3 +116,21 @@ def _as(owner: pwd.struct_passwd | None, *, dies_with_us: bool = False) -> list[
         return []
     user = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"] if owner is not None else []
     return ["setpriv", *user, *(["--pdeathsig", "QUIT"] if dies_with_us else []), "--"] if user or dies_with_us else []
+
+
+class Deadlocks:
+    """The deadlocks that a server has ended since this was made; calling it counts them."""
+
+    def __init__(self, server: PrivatePostgres) -> None:
+        self._server = server
+        self._before = self._count()
+
+    def _count(self) -> int:
+        return self._server.log().count("deadlock detected")
+
+    def __call__(self) -> int:
+        return self._count() - self._before
+
+    def details(self) -> str:
+        """The last ones, as the server tells them."""
+        return self._server.log()[-6000:]

@@ -1,12 +1,35 @@
 """Real threads, let go at the same moment, each with a database connection of its own."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import connection
 
+from apps.common.batching import Batcher
+
 PATIENCE_S = 60.0
+_END = object()
+
+
+class Worker:
+    """A worker process as far as its batches go: what PostgreSQL rolled back because of a deadlock is tried again."""
+
+    def __init__(self, work: Callable[[list[Any]], None], *, most: int = 100) -> None:
+        def run(items: list[Any]) -> None:
+            # The thread of a batcher never ends; its database connection can.
+            connection.close() if items == [_END] else work(items)
+
+        self._batcher: Batcher[Any] = Batcher(run, most=most)
+
+    def put(self, items: Iterable[Any]) -> None:
+        self._batcher.put(items)
+
+    def finish(self) -> None:
+        """Returns when everything is worked on."""
+        assert self._batcher.drain(PATIENCE_S)
+        self._batcher.put([_END])
+        assert self._batcher.drain(PATIENCE_S)
 
 
 def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 def tap_name(port_id: str) -> str:
     """Name of a port's tap device: 14 characters (15 is the kernel's limit)."""
-    return f"tap{port_id[:11]}"
+    return f"tap{port_id[-11:]}"
 
 
 class OpenvswitchNetwork:

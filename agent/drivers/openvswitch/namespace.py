@@ -3,7 +3,7 @@
     guests ── bridge ── csg<id> ═ gw0 [namespace cs-<id>] up0 ═ cst<id> ── root namespace ── world
                                  10.64.0.1            169.254.x.y/30
 
-`<id>` is the first 8 hex digits of the network's id, a random UUID, so two networks or two installations on one machine
+`<id>` is the last 8 hex digits of the network's id, random ones (the first are the time), so two networks or two installations on one machine
 do not meet. Packets outward are masqueraded twice: in the namespace, because tenants' ranges overlap, and in the root
 namespace, because nobody outside knows the transit range. Nothing here needs a file: what exists says what exists.
 """
@@ -48,7 +48,7 @@ class Names:
 
     @classmethod
     def of(cls, network_id: str) -> "Names":
-        short = network_id.replace("-", "")[:8]
+        short = network_id[-8:]
         return cls(f"cs-{short}", f"csg{short}", f"cst{short}", f"cs_{short}")
 
 

@@ -78,7 +78,7 @@ class RecordAdmin(ReadOnlyAdmin):
         return {**self.admin_site.each_context(request), "opts": self.opts, "is_popup": False, "media": self.media}
 
     def page_of(self, row: Any) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[quote(row.pk)])
+        return self._named("change", row)
 
     def get_urls(self) -> list[Any]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_do"
@@ -117,10 +117,10 @@ class RecordAdmin(ReadOnlyAdmin):
                 "every_ms": LIVE_EVERY_MS if self.is_live(row) else 0,
                 "sections": self._sections(request, row),
                 "page": self.page_of(row),
-                "buttons": [(b, self._address(row, b)) for b in self.buttons if b.offered(row)]
+                "buttons": [(b, self._named("do", row, b.name)) for b in self.buttons if b.offered(row)]
                 if _may_act(request)
                 else [],
-                "links": self.links(row),
+                "links": [*self.links(row), ("History", self._named("history", row))],
             },
         )
 
@@ -148,8 +148,8 @@ class RecordAdmin(ReadOnlyAdmin):
                 page = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         return HttpResponseRedirect(page)
 
-    def _address(self, row: Any, button: Button) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_do", args=[quote(row.pk), button.name])
+    def _named(self, view: str, row: Any, *more: str) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}", args=[quote(row.pk), *more])
 
     def _found(self, request: HttpRequest, object_id: str) -> Any:
         row = self.get_object(request, unquote(object_id))

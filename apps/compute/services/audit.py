@@ -6,6 +6,7 @@ taken for a leak; each repair looks again under lock before it changes anything,
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from apps.operations import selectors as operations
 from apps.placement import selectors as placement
 from apps.placement.services import inventories
 
+log = logging.getLogger(__name__)
 # Work that is past its deadline is the sweep's for so long.
 GRACE = timedelta(seconds=60)
 _IN_TRANSIT = (InstanceState.BUILD.value, InstanceState.DELETING.value)
@@ -73,8 +75,12 @@ def run() -> list[Finding]:
 def repair(findings: list[Finding]) -> None:
     """Repair what can be repaired; run again to see what is left. What hosts have to do takes its time."""
     for finding in findings:
-        if finding.repair is not None:
+        if finding.repair is None:
+            continue
+        try:
             finding.repair()
+        except Exception:  # one that cannot be mended must not keep the others from it; it is found again
+            log.exception("%s cannot be repaired: %s", finding.code, finding.what)
 
 
 def _allocations(facts: Facts) -> Iterator[Finding]:
@@ -162,8 +168,9 @@ def _content() -> Iterator[Finding]:
         yield Finding("image.content_orphan", what, "delete the file", name, partial(contents.sweep_out, name))
 
 
+# Inventories first: what is counted wrongly cannot be given back or claimed.
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _allocations, _inventories, _ports, _stuck, _late, _pointless, _domains,
+    _inventories, _allocations, _ports, _stuck, _late, _pointless, _domains,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apps.common import clock, states
 from apps.common.errors import CloudError
@@ -30,7 +30,7 @@ def build_failed(operation: Operation, instance: Instance, error: CloudError, *,
     """The build is over: ERROR with the reason. `on_host`: something may be there still, so claims stay until it is not."""
     if not on_host:
         free([instance.pk])
-    changes = {} if on_host else {"host_id": None, "host_name": "", "addresses": []}
+    changes: dict[str, Any] = {} if on_host else {"host_id": None, "host_name": "", "addresses": []}
     shown = shown_on_resource(error, operation.host_name)
     states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.ERROR, error=shown, **changes)
     lifecycle.fail(operation, error)
@@ -39,7 +39,7 @@ def build_failed(operation: Operation, instance: Instance, error: CloudError, *,
 
 def fail_without_operation(instance: Instance, error: CloudError) -> None:
     """A locked instance whose work was lost: ERROR; its claims are freed if no host can have anything of it."""
-    changes = {} if instance.host_id is not None else {"addresses": []}
+    changes: dict[str, Any] = {} if instance.host_id is not None else {"addresses": []}
     if instance.host_id is None:
         free([instance.pk])
     states.move(Instance.objects.filter(pk=instance.pk), MACHINE, InstanceState.ERROR, error=error.as_dict(), **changes)

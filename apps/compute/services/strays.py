@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from apps.operations.models import Operation
 
 log = logging.getLogger(__name__)
+# What a column of this kind takes, less one to come: a host may say anything.
+_MOST = 2**31 - 2
 
 
 @transaction.atomic
@@ -49,8 +51,9 @@ def remember(*, host_id: uuid.UUID, domains: Mapping[uuid.UUID, Domain], taken_a
     UnknownDomain.objects.bulk_create(
         [
             UnknownDomain(
-                host_id=host_id, host_name=name, instance_id=key, power_state=domain.power_state.value, residue=domain.residue,
-                generation=domain.generation, seen_at=taken_at,
+                host_id=host_id, host_name=name, instance_id=key, power_state=domain.power_state.value,
+                residue=[text[:64].replace("\x00", "") for text in domain.residue[:32]],
+                generation=min(max(domain.generation, 0), _MOST), seen_at=taken_at,
             )
             for key, domain in strays.items()
         ],

@@ -98,9 +98,12 @@ def test_a_database_that_went_away_is_not_hammered() -> None:
 def test_of_many_threads_nothing_is_lost_and_nothing_done_twice_or_at_once(most: int) -> None:
     work = Work()
     batcher = Batcher(work, most=most, backlog=50)
-    threads = [
-        threading.Thread(target=lambda first=first: [batcher.put([first + n]) for n in range(100)]) for first in range(0, 800, 100)
-    ]
+
+    def bring(first: int) -> None:
+        for number in range(100):
+            batcher.put([first + number])
+
+    threads = [threading.Thread(target=bring, args=(first,)) for first in range(0, 800, 100)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -122,7 +125,12 @@ def test_a_full_backlog_makes_who_brings_more_wait() -> None:
     batcher.put([1])
     batcher.put([2])
     brought = threading.Event()
-    thread = threading.Thread(target=lambda: (batcher.put([3]), brought.set()))
+
+    def bring() -> None:
+        batcher.put([3])
+        brought.set()
+
+    thread = threading.Thread(target=bring)
     thread.start()
     assert not brought.wait(0.05)
     work.gate.set()

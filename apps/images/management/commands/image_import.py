@@ -3,7 +3,7 @@
 import uuid
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -46,7 +46,7 @@ class Command(CloudCommand):
             with progress.wrap_file(file, total=path.stat().st_size, description=path.name) as stream:
                 made = images.import_stream(
                     actor=actor_of(options), name=options["name"], disk_format=DiskFormat(options["format"]),
-                    visibility="public" if options["public"] else "private", stream=cast(BinaryIO, stream),
+                    visibility="public" if options["public"] else "private", stream=stream,
                     kernel_id=options["kernel"], ramdisk_id=options["ramdisk"], kernel_args=options["kernel_args"],
                     min_memory_mb=options["min_memory_mb"], min_disk_gb=options["min_disk_gb"],
                 )
