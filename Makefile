@@ -49,16 +49,16 @@ ready-test:
 	@scripts/bootstrap.sh --test
 
 lint:
-	@echo 'ruff'; $(PY) -m ruff check --quiet .
+	@echo ruff; $(PY) -m ruff check --quiet .
 
 types:
-	@echo 'mypy'; $(SCRATCH) $(PY) -m mypy --no-error-summary
+	@echo mypy; $(SCRATCH) $(PY) -m mypy --no-error-summary
 
 imports:
-	@echo 'import-linter'; $(SCRATCH) .venv/bin/lint-imports --no-logo >.import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
+	@echo import-linter; told=$$($(SCRATCH) .venv/bin/lint-imports --no-logo 2>&1) || { echo "$$told"; exit 1; }
 
 migrations:
-	@echo 'migrations'; $(SCRATCH) $(PY) manage.py makemigrations --check --dry-run
+	@echo migrations; told=$$($(SCRATCH) $(PY) manage.py makemigrations --check --dry-run 2>&1) || { echo "$$told"; exit 1; }
 
 unit:
 	@CLOUDSITE_TEST_DATABASE=sqlite $(PY) -m pytest -q tests/unit tests/contract

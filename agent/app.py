@@ -40,10 +40,9 @@ def create_worker(app: Celery, config: Config) -> Any:
     """The worker of this process; `start()` blocks until SIGTERM."""
     # Its advice about user ids and about settings of releases to come is not for operators.
     warnings.filterwarnings("ignore", module="celery")
-    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     # Logging was configured by us before, see `agent.logs`.
     signals.setup_logging.connect(_leave_logging_alone, weak=False)
-    return app.Worker(
+    worker = app.Worker(
         hostname=f"agent@{config.hosts[0].name}",
         concurrency=config.threads + SPARE_THREADS,
         without_gossip=True,
@@ -51,6 +50,9 @@ def create_worker(app: Celery, config: Config) -> Any:
         without_heartbeat=True,
         quiet=True,
     )
+    # Celery has just asked to see all of these.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+    return worker
 
 
 def _settings(config: Config) -> dict[str, Any]:

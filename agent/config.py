@@ -17,6 +17,18 @@ class HostIdentity(msgspec.Struct, frozen=True, kw_only=True):
     private_key: str
 
 
+class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How simulated hosts behave. Latencies are drawn from a log-normal around `latency_ms` (0: none at all)."""
+
+    latency_ms: float = 0.0
+    spread: float = 0.5
+    failure_rate: float = 0.0
+    seed: int | None = None
+    vcpus: int = 32
+    memory_mb: int = 131072
+    disk_gb: int = 2000
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One agent process. Relative paths are taken from the folder of the configuration file.
 
@@ -37,19 +49,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     heartbeat_s: float = 10.0
     observation_s: float = 120.0
     image_cache_gb: int = 20
-    simulated: "Simulated" = msgspec.field(default_factory=lambda: Simulated())
-
-
-class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How simulated hosts behave. Latencies are drawn from a log-normal around `latency_ms` (0: none at all)."""
-
-    latency_ms: float = 0.0
-    spread: float = 0.5
-    failure_rate: float = 0.0
-    seed: int | None = None
-    vcpus: int = 32
-    memory_mb: int = 131072
-    disk_gb: int = 2000
+    simulated: Simulated = msgspec.field(default_factory=Simulated)
 
 
 def load(path: Path) -> Config:

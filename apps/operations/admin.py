@@ -191,8 +191,8 @@ class OperationEventAdmin(ReadOnlyAdmin):
     list_select_related = ("operation",)
     list_filter = ()
     search_fields = ("=name", "=source")
-    search_ids = ("operation_id", "operation__resource_id")
-    search_help_text = "an id (operation, resource), or exactly: event, source"
+    search_ids = ("operation_id",)
+    search_help_text = "an operation's id, or exactly: event, source"
 
     @admin.display(description="at")
     def time(self, event: OperationEvent) -> str:

@@ -37,6 +37,8 @@ def demo(env: Environment, inherited: Mapping[str, str], screen: Screen) -> int:
     try:
         with stack:
             _life(Client(stack.url, stack.token), stack, screen)
+        if stack.leftovers:
+            raise LaunchError(f"{stack.leftovers} guest(s) left something on this host; it was removed.")
     except KeyboardInterrupt:
         shutil.rmtree(var, ignore_errors=True)
         raise LaunchError("Interrupted; nothing is left.") from None
@@ -68,15 +70,13 @@ def _life(client: Client, stack: Stack, screen: Screen) -> None:
 
 def _audit(stack: Stack) -> str:
     done = stack.manage("audit", "--json")
-    if done.returncode:
-        raise LaunchError(f"audit: {(done.stdout + done.stderr).strip()[-2000:]}")
     try:
-        findings = json.loads(done.stdout)
-    except ValueError:
-        raise LaunchError(f"audit does not answer in JSON: {done.stdout[-500:]}") from None
-    if findings and findings != {"findings": []} and findings != []:
-        raise LaunchError(f"audit found: {json.dumps(findings)[:2000]}")
-    return "nothing is left behind"
+        found = [str(each["what"]) for each in json.loads(done.stdout)["findings"]]
+    except (ValueError, KeyError, TypeError):
+        raise LaunchError(f"audit did not run: {(done.stdout + done.stderr).strip()[-2000:]}") from None
+    if found or done.returncode:
+        raise LaunchError("audit found: " + "; ".join(found))
+    return "nothing leaks"
 
 
 def _settings(inherited: Mapping[str, str]) -> dict[str, str]:

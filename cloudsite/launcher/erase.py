@@ -28,7 +28,7 @@ def erase(env: Environment, inherited: Mapping[str, str], screen: Screen, *, con
             with screen.step("Guests") as step:
                 daemons = HostDaemons(ovs=env.var / "ovs", log=env.var / "log", environment=programs.environment(env, inherited))
                 daemons.ensure(step.say)
-                step.result(purge(config, programs.environment(env, inherited)))
+                step.result(f"{purge(config, programs.environment(env, inherited))} removed")
                 daemons.release()
         with screen.step("Files") as step:
             for folder in {env.var, env.run, env.secrets}:
@@ -39,15 +39,15 @@ def erase(env: Environment, inherited: Mapping[str, str], screen: Screen, *, con
     return 0
 
 
-def purge(config: Path, environment: Mapping[str, str]) -> str:
-    """Take all that the host of this agent configuration has off this machine. Raises LaunchError."""
+def purge(config: Path, environment: Mapping[str, str]) -> int:
+    """Take all that the host of this agent configuration has off this machine; how many guests. Raises LaunchError."""
     done = subprocess.run(
         [sys.executable, "-m", "cloudsite.launcher.purge", str(config)],
         cwd=BASE_DIR, env=dict(environment), check=False, capture_output=True, text=True, timeout=300,
     )
     if done.returncode:
         raise LaunchError(f"Guests could not be removed: {done.stderr.strip()[-1500:]}")
-    return f"{done.stdout.strip()} removed"
+    return int(done.stdout)
 
 
 def _has_guests(config: Path) -> bool:

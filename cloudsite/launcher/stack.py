@@ -38,7 +38,7 @@ class Stack:
     """Its processes: `web scheduler conductor ticker agent`, then `redis` (or `rabbitmq` and `epmd`), `postgresql`, `flower`.
 
     Known after `start`: `url`, `token` (an operator's, in the project `demo`), `env` (what all processes have as
-    environment), `hosts` (their names).
+    environment), `hosts` (their names); after `stop`: `leftovers`, of how many guests something was left on this host.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Stack:
         self.hosts = [f"sim-{number:04d}" for number in range(1, simulated_hosts + 1)]
         if driver is not None and not self.hosts:
             self.hosts = [f"host-{hashlib.sha256(str(self.var).encode()).hexdigest()[:8]}"]
-        self.token = ""
+        self.token, self.leftovers = "", 0
         self._wished, self._simulated, self._flower = dict(env or {}), dict(simulated or {}), flower
         self._restart, self._static, self._screen = restart, static, screen or Screen(quiet=True)
         self._cache, self._daemons_at = cache or BASE_DIR / "var" / "demo-image", daemons or BASE_DIR / "var" / "ovs"
@@ -191,7 +191,7 @@ class Stack:
         config = programs.agent_config(self.settings)
         if config.exists():
             with contextlib.suppress(LaunchError):
-                purge(config, self.env)
+                self.leftovers = purge(config, self.env)
 
     def _start_servers(self) -> None:
         for server in self._servers:

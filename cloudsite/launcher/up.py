@@ -173,9 +173,9 @@ class Up:
             raise Interrupted
 
     def _settle_ports(self) -> None:
-        _refuse_taken(self._env.listen, "the API", PREFIX + "LISTEN")
+        refuse_taken(self._env.listen, "the API", PREFIX + "LISTEN")
         if PREFIX + "FLOWER_LISTEN" in self._inherited:
-            _refuse_taken(self._env.flower_listen, "Flower", PREFIX + "FLOWER_LISTEN")
+            refuse_taken(self._env.flower_listen, "Flower", PREFIX + "FLOWER_LISTEN")
         elif not _is_free(self._env.flower_listen):
             self._env = dataclasses.replace(self._env, flower_listen=f"127.0.0.1:{servers.free_ports()[0]}")
 
@@ -190,7 +190,8 @@ def host_name() -> str:
     return name or "localhost"
 
 
-def _refuse_taken(address: str, what: str, variable: str) -> None:
+def refuse_taken(address: str, what: str, variable: str) -> None:
+    """Raises LaunchError, with a way out, if somebody listens there."""
     if not _is_free(address):
         raise LaunchError(
             f"{address} is taken by another program, so {what} cannot listen there."

@@ -112,13 +112,22 @@ def _parse(name: str, spec: "dataclasses.Field[Any]", text: str) -> Any:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if "choices" in meta and text not in meta["choices"]:
         raise SettingError(f"{name}={text!r}: expected one of {', '.join(meta['choices'])}.")
-    if "schemes" in meta and urlsplit(text).scheme not in meta["schemes"]:
+    if "schemes" in meta and _scheme(text) not in meta["schemes"]:
         raise SettingError(f"{name}: expected an address that begins with {', '.join(s + '://' for s in meta['schemes'])}.")
     if "pattern" in meta and not re.fullmatch(meta["pattern"], text):
         raise SettingError(f"{name}={text!r}: expected something like {meta['form']}.")
     if "cidr" in meta:
         return _network(name, text)
     return text
+
+
+def _scheme(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # looks at it only when asked
+    except ValueError:  # brackets that do not close, a port that is no number
+        return ""
+    return parts.scheme
 
 
 def _number(name: str, spec: "dataclasses.Field[Any]", text: str) -> int | float:

@@ -108,11 +108,15 @@ def test_an_upload_is_never_in_memory_as_a_whole(cloud: Cloud, ann: Http) -> Non
     assert ann.get(f"images/{image_id}").ok()["size_bytes"] == size
 
 
-def test_a_chunked_upload_needs_no_length(cloud: Cloud, ann: Http) -> None:
-    image_id = register(ann)
+def test_a_chunked_upload_is_refused_since_nobody_could_tell_a_broken_one(cloud: Cloud, ann: Http) -> None:
     chunked = {"wsgi.input": io.BytesIO(DATA), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
-    shown = upload(ann, image_id, b"", headers={"Transfer-Encoding": "chunked"}, **chunked).ok()
-    assert shown["size_bytes"] == len(DATA)
+    answer = upload(ann, register(ann), b"", headers={"Transfer-Encoding": "chunked"}, **chunked)
+    answer.problem(411, "request.length")
+
+
+def test_an_empty_image_is_no_image(cloud: Cloud, ann: Http) -> None:
+    image_id = register(ann, disk_format="qcow2")
+    upload(ann, image_id, b"").problem(400, "image.format", "disk_format")
 
 
 def test_only_bytes_are_taken(cloud: Cloud, ann: Http) -> None:

@@ -239,7 +239,7 @@ def test_a_domain_with_an_impossible_id_does_not_hide_the_others(cloud: Cloud, t
     assert Instance.objects.get().state == "STOPPED"
 
 
-@pytest.mark.parametrize("started_at", [1e300, -1e300, 1e18])
+@pytest.mark.parametrize("started_at", [1e300, -1e300, 1e18, -1.0, 4e9])
 def test_an_observation_of_an_impossible_time_is_refused(cloud: Cloud, started_at: float) -> None:
     cloud.host()
     instance, host = cloud.active()

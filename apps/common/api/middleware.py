@@ -36,12 +36,12 @@ class RequestContext:
 def _refused(request: HttpRequest) -> HttpResponse | None:
     if "\x00" in request.path:
         return problems.not_found(request)  # no name holds it, and PostgreSQL takes no text that does
-    if _STREAMED.match(request.path):
-        return None
     length = request.META.get("CONTENT_LENGTH") or ""
     if not length and request.headers.get("Transfer-Encoding"):
-        # Django would take it for an empty body, and the answer would puzzle.
-        return problems.refusal(411, "request.length", "Send a Content-Length; a chunked body is taken for image data only.")
+        # Django would take it for an empty body, and where a chunked one breaks off nobody could tell.
+        return problems.refusal(411, "request.length", "Send a Content-Length; chunked bodies are not taken.")
+    if _STREAMED.match(request.path):
+        return None
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if not length.isdecimal() or int(length) <= limit:
         return None

@@ -227,6 +227,9 @@ def _observations(received: list[Received]) -> None:
 
 def _observe(item: Received, observation: v1.Observation) -> None:
     try:
+        # By the host's own clock, which `_check` has compared with ours: later than said is not when it was made.
+        if not 0 <= observation.started_at <= item.envelope.issued_at:
+            raise ValueError(f"made at {observation.started_at}, said at {item.envelope.issued_at}")
         for handler in observers():
             handler(host_id=str(item.host_id), observation=observation)
     except _UNUSABLE as error:

@@ -1,0 +1,244 @@
+"""The doctor: what is wrong with this installation, and what to do about it. Each check is a small function."""
+
+import ipaddress
+import os
+import shutil
+import stat
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from apps.common import bus, clock
+from apps.common.context import SYSTEM
+from apps.hosts import selectors as hosts
+from apps.hosts.states import HostState
+from apps.operations import selectors as operations
+from contracts import topics
+
+Verdict = Literal["ok", "warning", "fault"]
+_GIB = 1024**3
+# Hosts named one by one.
+_SHOWN = 5
+_TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86", "libvirtd": "libvirt-daemon-system", "ovs-vsctl": "openvswitch-switch",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: how it is, and if it is not well, the fix."""
+
+    check: str
+    verdict: Verdict
+    what: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine() -> Iterator[Finding]:
+    """All checks. Those that need the database are left out while it does not answer."""
+    alive = True
+    for check, needs_database in CHECKS:
+        if alive or not needs_database:
+            for finding in _safely(check):
+                alive = alive and not (finding.check == "database" and finding.verdict == "fault")
+                yield finding
+
+
+def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except Exception as error:  # the doctor must get to the end, above all in a sick installation
+        name = check.__name__.strip("_").replace("_", " ")
+        yield Finding(name, "fault", f"cannot be examined: {type(error).__name__}: {error}", "see the message")
+
+
+def _database() -> Iterator[Finding]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            yield from _sqlite(cursor) if connection.vendor == "sqlite" else _postgresql(cursor)
+    except Error as error:
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        yield Finding("database", "fault", f"does not answer: {text}", "start it, or correct CLOUDSITE_DATABASE_URL")
+
+
+def _sqlite(cursor: Any) -> Iterator[Finding]:
+    mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+    immediate = settings.DATABASES["default"]["OPTIONS"].get("transaction_mode") == "IMMEDIATE"
+    if mode == "wal" and immediate:
+        yield Finding("database", "ok", "SQLite, write-ahead log, IMMEDIATE")
+    else:
+        yield Finding("database", "warning", f"SQLite with journal {mode}", "put it on a local disk: WAL does not work on network ones")
+
+
+def _postgresql(cursor: Any) -> Iterator[Finding]:
+    sent = time.time()
+    cursor.execute("SELECT version(), extract(epoch FROM clock_timestamp())")
+    version, moment = cursor.fetchone()
+    yield Finding("database", "ok", str(version).split(" on ")[0])
+    skew = float(moment) - (sent + time.time()) / 2
+    if abs(skew) > 1:
+        yield Finding("clock", "warning", f"the database's clock differs by {skew:+.1f} s", "run chrony or systemd-timesyncd on both")
+
+
+def _migrations() -> Iterator[Finding]:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        yield Finding("migrations", "fault", f"{len(missing)} not applied", "manage.py migrate")
+    else:
+        yield Finding("migrations", "ok", "all applied")
+
+
+def _broker() -> Iterator[Finding]:
+    from kombu import Connection
+
+    address = urlsplit(settings.ENV.broker_url)
+    shown = f"{address.scheme}://{address.hostname or address.path}"
+    try:
+        with Connection(settings.ENV.broker_url, connect_timeout=3) as broker:
+            broker.ensure_connection(max_retries=1, timeout=3)
+    except Exception as error:  # each transport has its own
+        yield Finding("broker", "fault", f"{shown} does not answer: {error}", "start it, or correct CLOUDSITE_BROKER_URL")
+        return
+    yield Finding("broker", "ok", shown)
+    for queue in (topics.SCHEDULER, topics.CONDUCTOR):
+        length = bus.queue_length(queue) or 0
+        if length > 1000:
+            yield Finding("queues", "warning", f"{length} messages wait in {queue}", f"is the {queue} running? Start more of them")
+
+
+def _secrets() -> Iterator[Finding]:
+    folder: Path = settings.ENV.secrets
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    loose = [path for path in (folder, *files) if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    if loose:
+        names = ", ".join(str(path) for path in loose[:5])
+        yield Finding("secrets", "fault", f"others can read {names}", f"chmod -R go= {folder}")
+    else:
+        yield Finding("secrets", "ok", f"{len(files)} files, for their owner only")
+
+
+def _disk() -> Iterator[Finding]:
+    for path in sorted({settings.ENV.var, settings.MEDIA_ROOT}):
+        present = next(each for each in (path, *path.parents) if each.exists())
+        free = shutil.disk_usage(present).free / _GIB
+        verdict: Verdict = "fault" if free < 1 else "warning" if free < 5 else "ok"
+        yield Finding("disk", verdict, f"{free:.1f} GiB free in {path}", "" if verdict == "ok" else "delete images, or make room")
+        if not os.access(present, os.W_OK):
+            yield Finding("disk", "fault", f"{present} cannot be written to", "run as its owner")
+
+
+def _ticker() -> Iterator[Finding]:
+    until = operations.leases().get("sweep")
+    if until is None:
+        yield Finding("ticker", "fault", "has never run", "start it: `make up`, or manage.py run_ticker")
+    elif until < clock.now():
+        ago = (clock.now() - until).total_seconds()
+        yield Finding("ticker", "fault", f"not running for {ago:.0f} s: nothing is resent, no host is found down", "start the ticker")
+    else:
+        yield Finding("ticker", "ok", "sweeps")
+
+
+def _work() -> Iterator[Finding]:
+    late = operations.overdue_since(clock.now() - timedelta(seconds=60))
+    if late:
+        kinds = ", ".join(sorted({operation.kind for operation in late}))
+        yield Finding("work", "fault", f"{len(late)} operations are past their deadline ({kinds})", "manage.py audit --fix")
+
+
+def _hosts() -> Iterator[Finding]:
+    rows = list(hosts.hosts())
+    up = [row for row in rows if row.state == HostState.UP]
+    if not rows:
+        yield Finding("hosts", "fault", "none is enrolled", "manage.py host_enroll NAME")
+        return
+    yield Finding("hosts", "ok" if up else "fault", f"{len(up)} of {len(rows)} up", "" if up else "start their agents")
+    away = [row for row in rows if row.state != HostState.UP]
+    for row in away[:_SHOWN]:
+        since = f"silent since {row.last_seen_at:%Y-%m-%d %H:%M:%S}" if row.last_seen_at else "its agent has never said hello"
+        yield Finding("hosts", "warning", f"{row.name} is {row.state}: {since}", f"start the agent on {row.name}, see its log")
+    if len(away) > _SHOWN:
+        yield Finding("hosts", "warning", f"and {len(away) - _SHOWN} more are not up", "manage.py host_list --state down")
+    for row in [row for row in up if not row.hypervisor_ok][:_SHOWN]:
+        yield Finding("hosts", "fault", f"{row.name}: {row.hypervisor_error}", f"repair the hypervisor on {row.name}")
+    if up and not any(row.enabled and row.hypervisor_ok for row in up):
+        yield Finding("hosts", "fault", "no host takes new instances", "manage.py host_enable NAME")
+
+
+def _refused() -> Iterator[Finding]:
+    for code, host, count in operations.refused_since(clock.now() - timedelta(hours=1)):
+        fix = "run chrony or systemd-timesyncd there" if code == "report.clock" else "manage.py host_enroll --renew, if it is ours at all"
+        yield Finding("reports", "warning", f"{count} refused in the last hour: {code} {host or 'of nobody we know'}", fix)
+
+
+def _public() -> Iterator[Finding]:
+    listens, public = _is_public(settings.ENV.listen.rsplit(":", 1)[0]), urlsplit(settings.ENV.public_url)
+    outside = listens or _is_public(public.hostname or "")
+    if settings.DEBUG:
+        text = "debug mode is on" + (" and others can reach it: it shows settings and secrets" if outside else "")
+        yield Finding("debug", "fault" if outside else "warning", text, "unset CLOUDSITE_DEBUG")
+    if outside and public.scheme != "https":
+        yield Finding(
+            "transport", "warning", f"{settings.ENV.public_url}: passwords and tokens travel in the clear",
+            "put a TLS proxy in front and set CLOUDSITE_PUBLIC_URL=https://…",
+        )
+    if public.hostname not in settings.ALLOWED_HOSTS and "*" not in settings.ALLOWED_HOSTS:
+        yield Finding(
+            "addresses", "fault", f"{public.hostname} is not answered to, so hosts cannot fetch images",
+            f"CLOUDSITE_ALLOWED_HOSTS={','.join([*settings.ALLOWED_HOSTS, public.hostname or ''])}",
+        )
+
+
+def _web() -> Iterator[Finding]:
+    address = f"{settings.ENV.public_url}/readyz"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=3) as answer:
+            yield Finding("web", "ok" if answer.status == 200 else "warning", settings.ENV.public_url)
+    except (urllib.error.URLError, OSError) as error:
+        yield Finding("web", "warning", f"{address} does not answer: {error}", "start it: `make up`")
+
+
+def _local_host() -> Iterator[Finding]:
+    """What a hypervisor on this very machine needs."""
+    if settings.ENV.driver == "simulated":
+        return
+    verdict: Verdict = "fault" if settings.ENV.driver == "libvirt" else "warning"
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = {tool: package for tool, package in _TOOLS.items() if shutil.which(tool, path=path) is None}
+    if missing:
+        packages = " ".join(sorted(missing.values()))
+        yield Finding("local host", verdict, f"missing: {', '.join(missing)}", f"apt-get install {packages}")
+    elif os.access("/dev/kvm", os.R_OK | os.W_OK):
+        yield Finding("local host", "ok", "QEMU, libvirt, Open vSwitch; KVM is there (the agent probes whether it works)")
+    else:
+        yield Finding("local host", "ok", "QEMU, libvirt, Open vSwitch; no KVM, so guests are emulated and slow")
+
+
+def _is_public(host: str) -> bool:
+    name = host.strip("[]")
+    try:
+        return not ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name not in ("", "localhost")
+
+
+# In this order; with each whether it needs the database.
+CHECKS: tuple[tuple[Callable[[], Iterator[Finding]], bool], ...] = (
+    (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_disk, False), (_public, False), (_web, False),
+    (_ticker, True), (_work, True), (_hosts, True), (_refused, True), (_local_host, False),
+)

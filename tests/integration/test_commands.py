@@ -1,0 +1,282 @@
+"""Management commands: what they print for people and for programs, and their exit codes."""
+
+import io
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command, get_commands, load_command_class
+from django.core.management.base import CommandError
+
+from apps.common.commands import CloudCommand
+from apps.common.context import SYSTEM
+from apps.compute.models import Instance
+from apps.hosts.models import Host
+from apps.identity.models import Project, User
+from apps.identity.roles import Role
+from apps.identity.services import projects, tokens
+from apps.images.models import Image
+from apps.operations.models import Operation
+from tests.support.cloud import Cloud
+
+OURS = {
+    "audit", "demo_image_build", "doctor", "host_disable", "host_enable", "host_enroll", "host_list", "image_import", "image_list",
+    "instance_console", "instance_create", "instance_delete", "instance_list", "instance_show", "operation_list",
+    "operation_show", "settings_table", "token_create",
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "MEDIA_ROOT", tmp_path / "images")
+
+
+def run(name: str, *arguments: str) -> tuple[int, str]:
+    """Exit code, and what came on standard output (or the refusal)."""
+    out = io.StringIO()
+    try:
+        call_command(name, *arguments, stdout=out, stderr=out)
+    except SystemExit as ended:
+        return int(ended.code or 0), out.getvalue()
+    except CommandError as refused:
+        return refused.returncode, str(refused)
+    return 0, out.getvalue()
+
+
+def as_json(name: str, *arguments: str, code: int = 0) -> Any:
+    ended, text = run(name, *arguments, "--json")
+    assert ended == code, text
+    return json.loads(text)
+
+
+@pytest.fixture
+def demo(cloud: Cloud) -> Cloud:
+    """The cloud with its project named as the commands expect it."""
+    Project.objects.filter(pk=cloud.project.pk).update(name="demo")
+    return cloud
+
+
+@pytest.fixture
+def working(demo: Cloud) -> Any:
+    """Scheduler and hosts work in a thread, as they would in their processes."""
+    stop = threading.Event()
+
+    def work() -> None:
+        from django.db import connection
+
+        while not stop.is_set():
+            demo.run()
+            time.sleep(0.01)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield demo
+    stop.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_every_command_explains_itself_and_speaks_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = load_command_class(get_commands()[name], name)
+    assert isinstance(command, CloudCommand)
+    command.print_help("manage.py", name)
+    text = capsys.readouterr().out
+    assert "--json" in text and "examples:" in text and f"manage.py {name}" in text.split("examples:")[1]
+    assert command.help.rstrip().endswith((".", "scripts.", "use in scripts."))
+
+
+def test_instances_are_made_shown_and_deleted(working: Cloud) -> None:
+    working.host("hv1")
+    code, text = run("instance_create", "--name", "web", "--flavor", working.flavor.name, "--image", "demo", "--count", "2", "--wait")
+    assert code == 0 and text.count("ACTIVE") == 2 and "web-1" in text and "hv1" in text
+    listed = as_json("instance_list")
+    assert [each["name"] for each in listed] == ["web-2", "web-1"] and listed[0]["host_name"] == "hv1"
+    assert "web-2" in run("instance_list", "--all", "--state", "ACTIVE", "--host", "hv1")[1]
+    assert "There is no instance" in run("instance_list", "--state", "ERROR")[1]
+
+    code, text = run("instance_show", "web-1")
+    assert code == 0 and "1 of 1 hosts fit → hv1" in text and "accepted" in text and "host chosen" in text
+    shown = as_json("instance_show", listed[1]["id"])
+    assert shown["scheduling"][0]["verdicts"] and shown["timeline"][-1]["name"] == "finished"
+
+    assert run("instance_console", "web-1")[1] == "hello\n"
+    assert as_json("instance_console", "web-1")["text"] == "hello\n"
+
+    assert run("instance_delete", "web-1", "nothing")[0] == 3
+    assert Instance.objects.filter(state="ACTIVE").count() == 2  # a typing error deletes nothing
+    code, text = run("instance_delete", "web-1", listed[0]["id"], "--wait")
+    assert code == 0 and text.count("deleted") == 2
+    assert "DELETED" in run("instance_show", listed[0]["id"])[1]
+
+
+def test_an_instance_that_fits_nowhere_fails_the_command(working: Cloud) -> None:
+    code, text = run("instance_create", "--name", "web", "--flavor", working.flavor.name, "--image", "demo", "--wait")
+    assert code == 1 and "No host is enrolled yet." in text
+
+
+def test_waiting_too_long_has_an_exit_code_of_its_own(demo: Cloud) -> None:
+    code, text = run(
+        "instance_create", "--name", "web", "--flavor", demo.flavor.name, "--image", "demo", "--wait", "--timeout", "0.1"
+    )
+    assert code == 5 and "still queued" in text
+
+
+def test_user_data_keys_and_metadata_are_passed_on(demo: Cloud, tmp_path: Path) -> None:
+    from apps.compute.services import catalog
+    from tests.support.cloud import make_actor
+
+    user = User.objects.create_user(username="ann", password="x")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ann"
+    catalog.create_key_pair(actor=make_actor(demo.project, user=user), name="laptop", public_key=key)
+    (tmp_path / "data").write_bytes(b"#cloud-config\n\xff")
+    made = as_json(
+        "instance_create", "--name", "web", "--flavor", demo.flavor.name, "--image", "demo", "--network", "default", "--key", "laptop",
+        "--user", "ann", "--user-data", str(tmp_path / "data"), "--metadata", "a=b=c", "--metadata", "x=", "--zone", "west",
+    )
+    assert made["instances"][0]["metadata"] == {"a": "b=c", "x": ""}
+    instance = Instance.objects.get()
+    assert (instance.public_key, instance.zone, instance.user_id) == (key, "west", user.pk)
+    assert instance.user_data == "I2Nsb3VkLWNvbmZpZwr/"
+    base = ["instance_create", "--name", "x", "--flavor", demo.flavor.name, "--image", "demo"]
+    for more, code in (
+        (["--user-data", str(tmp_path / "none")], 2), (["--metadata", "=x"], 2), (["--network", "none"], 3), (["--key", "none"], 3),
+        (["--user", "nobody"], 3), (["--project", "nowhere"], 3), (["--name", "x" * 300], 2),
+    ):
+        assert run(*base, *more)[0] == code, more
+    assert Instance.objects.count() == 1
+
+
+def test_names_that_are_not_unique_are_refused(demo: Cloud) -> None:
+    for _ in range(2):
+        run("instance_create", "--name", "twin", "--flavor", demo.flavor.name, "--image", "demo")
+    code, text = run("instance_delete", "twin")
+    assert code == 4 and "instance.ambiguous" in text
+    assert as_json("instance_delete", "twin", code=4)["error"]["code"] == "instance.ambiguous"
+
+
+def test_hosts_are_enrolled_listed_and_disabled(demo: Cloud, tmp_path: Path) -> None:
+    path = tmp_path / "agent.json"
+    code, text = run("host_enroll", "lab", "--simulate", "3", "--zone", "west", "--out", str(path), "--latency-ms", "5")
+    assert code == 0 and "3 hosts enrolled" in text
+    config = json.loads(path.read_text())
+    assert [each["name"] for each in config["hosts"]] == ["lab-1", "lab-2", "lab-3"]
+    assert (config["driver"], config["simulated"]) == ("simulated", {"latency_ms": 5.0})
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run("host_enroll", "lab", "--simulate", "4", "--out", str(path))[0] == 4
+    assert Host.objects.count() == 3  # all or none
+    before = Host.objects.get(name="lab-1").key_id
+    assert run("host_enroll", "lab", "--simulate", "3", "--renew", "--out", str(path))[0] == 0
+    assert Host.objects.get(name="lab-1").key_id != before
+    printed = json.loads(run("host_enroll", "hv1", "--state-dir", "/var/lib/agent", "--emulate", "yes")[1])
+    assert (printed["driver"], printed["state_dir"], printed["emulate"]) == ("libvirt", "/var/lib/agent", True)
+    assert run("host_enroll", "bad name")[0] == 2 and run("host_enroll", "hv2", "--zone", "x" * 70)[0] == 2
+
+    assert run("host_disable", "hv1", "--reason", "new disk")[0] == 0
+    assert as_json("host_disable", "hv1", "--reason", "new disk")["disabled_reason"] == "new disk"
+    code, text = run("host_list")
+    assert code == 0 and "no: new disk" in text and text.count("enrolled") == 4
+    assert as_json("host_enable", "hv1")["enabled"] is True
+    assert run("host_enable", "hv9")[0] == 3
+    assert len(as_json("host_list", "--zone", "west")) == 3
+    assert run("host_list", "--check")[0] == 1
+    demo.host("hv5")
+    assert as_json("host_list", "--state", "up", "--check")[0]["inventories"][0]["resource_class"] == "DISK_GB"
+
+
+def test_what_an_agent_reads_is_what_is_written(demo: Cloud, tmp_path: Path) -> None:
+    from agent.config import load
+
+    path = tmp_path / "agent.json"
+    run(
+        "host_enroll", "lab", "--simulate", "2", "--out", str(path), "--failure-rate", "0.5", "--bridge", "br-x", "--threads", "4",
+        "--emulate", "no", "--libvirt-uri", "test:///default", "--ca-file", "/etc/ca.pem",
+    )
+    config = load(path)
+    assert (config.driver, len(config.hosts), config.simulated.failure_rate) == ("simulated", 2, 0.5)
+    assert (config.bridge, config.threads, config.emulate, config.ca_file) == ("br-x", 4, False, "/etc/ca.pem")
+
+
+def test_images_are_imported_and_listed(demo: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "vmlinuz").write_bytes(b"kernel")
+    (tmp_path / "disk").write_bytes(b"\0" * 5000)
+    kernel = as_json("image_import", str(tmp_path / "vmlinuz"), "--name", "k", "--format", "kernel")
+    made = as_json(
+        "image_import", str(tmp_path / "disk"), "--name", "d", "--format", "raw", "--public", "--kernel", kernel["id"],
+        "--kernel-args", "quiet", "--min-memory-mb", "64",
+    )
+    assert (made["state"], made["visibility"], made["kernel_id"], made["size_bytes"]) == ("active", "public", kernel["id"], 5000)
+    assert run("image_import", str(tmp_path / "disk"), "--name", "d", "--format", "qcow2")[0] == 2
+    assert run("image_import", str(tmp_path / "none"), "--name", "d", "--format", "raw")[0] == 2
+    assert Image.objects.exclude(state="deleted").count() == 3
+    assert {each["name"] for each in as_json("image_list")} == {"demo", "k", "d"}
+    code, text = run("image_list", "--all")
+    assert code == 0 and "0.0 MiB" in text
+
+
+def test_a_token_is_printed_alone(demo: Cloud) -> None:
+    user = User.objects.create_user(username="ann", password="x")
+    assert run("token_create", "ann")[0] == 4
+    projects.set_role(actor=SYSTEM, user_id=user.pk, project_id=demo.project.pk, role=Role.READER)
+    code, text = run("token_create", "ann", "--hours", "1", "--name", "ci")
+    assert code == 0
+    _, actor, token = tokens.authenticate_token(secret=text.strip())
+    assert (actor.role, token.name) == ("reader", "ci")
+    assert as_json("token_create", "ann", "--project", "demo")["project_name"] == "demo"
+    assert run("token_create", "nobody")[0] == 3 and run("token_create", "ann", "--hours", "0")[0] in (1, 2)
+
+
+def test_operations_are_listed_and_shown(demo: Cloud) -> None:
+    demo.host("hv1")
+    instance, _ = demo.active()
+    demo.power(instance, "stop")
+    (under_way,) = as_json("operation_list", "--open")
+    assert under_way["kind"] == "instance.stop" and "message" not in under_way
+    assert len(as_json("operation_list", "--resource", str(instance.pk), "--host", "hv1")) == 2
+    assert "No such operation" in run("operation_list", "--state", "failed")[1]
+    code, text = run("operation_show", under_way["id"])
+    assert code == 0 and "instance.stop" in text and "accepted" in text
+    assert run("operation_show", under_way["id"], "--wait", "--timeout", "0.05")[0] == 5
+    built = Operation.objects.get(kind="instance.build")
+    assert as_json("operation_show", str(built.pk), "--wait")["events"][0]["name"] == "accepted"
+    assert run("operation_show", "01900000-0000-7000-8000-000000000000")[0] == 3
+
+
+def test_the_audit_ends_with_1_as_long_as_something_is_left(demo: Cloud) -> None:
+    from apps.images import store
+
+    path = store.path_of(demo.image.sha256)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    assert run("audit") == (0, "Nothing leaks.\n")
+    host = demo.host()
+    instance, _ = demo.active()
+    Instance.objects.update(addresses=[])
+    code, text = run("audit")
+    assert code == 1 and "instance.addresses" in text and "--fix" in text
+    (finding,) = as_json("audit", code=1)["findings"]
+    assert (finding["code"], finding["subject"], finding["repairable"]) == ("instance.addresses", str(instance.pk), True)
+    code, text = run("audit", "--fix")
+    assert code == 0 and "1 found, 0 left." in text
+    path.unlink()
+    assert as_json("audit", "--fix", code=1)["left"][0]["code"] == "image.content_missing"
+    assert host.domains
+
+
+def test_the_settings_table_knows_every_setting(tmp_path: Path) -> None:
+    path = tmp_path / "settings.md"
+    assert run("settings_table", "--check", "--out", str(path))[0] == 1
+    assert run("settings_table", "--out", str(path))[0] == 0
+    text = path.read_text()
+    assert "`CLOUDSITE_LISTEN`" in text and "`CLOUDSITE_MAX_BATCH`" in text
+    path.write_text(f"# Ours\n\n{text.split('# Settings')[1]}\nAfter.\n")
+    assert run("settings_table", "--check", "--out", str(path))[0] == 0  # what stands around the table is ours
+    assert len(json.loads(run("settings_table", "--json", "--check", "--out", str(path))[1])) > 20
+
+
+def test_the_table_in_the_documentation_is_up_to_date() -> None:
+    assert run("settings_table", "--check")[0] == 0, "run manage.py settings_table"

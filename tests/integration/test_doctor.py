@@ -1,0 +1,115 @@
+"""The doctor: each illness is found, with its cure, and an illness that stops one check stops no other."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError, connection
+
+from apps.common import clock
+from apps.operations.models import Lease, Operation
+from cloudsite import doctor
+from cloudsite.doctor import Finding
+from tests.integration.test_commands import as_json, run
+from tests.support.cloud import Cloud
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> Iterator[None]:
+    with mock.patch.object(doctor.urllib.request, "build_opener"):
+        yield
+
+
+def found(name: str) -> list[Finding]:
+    return [finding for finding in doctor.examine() if finding.check == name]
+
+
+def test_a_young_installation_is_told_what_it_lacks(cloud: Cloud) -> None:
+    assert found("database")[0].verdict == "ok" and found("migrations")[0].verdict == "ok"
+    assert (found("broker")[0].verdict, found("ticker")[0].verdict, found("hosts")[0].verdict) == ("fault", "fault", "fault")
+    assert "host_enroll" in found("hosts")[0].fix
+    code, text = run("doctor")
+    assert code == 1 and "✘ ticker" in text and "→" in text
+    assert {"check", "verdict", "what", "fix"} == as_json("doctor", code=1)[0].keys()
+
+
+def test_a_ticker_that_died_is_missed(cloud: Cloud) -> None:
+    Lease.objects.create(name="sweep", holder="x", until=clock.after(5))
+    assert found("ticker")[0].verdict == "ok"
+    Lease.objects.update(until=clock.now() - timedelta(seconds=30))
+    assert "not running for 30 s" in found("ticker")[0].what
+
+
+def test_hosts_that_are_away_are_named_and_many_are_counted(cloud: Cloud) -> None:
+    hosts = [cloud.host(f"hv{number}") for number in range(8)]
+    assert [finding.verdict for finding in found("hosts")] == ["ok"]
+    hosts[0].heartbeat(hypervisor_ok=False, hypervisor_error="libvirtd is away")
+    assert "hv0: libvirtd is away" in found("hosts")[1].what
+    from apps.hosts.models import Host
+
+    Host.objects.exclude(name="hv0").update(state="down")
+    texts = [finding.what for finding in found("hosts")]
+    assert "1 of 8 up" in texts[0] and "and 2 more are not up" in texts
+    assert "no host takes new instances" in texts
+
+
+def test_refused_reports_and_late_work_are_mentioned(cloud: Cloud) -> None:
+    from apps.operations.services import intake
+
+    host = cloud.host("hv1")
+    for _ in range(2):
+        intake.reject("report.clock", host.name, "issued an hour ago")
+    assert "2 refused in the last hour: report.clock hv1" in found("reports")[0].what
+    cloud.boot()
+    Operation.objects.update(deadline=clock.now() - timedelta(seconds=90))
+    assert "1 operations are past their deadline (instance.build)" in found("work")[0].what
+
+
+def test_a_database_that_is_away_ends_only_the_checks_that_need_it(cloud: Cloud) -> None:
+    with mock.patch.object(connection, "cursor", side_effect=OperationalError("connection refused")):
+        findings = list(doctor.examine())
+    assert (findings[0].check, findings[0].verdict) == ("database", "fault")
+    names = {finding.check for finding in findings}
+    assert "secrets" in names and "disk" in names and "ticker" not in names and "hosts" not in names
+
+
+def test_secrets_that_others_can_read_are_a_fault(cloud: Cloud) -> None:
+    assert found("secrets")[0].verdict == "ok"
+    path: Path = settings.ENV.secrets / "control.key"
+    os.chmod(path, 0o644)
+    try:
+        finding = found("secrets")[0]
+    finally:
+        os.chmod(path, 0o600)
+    assert finding.verdict == "fault" and str(path) in finding.what and "chmod" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("listen", "url", "debug", "expected"),
+    [
+        ("127.0.0.1:8600", "http://127.0.0.1:8600", False, set()),
+        ("127.0.0.1:8600", "http://127.0.0.1:8600", True, {("debug", "warning")}),
+        ("0.0.0.0:8600", "http://127.0.0.1:8600", True, {("debug", "fault"), ("transport", "warning")}),
+        ("[::1]:8600", "https://cloud.example", False, {("addresses", "fault")}),
+        ("127.0.0.1:8600", "http://cloud.example", False, {("addresses", "fault"), ("transport", "warning")}),
+    ],
+)
+def test_what_others_can_reach_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, listen: str, url: str, debug: bool, expected: set[tuple[str, str]]
+) -> None:
+    import dataclasses
+
+    monkeypatch.setattr(settings, "ENV", dataclasses.replace(settings.ENV, listen=listen, public_url=url))
+    monkeypatch.setattr(settings, "DEBUG", debug)
+    monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["localhost", "127.0.0.1"])
+    assert {(finding.check, finding.verdict) for finding in doctor._public()} == expected
+
+
+def test_a_check_that_breaks_is_a_finding(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", mock.Mock(side_effect=RuntimeError("boom")))
+    (finding,) = found("disk")
+    assert finding.verdict == "fault" and "boom" in finding.what

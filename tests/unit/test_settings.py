@@ -1,0 +1,100 @@
+"""Settings: what an operator may write, and the sentence that answers what cannot be used."""
+
+from pathlib import Path
+
+import pytest
+
+from cloudsite.settings import databases
+from cloudsite.settings.environment import SettingError, load
+
+
+def refusal(**variables: str) -> str:
+    with pytest.raises(SettingError) as caught:
+        load({f"CLOUDSITE_{name.upper()}": value for name, value in variables.items()})
+    return str(caught.value)
+
+
+def test_without_any_variable_everything_is_below_one_folder() -> None:
+    env = load({})
+    assert env.run.is_relative_to(env.var)
+    assert env.secrets == env.var / "secrets"
+    assert env.database_url == f"sqlite:///{env.var}/cloudsite.sqlite3"
+    assert env.broker_url == f"redis+socket://{env.run}/redis.sock"
+    assert env.public_url == "http://127.0.0.1:8600"
+
+
+def test_a_folder_with_a_long_name_keeps_its_sockets_where_the_kernel_takes_them() -> None:
+    env = load({"CLOUDSITE_VAR": "/srv/" + "long/" * 20})
+    assert len(str(env.run / "supervisor.sock")) < 100
+    assert env.run != load({"CLOUDSITE_VAR": "/srv/" + "other/" * 20}).run
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("debug", "maybe", "yes or no"),
+        ("web_threads", "many", "a whole number from 1 to 128"),
+        ("web_threads", "0", "from 1 to 128"),
+        ("web_threads", "1.5", "a whole number"),
+        ("host_silent_s", "nan", "a number from"),
+        ("host_silent_s", "1e9", "from 2 to 3600"),
+        ("database_url", "mysql://x/y", "postgresql://"),
+        ("broker_url", "http://localhost", "redis://"),
+        ("broker_url", "redis://[::1", "redis://"),
+        ("broker_url", "amqp://localhost:many//", "amqp://"),
+        ("public_url", "cloud.example", "http://"),
+        ("listen", "8600", "127.0.0.1:8600"),
+        ("listen", "127.0.0.1:66000", "127.0.0.1:8600"),
+        ("listen", "127.0.0.1:", "127.0.0.1:8600"),
+        ("driver", "vmware", "auto, libvirt, simulated"),
+        ("bridge", "Bridge With Spaces", "br-cloudsite"),
+        ("bridge", "b" * 16, "br-cloudsite"),
+        ("network_cidr", "10.0.0.1/8", "10.64.0.0/20"),
+        ("network_cidr", "10.0.0.0/30", "from 8 to 28"),
+        ("network_cidr", "fd00::/64", "IPv4"),
+        ("host_name", "-x", "node-1"),
+        ("log_level", "LOUD", "DEBUG, INFO"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_in_one_sentence_that_names_it(name: str, value: str, words: str) -> None:
+    sentence = refusal(**{name: value})
+    assert sentence.startswith(f"CLOUDSITE_{name.upper()}")
+    assert words in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+
+
+def test_passwords_in_addresses_are_not_repeated() -> None:
+    assert "hunter2" not in refusal(database_url="mysql://me:hunter2@db/x")
+    assert "hunter2" not in refusal(broker_url="kafka://me:hunter2@mq")
+
+
+def test_a_misspelt_variable_is_refused_instead_of_ignored() -> None:
+    assert "CLOUDSITE_LISTENS is not a setting" in refusal(listens="127.0.0.1:1")
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert load({"CLOUDSITE_LISTEN": " "}) == load({})
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0:80", "[::]:8600", "cloud.example:65535", "localhost:1"])
+def test_addresses_to_listen_on(value: str) -> None:
+    assert load({"CLOUDSITE_LISTEN": value}).listen == value
+
+
+def test_relative_folders_become_absolute() -> None:
+    assert load({"CLOUDSITE_VAR": "x"}).var == Path.cwd() / "x"
+
+
+def test_sqlite_waits_at_begin_and_writes_ahead() -> None:
+    database = databases.parse("sqlite:////srv/x.sqlite3")
+    assert database["NAME"] == "/srv/x.sqlite3"
+    assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+
+
+def test_postgresql_by_socket_with_an_awkward_password() -> None:
+    database = databases.parse("postgresql://me:p%40ss%2Fword@%2Frun%2Fpg/site?sslmode=require")
+    assert (database["HOST"], database["USER"], database["PASSWORD"]) == ("/run/pg", "me", "p@ss/word")
+    assert database["NAME"] == "site"
+    assert database["OPTIONS"]["sslmode"] == "require"
