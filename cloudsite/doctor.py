@@ -19,7 +19,6 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.common import bus, clock
-from apps.common.context import SYSTEM
 from apps.hosts import selectors as hosts
 from apps.hosts.states import HostState
 from apps.operations import selectors as operations
@@ -110,7 +109,7 @@ def _broker() -> Iterator[Finding]:
     shown = f"{address.scheme}://{address.hostname or address.path}"
     try:
         with Connection(settings.ENV.broker_url, connect_timeout=3) as broker:
-            broker.ensure_connection(max_retries=1, timeout=3)
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
     except Exception as error:  # each transport has its own
         yield Finding("broker", "fault", f"{shown} does not answer: {error}", "start it, or correct CLOUDSITE_BROKER_URL")
         return

@@ -34,7 +34,7 @@ def insert_rows(rows: Sequence[Model]) -> None:
     quote = connection.ops.quote_name
     line = "(" + ", ".join(["%s"] * len(fields)) + ")"
     names = ", ".join(quote(field.column) for field in fields)
-    statement = f"INSERT INTO {quote(meta.db_table)} ({names}) VALUES {', '.join([line] * len(rows))}"  # noqa: S608
+    statement = f"INSERT INTO {quote(meta.db_table)} ({names}) VALUES {', '.join([line] * len(rows))}"
     parameters = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

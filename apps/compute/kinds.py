@@ -16,7 +16,9 @@ KINDS = (
         ),
         reports.Build(), max_attempts=3,
     ),
-    Kind(DELETE, "instance", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), reports.Delete()),
+    Kind(
+        DELETE, "instance", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), reports.Delete(), max_attempts=3
+    ),
     # Removes what an instance in ERROR left on a host that was away, and frees its claims; the record stays.
     Kind(PURGE, "instance", (Step("delete", "compute", topics.COMPUTE_DELETE, "delete_timeout_s"),), reports.Purge()),
     # Removes from a host what is of no instance there; no instance changes by it.

@@ -1,7 +1,6 @@
 """The file store: content under its SHA-256, never visible before it is whole."""
 
 import contextlib
-import contextlib
 import hashlib
 import os
 import time

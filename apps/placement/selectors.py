@@ -70,7 +70,7 @@ def allocations() -> dict[uuid.UUID, dict[tuple[uuid.UUID, str], int]]:
 def held(consumer_id: uuid.UUID) -> dict[str, int]:
     """What one consumer holds, by resource class."""
     rows = Allocation.objects.filter(consumer_id=consumer_id).values_list("resource_class").annotate(Sum("amount"))
-    return {resource_class: amount for resource_class, amount in rows}
+    return dict(rows)
 
 
 def mismatches() -> list[Mismatch]:

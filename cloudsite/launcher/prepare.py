@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudsite.launcher.helper import Helper
+from cloudsite.launcher.programs import LaunchError
 from cloudsite.launcher.screen import Screen
 
 
@@ -25,8 +26,8 @@ class Plan:
     static: bool = False
 
 
-def prepare(helper: Helper, plan: Plan, screen: Screen) -> None:
-    """Raises LaunchError."""
+def prepare(helper: Helper, plan: Plan, screen: Screen) -> bool:
+    """Whether there is a demo image; without one all the rest works. Raises LaunchError."""
     with screen.step("Database") as step:
         step.result(helper.do("migrate", step.say))
     if plan.static:
@@ -37,9 +38,7 @@ def prepare(helper: Helper, plan: Plan, screen: Screen) -> None:
     with screen.step("Flavors and network") as step:
         step.result(helper.do("flavors", step.say))
         helper.do("network", step.say)
-    with screen.step("Demo image") as step:
-        image = ("image", {"cache": str(plan.cache)}) if plan.cache else ("placeholder_image", {})
-        step.result(helper.do(image[0], step.say, **image[1]))
+    has_image = _demo_image(helper, plan, screen)
     if plan.hosts:
         with screen.step("Host") as step:
             name = helper.do(
@@ -49,3 +48,17 @@ def prepare(helper: Helper, plan: Plan, screen: Screen) -> None:
     if plan.broker_url.startswith("amqp"):
         with screen.step("Queues") as step:
             helper.do("queues", step.say)
+    return has_image
+
+
+def _demo_image(helper: Helper, plan: Plan, screen: Screen) -> bool:
+    with screen.step("Demo image") as step:
+        try:
+            if plan.cache:
+                step.result(helper.do("image", step.say, cache=str(plan.cache)))
+            else:
+                step.result(helper.do("placeholder_image", step.say))
+        except LaunchError as error:
+            step.result(f"none: {error}")
+            return False
+    return True

@@ -215,7 +215,8 @@ class Stack:
             cache=self._cache if self.driver == "libvirt" else None, static=self._static,
             agent={"bridge": self.settings.bridge, "simulated": self._simulated},
         )
-        prepare(self._helper, plan, self._screen)
+        if not prepare(self._helper, plan, self._screen):
+            raise LaunchError(f"No demo image; see {self.var / 'log' / 'prepare.log'}")
         self.token = str(self._helper.do("token", hours=24, name="stack"))
 
     def _hosts_up(self) -> bool:

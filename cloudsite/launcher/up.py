@@ -7,6 +7,8 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from cloudsite.launcher import hypervisor, programs, servers
 from cloudsite.launcher.daemons import HostDaemons
@@ -19,8 +21,8 @@ from cloudsite.launcher.programs import LaunchError
 from cloudsite.launcher.screen import Screen
 from cloudsite.launcher.servers import wait_until
 from cloudsite.launcher.supervised import Supervised
-from cloudsite.launcher.web import Client, answers_ready
-from cloudsite.settings.environment import PREFIX, Environment
+from cloudsite.launcher.web import Client, Refused, answers_ready
+from cloudsite.settings.environment import PREFIX, Environment, local_url
 
 _LOOK_EVERY_S = 3.0
 
@@ -33,11 +35,13 @@ class Up:
             env = dataclasses.replace(env, bridge=hypervisor.own_bridge(env.var))
         self._env, self._inherited, self._screen = env, dict(inherited), screen
         self._log = env.var / "log"
-        self._stop = threading.Event()
+        # Ourselves we ask directly, but by the name that the world uses: the way there may lead over a proxy.
+        self._url, self._name = local_url(env.listen), urlsplit(env.public_url).netloc
+        self._stop, self._staying = threading.Event(), False
         self._helper: Helper | None = None
         self._supervised: Supervised | None = None
         self._daemons: HostDaemons | None = None
-        self._host = env.host_name or host_name()
+        self._host, self._has_image = env.host_name or host_name(), False
 
     def run(self) -> int:
         """Start, stay, stop. Returns the exit code; raises LaunchError with nothing left running."""
@@ -79,7 +83,7 @@ class Up:
             cache=self._env.var / "demo-image" if choice.driver == "libvirt" else None,
             agent={"bridge": self._env.bridge},
         )
-        prepare(self._helper, plan, self._screen)
+        self._has_image = prepare(self._helper, plan, self._screen)
         self._start_processes(surroundings)
         self._first_instance()
 
@@ -97,7 +101,7 @@ class Up:
         self._supervised = Supervised(running, run=self._env.run, log=self._log, environment=surroundings)
         with self._screen.step("Processes") as step:
             self._supervised.start()
-            self._wait(lambda: answers_ready(self._env.public_url), "The API does not answer", "web")
+            self._wait(lambda: answers_ready(self._url, self._name), "The API does not answer", "web")
             step.result(", ".join(program.name for program in running))
         with self._screen.step("Agent says hello") as step:
             self._wait(self._host_is_up, f"The host {self._host} is not up", "agent")
@@ -105,8 +109,6 @@ class Up:
 
     def _wait(self, true: "servers.Test", what: str, log: str) -> None:
         def look() -> bool:
-            if self._stop.is_set():
-                raise Interrupted
             if self._supervised and not self._supervised.running():
                 raise LaunchError(f"supervisord ended; see {self._log / 'supervisord.log'}")
             return true()
@@ -120,17 +122,23 @@ class Up:
     def _first_instance(self) -> None:
         assert self._helper is not None
         mark = self._env.var / "first-instance"
-        if not mark.exists():
-            client = Client(self._env.public_url, str(self._helper.do("token", hours=1)))
-            with self._screen.step("First instance") as step:
-                guest = Guest.create(client, name="first", flavor="tiny", image="demo", say=step.say)
-                mark.write_text(guest.id + "\n")
-                address = guest.address()
-                step.result(f"{guest.id}, {address}")
-            with self._screen.step("Its console") as step:
-                text = guest.wait_console((guest.id, address))
-            self._screen.say(tail(text), style="cyan")
+        if self._has_image and not mark.exists():
+            client = Client(self._url, str(self._helper.do("token", hours=1)), host=self._name)
+            try:
+                self._boot_first(client, mark)
+            except (LaunchError, Refused, OSError) as error:
+                self._screen.problem(f"{error}\nThe cloud itself runs; the next start tries again.")
         self._helper.close()
+
+    def _boot_first(self, client: Client, mark: Path) -> None:
+        with self._screen.step("First instance") as step:
+            guest = Guest.create(client, name="first", flavor="tiny", image="demo", say=step.say)
+            mark.write_text(guest.id + "\n")
+            address = guest.address()
+            step.result(f"{guest.id}, {address}")
+        with self._screen.step("Its console") as step:
+            text = guest.wait_console((guest.id, address))
+        self._screen.say(tail(text), style="cyan")
 
     def _summary(self, took_s: float) -> None:
         url = self._env.public_url
@@ -149,6 +157,7 @@ class Up:
 
     def _stay(self) -> None:
         assert self._supervised is not None
+        self._staying = True
         while not self._stop.wait(_LOOK_EVERY_S):
             for sentence in self._supervised.changes():
                 self._screen.say(f"{time.strftime('%H:%M:%S')}  {sentence}", style="yellow")
@@ -169,7 +178,7 @@ class Up:
         if self._stop.is_set():
             return
         self._stop.set()
-        if self._supervised is None or not self._supervised.running():
+        if not self._staying:
             raise Interrupted
 
     def _settle_ports(self) -> None:

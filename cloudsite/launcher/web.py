@@ -20,8 +20,9 @@ class Refused(Exception):
 class Client:
     """`get`, `post` and `delete` of paths below /api/v1. Raise Refused, or OSError if nobody answers."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url, self._token = url, token
+    def __init__(self, url: str, token: str, *, host: str = "") -> None:
+        """`host`: the name to ask for, if it is not that in `url`."""
+        self._url, self._token, self._host = url, token, host
 
     def get(self, path: str) -> Any:
         return self._call("GET", path)
@@ -35,6 +36,8 @@ class Client:
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": "application/json"}
+        if self._host:
+            headers["Host"] = self._host
         request = urllib.request.Request(f"{self._url}/api/v1/{path}", data=data, headers=headers, method=method)
         try:
             with _PLAIN.open(request, timeout=60) as answer:
@@ -46,10 +49,11 @@ class Client:
         return json.loads(text) if text else None
 
 
-def answers_ready(url: str) -> bool:
+def answers_ready(url: str, host: str = "") -> bool:
     """Whether `/readyz` says so."""
+    request = urllib.request.Request(f"{url}/readyz", headers={"Host": host} if host else {})
     try:
-        with _PLAIN.open(f"{url}/readyz", timeout=5) as answer:
+        with _PLAIN.open(request, timeout=5) as answer:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False

@@ -2,6 +2,7 @@
 
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from cloudsite.settings import databases, secrets
 from cloudsite.settings.environment import BASE_DIR, SettingError, load
@@ -14,7 +15,7 @@ except SettingError as error:
 SECRET_KEY = secrets.text(ENV.secrets / "django.key")
 CONTROL_KEY = secrets.text(ENV.secrets / "control.key")
 DEBUG = ENV.debug
-ALLOWED_HOSTS = list(ENV.allowed_hosts)
+ALLOWED_HOSTS = [*ENV.allowed_hosts, urlsplit(ENV.public_url).hostname or "localhost"]
 CSRF_TRUSTED_ORIGINS = [ENV.public_url]
 
 INSTALLED_APPS = [

@@ -85,8 +85,14 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
         secrets=env.secrets if env.secrets != Path() else env.var / "secrets",
         database_url=env.database_url or f"sqlite:///{env.var / 'cloudsite.sqlite3'}",
         broker_url=env.broker_url or f"redis+socket://{run / 'redis.sock'}",
-        public_url=(env.public_url or f"http://{env.listen}").rstrip("/"),
+        public_url=(env.public_url or local_url(env.listen)).rstrip("/"),
     )
+
+
+def local_url(listen: str) -> str:
+    """How this very machine reaches what listens there; an address that stands for all others is none to go to."""
+    host, _, port = listen.rpartition(":")
+    return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"
 
 
 def _short_run_dir(var: Path) -> Path:

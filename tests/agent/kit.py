@@ -26,7 +26,7 @@ from agent.running import Running
 from agent.runtime import Agent
 from contracts import topics
 from contracts.compute import v1 as compute
-from contracts.envelope import Envelope, Kind, PublicKey, Sealer, pack
+from contracts.envelope import Envelope, Kind, Sealer, pack
 from contracts.network import v1 as network
 from contracts.report import Outcome, Report
 
@@ -284,10 +284,6 @@ def _environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-def other_key() -> PublicKey:
-    return Sealer.generate().public
-
-
 __all__ = [
     "HOST_ID",
     "HOST_NAME",
@@ -300,6 +296,5 @@ __all__ = [
     "config",
     "domain",
     "make_build",
-    "other_key",
     "wait_for",
 ]

@@ -95,10 +95,12 @@ def test_a_page_that_follows_keeps_what_was_unfolded(cloud: Cloud, page: "Page")
 
 def test_the_start_page_works_in_the_dark_and_on_a_phone(cloud: Cloud, page: "Page") -> None:
     cloud.host("node-1")
+    cloud.power(cloud.active(name="web")[0], "stop")
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(reverse("admin:index"))
     assert page.locator(".cs-card").count() == 5
+    assert page.locator(".cs-waiting .cs-progress").is_visible()
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, "nothing sticks out at the side"
     background = page.locator(".cs-card").first.evaluate("card => getComputedStyle(card).backgroundColor")

@@ -1,6 +1,7 @@
 """The doctor: each illness is found, with its cure, and an illness that stops one check stops no other."""
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_a_ticker_that_died_is_missed(cloud: Cloud) -> None:
     Lease.objects.create(name="sweep", holder="x", until=clock.after(5))
     assert found("ticker")[0].verdict == "ok"
     Lease.objects.update(until=clock.now() - timedelta(seconds=30))
-    assert "not running for 30 s" in found("ticker")[0].what
+    assert re.match(r"not running for 3\d s", found("ticker")[0].what)
 
 
 def test_hosts_that_are_away_are_named_and_many_are_counted(cloud: Cloud) -> None:

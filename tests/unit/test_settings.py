@@ -82,6 +82,14 @@ def test_addresses_to_listen_on(value: str) -> None:
     assert load({"CLOUDSITE_LISTEN": value}).listen == value
 
 
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [("0.0.0.0:80", "http://127.0.0.1:80"), ("[::]:8600", "http://[::1]:8600"), ("node-1:8600", "http://node-1:8600")],
+)
+def test_the_public_address_is_one_that_can_be_gone_to(listen: str, url: str) -> None:
+    assert load({"CLOUDSITE_LISTEN": listen}).public_url == url
+
+
 def test_relative_folders_become_absolute() -> None:
     assert load({"CLOUDSITE_VAR": "x"}).var == Path.cwd() / "x"
 

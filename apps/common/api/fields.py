@@ -9,7 +9,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+from apps.common.checks import CONTROL
 
 
 class Text(serializers.CharField):
@@ -30,7 +30,7 @@ class Line(Text):
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if _CONTROL.search(text):
+        if CONTROL.search(text):
             self.fail("characters")
         return text
 
@@ -145,7 +145,7 @@ class TextMap(serializers.DictField):
         if isinstance(data, dict):
             if len(data) > self.MOST:
                 self.fail("too_many")
-            if any(not 1 <= len(name) <= 255 or _CONTROL.search(name) for name in data):
+            if any(not 1 <= len(name) <= 255 or CONTROL.search(name) for name in data):
                 self.fail("name")
         found: dict[str, str] = super().to_internal_value(data)
         return found

@@ -4,7 +4,7 @@ The instance page's timeline and verdicts are composed in dashboard/pages/instan
 """
 
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from apps.common.admin import buttons as pressing
 from apps.common.admin import drawing, references
@@ -103,6 +104,11 @@ class StateFilter(admin.SimpleListFilter):
         if self.value() is None:
             return queryset.exclude(state=InstanceState.DELETED)
         return queryset if self.value() == "any" else queryset.filter(state=self.value())
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Django calls the default “All”, and here it is not."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": "living"} if choice["display"] == _("All") else choice
 
 
 @admin.register(Instance)

@@ -7,6 +7,7 @@ import uuid
 
 from django.db import IntegrityError, transaction
 
+from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
 from apps.compute import selectors
@@ -22,6 +23,7 @@ _KEY_KINDS = (
 def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_gb: int) -> Flavor:
     """Raises Forbidden, Conflict."""
     require_operator(actor)
+    check_name(name, most=64)
     try:
         with transaction.atomic():
             return Flavor.objects.create(name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb)
@@ -38,6 +40,7 @@ def delete_flavor(*, actor: Actor, flavor_id: uuid.UUID) -> None:
 def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
     """Take in a public key in OpenSSH's form. Raises Forbidden, Invalid, Conflict."""
     require(actor, Role.MEMBER)
+    check_name(name, most=64)
     public_key = public_key.strip()
     fingerprint = fingerprint_of(public_key)
     try:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.common import bus, clock
+from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.common.sql import insert_rows
@@ -105,6 +106,7 @@ def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, uuid.UUID, Ke
 
 
 def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
+    check_name(wanted.name)
     if not 1 <= wanted.count <= settings.ENV.max_batch:
         raise Invalid("instance.count", f"count: expected 1 to {settings.ENV.max_batch}.", field="count")
     if wanted.count > 1 and len(f"{wanted.name}-{wanted.count}") > 255:

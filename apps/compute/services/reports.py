@@ -130,18 +130,23 @@ class Build(_Observing):
 
     def _undo(self, operation: Operation) -> None:
         """Have what is there of it removed, fenced against the late build by a higher generation."""
-        instance = Instance.objects.select_for_update().get(pk=operation.resource_id)
-        instance.generation += 1
-        instance.save(update_fields=["generation"])
-        lifecycle.advance(operation, step="undo", state=OpState.SENT, generation=instance.generation)
-        ports = networks.wire_ports([instance.pk]).get(instance.pk, [])
-        commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk, ports))
-        lifecycle.save_all([operation])
-        lifecycle.write([Note(operation.pk, "conductor", "undoing", "the build did not finish in time")])
-        lifecycle.dispatch([operation])
+        _have_removed(operation, step="undo", why="the build did not finish in time")
 
     def _undone(self, operation: Operation) -> None:
         self._not_built(operation, Unavailable("build.timeout", "The host did not finish the build in time."), retryable=True)
+
+
+def _have_removed(operation: Operation, *, step: str, why: str) -> None:
+    """Send a delete command as this step of a locked operation, with a new generation: what was told before is void."""
+    instance = Instance.objects.select_for_update().get(pk=operation.resource_id)
+    instance.generation += 1
+    instance.save(update_fields=["generation"])
+    lifecycle.advance(operation, step=step, state=OpState.SENT, generation=instance.generation)
+    ports = networks.wire_ports([instance.pk]).get(instance.pk, [])
+    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk, ports))
+    lifecycle.save_all([operation])
+    lifecycle.write([Note(operation.pk, "conductor", "removing again" if step == "delete" else "undoing", why)])
+    lifecycle.dispatch([operation])
 
 
 class Delete(_Observing):
@@ -154,16 +159,24 @@ class Delete(_Observing):
 
     def failed(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
-            self._stays(answer.operation, error_of(answer.report.error))
+            self._not_gone(answer.operation, error_of(answer.report.error))
 
     def observed(self, answer: Answer) -> None:
         if nothing_left(domain_of(answer)):
             self.done([answer])
         else:
-            self._stays(answer.operation, Unavailable("delete.timeout", "The host did not finish the deletion in time."))
+            self._not_gone(answer.operation, Unavailable("delete.timeout", "The host did not finish the deletion in time."))
 
     def unanswered(self, operation: Operation) -> None:
         self._stays(operation, silent(operation))
+
+    def _not_gone(self, operation: Operation, error: CloudError) -> None:
+        """There is no other host to try: the same one again, some times."""
+        if operation.attempt < kind_of(operation.kind).max_attempts:
+            operation.attempt += 1
+            _have_removed(operation, step="delete", why=error.message)
+        else:
+            self._stays(operation, error)
 
     def _stays(self, operation: Operation, error: CloudError) -> None:
         """ERROR, but still wanted gone: reconciliation goes on with it when the host is heard again."""

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import transaction
 
+from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.compute import selectors
 from apps.compute.models import Instance
@@ -17,6 +18,7 @@ def update(*, actor: Actor, instance_id: uuid.UUID, name: str | None = None, met
     instance = selectors.locked(actor=actor, instance_id=instance_id)
     changed = []
     if name is not None:
+        check_name(name)
         instance.name = name
         changed.append("name")
     if metadata is not None:

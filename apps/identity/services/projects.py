@@ -4,6 +4,7 @@ import uuid
 
 from django.db import IntegrityError, transaction
 
+from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Forbidden, NotFound
 from apps.identity.models import Membership, Project, User
@@ -14,6 +15,7 @@ from apps.identity.roles import Role, require_operator
 def ensure_project(*, actor: Actor, name: str, description: str = "") -> Project:
     """The project of that name, made if there was none. Raises Forbidden."""
     require_operator(actor)
+    check_name(name, most=64)
     project, _ = Project.objects.get_or_create(name=name, defaults={"description": description})
     return project
 
@@ -21,6 +23,7 @@ def ensure_project(*, actor: Actor, name: str, description: str = "") -> Project
 def create_project(*, actor: Actor, name: str, description: str = "") -> Project:
     """Raises Forbidden, Conflict."""
     require_operator(actor)
+    check_name(name, most=64)
     try:
         with transaction.atomic():
             return Project.objects.create(name=name, description=description)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.common import states
+from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, InvalidState, NotFound
 from apps.identity.roles import Role, require, require_operator
@@ -23,6 +24,7 @@ def register(*, actor: Actor, name: str, disk_format: DiskFormat, visibility: st
     Raises Forbidden (public ones are for operators), NotFound (kernel or ramdisk).
     """
     require(actor, Role.MEMBER)
+    check_name(name)
     if visibility == "public":
         require_operator(actor)
     for field, wanted in (("kernel_id", DiskFormat.KERNEL), ("ramdisk_id", DiskFormat.RAMDISK)):

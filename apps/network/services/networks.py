@@ -6,6 +6,7 @@ import uuid
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
 from apps.common.sql import SAMPLE, Compiled
@@ -19,6 +20,7 @@ def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = N
     Raises Forbidden, Invalid (cidr), Conflict (name).
     """
     require(actor, Role.MEMBER)
+    check_name(name, most=64)
     try:
         with transaction.atomic():
             network = Network.objects.create(project_id=in_project(actor), name=name, is_default=is_default)

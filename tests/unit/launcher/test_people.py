@@ -127,7 +127,7 @@ def operation(state: str, *events: str, error: str = "") -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest.time, "sleep", lambda _: None)
+    monkeypatch.setattr("cloudsite.launcher.guest.time.sleep", lambda _: None)
 
 
 def test_a_boot_is_followed_event_by_event() -> None:

@@ -93,7 +93,7 @@ def test_no_child_outlives_a_holder_that_is_killed(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None
     pid = int(holder.stdout.readline())
-    assert not gone(pid)
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "it did not start", 5)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     wait_until(lambda: gone(pid), "the child outlived its holder", 5)

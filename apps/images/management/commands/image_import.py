@@ -42,14 +42,14 @@ class Command(CloudCommand):
         if not path.is_file():
             raise Invalid("image.file", f"{path} is no file that can be read.", field="file")
         console = Console(stderr=True)
-        with path.open("rb") as file, Progress(console=console, disable=self.as_json or not console.is_terminal) as progress:
-            with progress.wrap_file(file, total=path.stat().st_size, description=path.name) as stream:
-                made = images.import_stream(
-                    actor=actor_of(options), name=options["name"], disk_format=DiskFormat(options["format"]),
-                    visibility="public" if options["public"] else "private", stream=stream,
-                    kernel_id=options["kernel"], ramdisk_id=options["ramdisk"], kernel_args=options["kernel_args"],
-                    min_memory_mb=options["min_memory_mb"], min_disk_gb=options["min_disk_gb"],
-                )
+        with Progress(console=console, disable=self.as_json or not console.is_terminal) as progress, path.open("rb") as file:
+            made = images.import_stream(
+                actor=actor_of(options), name=options["name"], disk_format=DiskFormat(options["format"]),
+                visibility="public" if options["public"] else "private",
+                stream=progress.wrap_file(file, total=path.stat().st_size, description=path.name),
+                kernel_id=options["kernel"], ramdisk_id=options["ramdisk"], kernel_args=options["kernel_args"],
+                min_memory_mb=options["min_memory_mb"], min_disk_gb=options["min_disk_gb"],
+            )
         if self.as_json:
             self.emit(image(SYSTEM, made))
         else:

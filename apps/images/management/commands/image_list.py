@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.common.commands import DONE, CloudCommand
 from apps.common.context import SYSTEM
-from apps.identity.commands import add_project, actor_of
+from apps.identity.commands import actor_of, add_project
 from apps.images import selectors
 from apps.images.api.serializers import image
 
