@@ -1,6 +1,7 @@
 """The file store: content under its SHA-256, never visible before it is whole."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import time
@@ -26,9 +27,12 @@ class Stored:
     size_bytes: int
 
 
-def receive(stream: BinaryIO, *, most_bytes: int) -> Stored:
-    """Write a stream to a scratch file, hashing on the way. Raises Invalid `image.too_large`, Unavailable (disk full)."""
-    scratch = _root() / "incoming" / uuid.uuid4().hex
+def receive(stream: BinaryIO, *, most_bytes: int, owner: uuid.UUID | None = None) -> Stored:
+    """Write a stream to a scratch file, hashing on the way; `owner`: the image that it is for.
+
+    Raises Invalid `image.too_large`, Unavailable (disk full).
+    """
+    scratch = _root() / "incoming" / f"{owner or 'nobody'}.{uuid.uuid4().hex}"
     digest, size = hashlib.sha256(), 0
     try:
         scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +53,15 @@ def receive(stream: BinaryIO, *, most_bytes: int) -> Stored:
         scratch.unlink(missing_ok=True)
         raise
     return Stored(scratch, digest.hexdigest(), size)
+
+
+@contextlib.contextmanager
+def exclusively() -> Iterator[None]:
+    """Nobody else adds or removes content meanwhile: the same content may be of one image that comes and of one that goes."""
+    _root().mkdir(parents=True, exist_ok=True)
+    with (_root() / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def keep(stored: Stored) -> None:
@@ -82,6 +95,12 @@ def contents(*, idle_s: float) -> list[str]:
 def scratches(*, idle_s: float) -> list[str]:
     """Names of scratch files that nobody has written to for so long."""
     return _idle(_root() / "incoming", "*", idle_s)
+
+
+def scratches_of(owner: uuid.UUID, *, busy_s: float) -> list[str]:
+    """Names of this image's scratch files that were written to within the last so many seconds."""
+    names = [path.name for path in (_root() / "incoming").glob(f"{owner}.*")]
+    return sorted(set(names) - set(scratches(idle_s=busy_s)))
 
 
 def remove_scratch(name: str) -> None:

@@ -59,6 +59,6 @@ def _demo_image(helper: Helper, plan: Plan, screen: Screen) -> bool:
             else:
                 step.result(helper.do("placeholder_image", step.say))
         except LaunchError as error:
-            step.result(f"none: {error}")
+            step.result(f"none, so no first instance: {str(error).splitlines()[0]}")
             return False
     return True

@@ -289,6 +289,12 @@ def test_unknown_ids_are_not_found(cloud: Cloud, ann: Http) -> None:
         assert ann.get(f"{path}/{uuid.uuid4()}").json["code"] == code
 
 
+def test_a_network_that_has_taken_the_name_of_the_default_one_is_no_internal_error(cloud: Cloud, mallory: Http) -> None:
+    mallory.post("networks", {"name": "default"}).ok(201)
+    body = {"name": "x", "flavor": cloud.flavor.name, "image": "demo"}
+    mallory.post("instances", body).problem(409, "network.no_default", "network_id")
+
+
 def test_an_operator_without_project_is_told_to_choose_one(cloud: Cloud, operator: Http) -> None:
     from django.test import Client
 

@@ -83,7 +83,7 @@ def test_an_image_has_its_own_limit_and_not_that_of_bodies(cloud: Cloud, ann: Ht
     data = b"\0" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
     upload(ann, register(ann), data).ok()
     real = store.receive
-    monkeypatch.setattr(store, "receive", lambda stream, *, most_bytes: real(stream, most_bytes=1000))
+    monkeypatch.setattr(store, "receive", lambda stream, **more: real(stream, most_bytes=1000))
     upload(ann, register(ann), data).problem(400, "image.too_large")
 
 

@@ -210,3 +210,21 @@ def _in_thread(cloud: Cloud) -> None:
         connection.close()
 
 
+
+
+def test_when_too_many_wait_the_next_one_is_answered_at_once(cloud: Cloud, ann: Http) -> None:
+    """Otherwise waiting clients would take all threads, and hosts could fetch no image for what they wait for."""
+    from apps.operations.api import waiting
+
+    operation = ann.post("instances", wanted(cloud)).ok(202)["operation"]
+    taken = 0
+    while waiting._slots.acquire(blocking=False):
+        taken += 1
+    try:
+        assert taken >= 1
+        started = time.monotonic()
+        assert ann.get(f"operations/{operation['id']}?wait=30").ok()["state"] == "queued"
+        assert time.monotonic() - started < 5
+    finally:
+        for _ in range(taken):
+            waiting._slots.release()

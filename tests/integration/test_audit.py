@@ -268,6 +268,21 @@ def test_the_store_is_compared_with_the_images(cloud: Cloud, monkeypatch: pytest
     assert codes() == []
 
 
+def test_an_upload_that_died_waits_for_its_data_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = Image.objects.create(project_id=cloud.project.pk, name="half", disk_format="raw", state="saving")
+    scratch = Path(settings.MEDIA_ROOT, "incoming", f"{half.pk}.abc")
+    scratch.parent.mkdir()
+    scratch.write_bytes(b"half")
+    assert codes() == []  # it may be going on
+    from apps.images.services import contents
+
+    monkeypatch.setattr(contents, "_ABANDONED_S", -1.0)
+    assert codes() == ["image.interrupted", "image.content_orphan"]
+    assert fix() == []
+    half.refresh_from_db()
+    assert half.state == "queued" and not scratch.exists()
+
+
 def test_the_operation_is_named(cloud: Cloud) -> None:
     cloud.host()
     instance, _ = cloud.active()

@@ -21,7 +21,7 @@ from tests.support.cloud import Cloud
 
 @pytest.fixture(autouse=True)
 def _no_network() -> Iterator[None]:
-    with mock.patch.object(doctor.urllib.request, "build_opener"):
+    with mock.patch("urllib.request.build_opener"):
         yield
 
 
@@ -111,6 +111,6 @@ def test_what_others_can_reach_is_looked_at(
 
 
 def test_a_check_that_breaks_is_a_finding(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", mock.Mock(side_effect=RuntimeError("boom")))
+    monkeypatch.setattr("shutil.disk_usage", mock.Mock(side_effect=RuntimeError("boom")))
     (finding,) = found("disk")
     assert finding.verdict == "fault" and "boom" in finding.what

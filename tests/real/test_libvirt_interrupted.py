@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(bool(hypervisor_unavailable()), reason=hypervisor_unavailable()),
 ]
 
-STEPS = ("image", "disk", "config_drive", "network", "domain")
+STEPS = ("image.ready", "disk.made", "config_drive.made", "ports.ready", "domain.started")
 
 
 class Interrupted(Exception):
@@ -96,7 +96,7 @@ def test_what_an_agent_left_behind_is_seen_and_can_be_deleted(lab: Lab) -> None:
     before = lab.leftovers()
     command = lab.a_build()
     with pytest.raises(Interrupted):
-        lab.driver.build(command, Breaking("domain", after=False), Undo())
+        lab.driver.build(command, Breaking("domain.started", after=False), Undo())
     driver = lab.new_driver()
     seen = driver.observe(command.instance_id)
     assert (seen.power_state, seen.residue) == (PowerState.ABSENT, ["disk", "dhcp", "port"])

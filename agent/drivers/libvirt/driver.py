@@ -85,10 +85,10 @@ class LibvirtDriver:
             return
         undo.push("files", lambda: self._remove_files(command.instance_id))
         folder = self.folders.make(command.instance_id)
-        with trace.step("image"):
+        with trace.step("image.ready"):
             self._link_images(command, folder, trace)
             record.save(folder, command)
-        with trace.step("disk", f"{command.disk_gb} GiB"):
+        with trace.step("disk.made", f"{command.disk_gb} GiB"):
             disks.ensure_overlay(
                 folder / "disk.qcow2",
                 folder / "base",
@@ -96,21 +96,21 @@ class LibvirtDriver:
                 disk_gb=command.disk_gb,
                 owner=self._learned().uid_gid,
             )
-        with trace.step("config_drive"):
+        with trace.step("config_drive.made"):
             configdrive.write(folder / "config.iso", command, owner=self._learned().uid_gid)
         self._run(command, trace, undo)
 
     def delete(self, command: compute.Delete, trace: Trace) -> None:
         """End and remove everything of the instance, named in the command or not."""
         checked(command.instance_id, "instance")
-        with trace.step("domain"):
+        with trace.step("domain.stopped"):
             self._guest(command.instance_id).remove()
-        with trace.step("network"):
+        with trace.step("ports.removed"):
             known = {port.id: port for port in command.ports}
             known |= {port.id: port for port in self._network.ports_of(command.instance_id)}
             for port in known.values():
                 self._network.remove_port(port, command.instance_id)
-        with trace.step("disk"):
+        with trace.step("disk.removed"):
             self._remove_files(command.instance_id)
 
     def power(self, command: compute.Power, trace: Trace) -> None:
@@ -123,7 +123,7 @@ class LibvirtDriver:
             if state is not PowerState.RUNNING:
                 self._start_again(command.instance_id, trace)
             return
-        with trace.step("shutdown"):
+        with trace.step("domain.stopped"):
             if command.action is PowerAction.REBOOT_HARD:
                 domain.destroy()
             else:
@@ -175,12 +175,12 @@ class LibvirtDriver:
 
     def _run(self, command: compute.Build, trace: Trace, undo: Undo) -> None:
         """Ports, domain, and what the ports need once it runs."""
-        with trace.step("network", ", ".join(port.address for port in command.ports)):
+        with trace.step("ports.ready", ", ".join(port.address for port in command.ports)):
             bindings = []
             for port in command.ports:
                 undo.push("port", lambda port=port: self._network.remove_port(port, command.instance_id))  # type: ignore[misc]
                 bindings.append(self._network.ensure_port(port, command.instance_id))
-        with trace.step("domain"):
+        with trace.step("domain.started"):
             domain = self._guest(command.instance_id)
             undo.push("domain", domain.remove)
             domain.define(domain_xml(self._spec(command, bindings), self.machine()))

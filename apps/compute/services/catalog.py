@@ -21,9 +21,12 @@ _KEY_KINDS = (
 
 
 def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_gb: int) -> Flavor:
-    """Raises Forbidden, Conflict."""
+    """Raises Forbidden, Invalid, Conflict."""
     require_operator(actor)
     check_name(name, most=64)
+    for field, value, least in (("vcpus", vcpus, 1), ("memory_mb", memory_mb, 1), ("disk_gb", disk_gb, 0)):
+        if value < least:
+            raise Invalid("flavor.size", f"{field}: expected {least} or more, got {value}.", field=field)
     try:
         with transaction.atomic():
             return Flavor.objects.create(name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb)
@@ -40,6 +43,8 @@ def delete_flavor(*, actor: Actor, flavor_id: uuid.UUID) -> None:
 def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
     """Take in a public key in OpenSSH's form. Raises Forbidden, Invalid, Conflict."""
     require(actor, Role.MEMBER)
+    if actor.user_id is None:
+        raise Invalid("auth.user_needed", "A key pair belongs to a user, and nobody is signed in.")
     check_name(name, most=64)
     public_key = public_key.strip()
     fingerprint = fingerprint_of(public_key)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from apps.common import clock, context
 from apps.common.context import Actor
@@ -94,7 +94,7 @@ def revoke(*, actor: Actor, token_id: uuid.UUID) -> None:
     """End one of one's own tokens at once. Raises NotFound."""
     mine = Token.objects.filter(pk=token_id, revoked_at=None)
     if not actor.is_admin:
-        mine = mine.filter(user_id=actor.user_id)
+        mine = mine.filter(Q(user_id=actor.user_id))
     if not mine.update(revoked_at=clock.now()):
         raise NotFound("token.not_found", "There is no such token of yours.")
 

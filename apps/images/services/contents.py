@@ -3,18 +3,20 @@
 import uuid
 from dataclasses import dataclass
 
+from apps.common import states
 from apps.images import store
 from apps.images.models import Image
-from apps.images.states import ImageState
+from apps.images.services import images
+from apps.images.states import MACHINE, ImageState
 
 # A file appears a moment before its row says so; an upload writes to its scratch file all the time.
 _SETTLED_S = 60.0
-_ABANDONED_S = 3600.0
+_ABANDONED_S = 600.0
 
 
 @dataclass(frozen=True)
 class Lost:
-    """An active image without its content."""
+    """An image whose content is not there."""
 
     image_id: uuid.UUID
     name: str
@@ -40,5 +42,19 @@ def sweep_out(name: str) -> None:
     """Delete such a file, unless it is one of an image by now."""
     if name.startswith("incoming/"):
         store.remove_scratch(name.removeprefix("incoming/"))
-    elif not Image.objects.filter(sha256=name).exclude(state=ImageState.DELETED).exists():
-        store.remove(name)
+    else:
+        images.forget_content(name)
+
+
+def interrupted() -> list[Lost]:
+    """Images whose upload has begun and is not going on: the web process was killed in the middle of it."""
+    rows = Image.objects.filter(state=ImageState.SAVING).values_list("pk", "name")
+    return [Lost(pk, name) for pk, name in rows if not store.scratches_of(pk, busy_s=_ABANDONED_S)]
+
+
+def give_up(image_id: uuid.UUID) -> None:
+    """Such an image waits for its data again; should the upload go on after all, it is refused at its end."""
+    for name in store.scratches(idle_s=_ABANDONED_S):
+        if name.startswith(f"{image_id}."):
+            store.remove_scratch(name)
+    states.move(Image.objects.filter(pk=image_id), MACHINE, ImageState.QUEUED)

@@ -77,9 +77,15 @@ def delete(*, actor: Actor, image_id: uuid.UUID) -> None:
     with transaction.atomic():
         if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.DELETED):
             raise InvalidState("image.state", "This image is deleted already.", state=image.state)
-        last = image.sha256 and not _used(image.sha256)
-    if last:
-        store.remove(image.sha256)
+    if image.sha256:
+        forget_content(image.sha256)
+
+
+def forget_content(sha256: str) -> None:
+    """Delete content unless an image has it (again)."""
+    with store.exclusively():
+        if not Image.objects.filter(sha256=sha256).exclude(state=ImageState.DELETED).exists():
+            store.remove(sha256)
 
 
 def owned(*, actor: Actor, image_id: uuid.UUID) -> Image:
@@ -92,21 +98,18 @@ def owned(*, actor: Actor, image_id: uuid.UUID) -> Image:
 
 
 def _save(image: Image, stream: BinaryIO) -> None:
-    stored = store.receive(stream, most_bytes=settings.ENV.max_image_gb * 1024**3)
+    stored = store.receive(stream, most_bytes=settings.ENV.max_image_gb * 1024**3, owner=image.pk)
     try:
         found = inspect.inspect(stored.scratch, DiskFormat(image.disk_format))
-        store.keep(stored)
+        with store.exclusively():
+            store.keep(stored)
+            moved = states.move(
+                Image.objects.filter(pk=image.pk), MACHINE, ImageState.ACTIVE, sha256=stored.sha256,
+                size_bytes=stored.size_bytes, virtual_size_bytes=found.virtual_size_bytes,
+            )
     except BaseException:
         store.discard(stored)
         raise
-    if not states.move(
-        Image.objects.filter(pk=image.pk), MACHINE, ImageState.ACTIVE, sha256=stored.sha256,
-        size_bytes=stored.size_bytes, virtual_size_bytes=found.virtual_size_bytes,
-    ):
-        if not _used(stored.sha256):
-            store.remove(stored.sha256)
-        raise NotFound("image.not_found", "This image was deleted while its data came in.")
-
-
-def _used(sha256: str) -> bool:
-    return Image.objects.filter(sha256=sha256).exclude(state=ImageState.DELETED).exists()
+    if not moved:
+        forget_content(stored.sha256)
+        raise NotFound("image.not_found", "This image was deleted, or its upload given up, while its data came in.")

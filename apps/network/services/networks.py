@@ -5,6 +5,7 @@ import uuid
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from apps.common.checks import check_name
 from apps.common.context import Actor
@@ -34,21 +35,27 @@ _DEFAULT = Compiled(lambda project_id: Network.objects.filter(project_id=project
 
 
 def default_of(*, actor: Actor) -> Network:
-    """The project's default network; made on first use."""
-    network = _DEFAULT.first(actor.project_id)
+    """The project's default network; made on first use. Raises Conflict if another one has taken its name."""
+    network = _DEFAULT.first(in_project(actor))
     if network is not None:
         return network
     try:
         return create(actor=actor, name="default", is_default=True)
-    except Conflict:  # a twin was first
-        return Network.objects.get(project_id=actor.project_id, is_default=True)
+    except Conflict:
+        network = _DEFAULT.first(in_project(actor))
+        if network is None:
+            raise Conflict(
+                "network.no_default", "The project has no default network, and another one is named `default`: name the one to use.",
+                field="network_id",
+            ) from None
+        return network  # a twin was first
 
 
 @transaction.atomic
 def delete(*, actor: Actor, network_id: uuid.UUID) -> None:
     """Raises NotFound, Forbidden, InvalidState while ports exist."""
     require(actor, Role.MEMBER)
-    network = Network.objects.select_for_update().filter(pk=network_id, project_id=actor.project_id).first()
+    network = Network.objects.select_for_update().filter(Q(project_id=actor.project_id), pk=network_id).first()
     if network is None:
         raise NotFound("network.not_found", f"There is no network {network_id} in this project.")
     count = network.ports.count()

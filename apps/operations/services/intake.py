@@ -115,15 +115,17 @@ def _reports(received: list[Received]) -> None:
 def _conduct(pairs: list[tuple[Received, Report]]) -> None:
     """One transaction: lock the operations, drop what is not for them, let the contexts decide."""
     operations = {str(op.pk): op for op in lifecycle.lock({item.envelope.operation_id for item, _ in _with_uuid(pairs)})}
-    answers = []
+    answers: list[Answer] = []
+    ended: set[uuid.UUID] = set()
     for item, report in pairs:
         operation = operations.get(item.envelope.operation_id)
-        if _concerns(item, report, operation):
+        if (operation is None or operation.pk not in ended) and _concerns(item, report, operation):
             assert operation is not None
             answers.append(Answer(operation, item.envelope, report))
             if report.outcome is not Outcome.PROGRESS:
-                # One final answer per operation and batch: a repeat in the same batch is a duplicate.
-                del operations[item.envelope.operation_id]
+                # One final answer per operation and batch: whatever else it says of it is older or a duplicate.
+                ended.add(operation.pk)
+    answers = [a for a in answers if a.operation.pk not in ended or a.report.outcome is not Outcome.PROGRESS]
     lifecycle.write(note for answer in answers for note in _host_notes(answer))
     for group in _grouped(answers):
         _apply(group)
