@@ -59,9 +59,12 @@ def receive(stream: BinaryIO, *, most_bytes: int, owner: uuid.UUID | None = None
 def exclusively() -> Iterator[None]:
     """Nobody else adds or removes content meanwhile: the same content may be of one image that comes and of one that goes."""
     _root().mkdir(parents=True, exist_ok=True)
-    with (_root() / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    folder = os.open(_root(), os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(folder)
 
 
 def keep(stored: Stored) -> None:

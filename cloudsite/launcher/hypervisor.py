@@ -20,6 +20,7 @@ _NEEDED = {
     "ovs-vswitchd": "openvswitch-switch",
     "ovsdb-server": "openvswitch-switch",
     "dnsmasq": "dnsmasq-base",
+    "ethtool": "ethtool",
     "ip": "iproute2",
     "nft": "nftables",
 }

@@ -203,7 +203,8 @@ def test_two_observations_at_once_start_one_repair(cloud: Cloud, time_machine: T
     cloud.host()
     instance, host = cloud.active()
     cloud.delete(instance)
-    host.failed(host.command())
+    for _ in range(3):
+        host.failed(host.command())
     time_machine.forward(1)
     assert errors(together([host.observation] * 5)) == []
     assert Operation.objects.filter(kind="instance.delete", state="sent").count() == 1
