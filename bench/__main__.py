@@ -115,8 +115,8 @@ def _one_by_one(stack: Stack, load: Load, counters: Counters, options: argparse.
         figures.put("statements per boot under load", (counters.statements() or 0) / options.boots)
     figures.put("POST p50 ms", posts.percentile(0.5))
     figures.put("POST p95 ms", posts.percentile(0.95))
-    for name in after:
-        figures.put(f"CPU ms per boot: {name}", (after[name] - before.get(name, 0.0)) * 1000 / options.boots, 2)
+    for name, used_s in after.items():
+        figures.put(f"CPU ms per boot: {name}", (used_s - before.get(name, 0.0)) * 1000 / options.boots, 2)
     load.check_all_active(options.boots)
     load.boot(1000 - options.boots)
     while not load.no_more("BUILD"):

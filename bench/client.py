@@ -74,7 +74,8 @@ class Timing:
 def concurrently(work: Iterable[Callable[[], object]], *, threads: int) -> Timing:
     """Run all, so many at once; raises the first error. Returns how long each took."""
     todo = iter(list(work))
-    lock, timing, errors = threading.Lock(), Timing(), []
+    lock, timing = threading.Lock(), Timing()
+    errors: list[Exception] = []
 
     def run() -> None:
         while not errors:

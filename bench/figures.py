@@ -2,10 +2,10 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bench.client import Client, Timing, concurrently, until
-
 
 # How often the end of a load is looked for: seldom, since looking is a request too.
 _POLL_S = 0.1
@@ -59,7 +59,7 @@ class Load:
         """Deletes/s from first DELETE to the last one gone."""
         ids = [item["id"] for item in self.client.get("/instances?limit=1000")["items"]]
         began = time.perf_counter()
-        concurrently([lambda i=i: self.client.delete(f"/instances/{i}") for i in ids], threads=threads)
+        concurrently([partial(self.client.delete, f"/instances/{i}") for i in ids], threads=threads)
         until(lambda: not self.client.get("/instances?limit=1")["items"], timeout_s=120, pause_s=_POLL_S)
         return len(ids) / (time.perf_counter() - began)
 

@@ -19,7 +19,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from bench.client import concurrently, until
-from cloudsite.launcher.programs import BASE_DIR
+from cloudsite.settings.environment import BASE_DIR
 
 STAGES = ("floor-scheduler", "floor-host", "floor-conductor")
 COMMITS_AT = ("floor-scheduler", "floor-conductor")

@@ -83,7 +83,7 @@ class Counters:
         return int(row[0]) if row else 0
 
     def _pushes(self) -> int:
-        stats: Mapping[str, Any] = self._redis.info("commandstats")  # type: ignore[assignment]
+        stats: Mapping[str, Any] = self._redis.info("commandstats")
         return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
 
 

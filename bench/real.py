@@ -71,8 +71,9 @@ def _stop(client: Client, instance: str) -> str:
 
 
 def _console(stack: Stack, instance: str) -> Path:
-    config = json.loads((stack.var / "agent" / "agent.json").read_text())
-    return (stack.var / "agent" / config["state_dir"] / "instances" / instance / "console.log").resolve()
+    config: dict[str, str] = json.loads((stack.var / "agent" / "agent.json").read_text())
+    log: Path = stack.var / "agent" / config["state_dir"] / "instances" / instance / "console.log"
+    return log.resolve()
 
 
 def _says_something(log: Path, after: int) -> bool:

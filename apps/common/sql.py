@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 from django.db.models import AutoField, Field, Model, QuerySet, UUIDField
 
-
 def values_table(fields: Sequence["Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
     """A `VALUES` list for PostgreSQL and SQLite: the SQL text and its parameters.
 
@@ -31,7 +30,7 @@ def insert_rows(rows: Sequence[Model]) -> None:
         return
     meta = rows[0]._meta
     fields = [field for field in meta.concrete_fields if not isinstance(field, AutoField)]
-    quote = connection.ops.quote_name
+    quote: Any = connection.ops.quote_name
     line = "(" + ", ".join(["%s"] * len(fields)) + ")"
     names = ", ".join(quote(field.column) for field in fields)
     statement = f"INSERT INTO {quote(meta.db_table)} ({names}) VALUES {', '.join([line] * len(rows))}"
@@ -50,15 +49,16 @@ def update_rows(rows: Sequence[Model], columns: Sequence[str]) -> None:
     if not rows:
         return
     meta = rows[0]._meta
-    fields = [meta.get_field(name) for name in columns]
-    quote = connection.ops.quote_name
+    fields: list[Field[Any, Any]] = [field for field in meta.concrete_fields if field.name in columns]
+    key: Field[Any, Any] = meta.pk
+    quote: Any = connection.ops.quote_name
     values, parameters = values_table(
-        (meta.pk, *fields), [(row.pk, *(getattr(row, field.attname) for field in fields)) for row in rows]  # type: ignore[arg-type]
+        (key, *fields), [(row.pk, *(getattr(row, field.attname) for field in fields)) for row in rows]
     )
     names = [quote(field.column) for field in fields]
     statement = (
         f"WITH v(id, {', '.join(names)}) AS ({values}) UPDATE {quote(meta.db_table)} "
-        f"SET {', '.join(f'{name} = v.{name}' for name in names)} FROM v WHERE {quote(meta.db_table)}.{quote(meta.pk.column)} = v.id"
+        f"SET {', '.join(f'{name} = v.{name}' for name in names)} FROM v WHERE {quote(meta.db_table)}.{quote(key.column)} = v.id"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -98,7 +98,7 @@ class Compiled(Generic[M]):
         return found
 
     def _compile(self) -> Any:
-        query = self._build(*self._samples).query
+        query: Any = self._build(*self._samples).query
         compiler = query.get_compiler(connection=connection)
         sql, parameters = compiler.as_sql()
         samples = [_prepared(sample) for sample in self._samples]

@@ -46,7 +46,7 @@ def capacity(resource_class: str) -> Callable[[HostTable, Request], Bools]:
     position = CLASSES.index(resource_class)
 
     def passes(table: HostTable, request: Request) -> Bools:
-        return table.free[position] >= request.amounts.get(resource_class, 0)
+        return np.asarray(table.free[position] >= request.amounts.get(resource_class, 0), dtype=np.bool_)
 
     return passes
 

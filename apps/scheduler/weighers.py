@@ -9,4 +9,5 @@ from apps.scheduler.table import CLASSES, HostTable
 
 def free_memory(table: HostTable) -> npt.NDArray[np.int64]:
     """Spread: the host with most free memory (MiB) first."""
-    return table.free[CLASSES.index(MEMORY_MB)]
+    free: npt.NDArray[np.int64] = table.free[CLASSES.index(MEMORY_MB)]
+    return free

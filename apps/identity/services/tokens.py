@@ -5,6 +5,7 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -64,7 +65,7 @@ def issue(*, user: User, project: Project, name: str = "", hours: int | None = N
 
 def authenticate_token(*, secret: str, address: str = "") -> tuple[User, Actor, Token]:
     """Whose token this is: one query. Raises Unauthenticated; the text tells expired and revoked from unknown."""
-    token = _BY_DIGEST.first(digest_of(secret))
+    token: Any = _BY_DIGEST.first(digest_of(secret))
     if token is None:
         raise Unauthenticated("auth.token_unknown", "This token is not known.")
     now = clock.now()

@@ -45,7 +45,12 @@ class Received:
 
 def take_in(task: str, wires: Sequence[str]) -> None:
     """Check and work on what came of one task. What is not acceptable is recorded and dropped; nothing is raised for it."""
-    received = [found for wire in wires if (found := _check(task, wire)) is not None]
+    received = []
+    for wire in wires:
+        try:
+            received.append(_check(task, wire))
+        except _Refused as refusal:
+            reject(refusal.code, refusal.host_name, str(refusal))
     if received:
         _WORK[task](received)
 
@@ -56,7 +61,13 @@ def take_in_many(messages: Sequence[tuple[str, str]]) -> None:
         take_in(task, [wire for _, wire in group])
 
 
-def _check(task: str, wire: str) -> Received | None:
+class _Refused(Exception):
+    def __init__(self, code: str, host_name: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.host_name = code, host_name
+
+
+def _check(task: str, wire: str) -> Received:
     name = ""
     try:
         key_id = split(wire)[0]
@@ -66,13 +77,13 @@ def _check(task: str, wire: str) -> Received | None:
         name = signer.name
         envelope = signer.key.open(wire, Kind.REPORT)
         if envelope.host != str(signer.host_id):
-            return reject("report.wrong_host", name, f"speaks for host {envelope.host}")
+            raise _Refused("report.wrong_host", name, f"speaks for host {envelope.host}")
         if envelope.topic != task:
-            return reject("report.wrong_topic", name, f"{envelope.topic} sent as {task}")
+            raise _Refused("report.wrong_topic", name, f"{envelope.topic} sent as {task}")
         if task != topics.REPORT and abs(time.time() - envelope.issued_at) > CLOCK_SKEW_S:
-            return reject("report.clock", name, f"{task} issued {time.time() - envelope.issued_at:.0f} s ago by its own clock")
+            raise _Refused("report.clock", name, f"{task} issued {time.time() - envelope.issued_at:.0f} s ago by its own clock")
     except EnvelopeError as error:
-        return reject(error.code.replace("envelope.", "report."), name, str(error))
+        raise _Refused(error.code.replace("envelope.", "report."), name, str(error)) from error
     # PostgreSQL stores no NUL in text, and guests do print some.
     body = msgspec.Raw(bytes(envelope.body).replace(b"\\u0000", b"\\ufffd"))
     return Received(signer.host_id, signer.name, msgspec.structs.replace(envelope, body=body))

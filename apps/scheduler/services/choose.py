@@ -41,7 +41,7 @@ def choose(requests: Sequence[Request], *, fresh: bool = False) -> list[Choice]:
     If one finds no host in the table as it was, the table is read anew before anyone is refused.
     """
     table = cache.get(fresh=fresh)
-    choices = []
+    choices: list[Choice] = []
     memo: dict[bytes, str] = {}
     for request in requests:
         choice = _choose_one(table, request, memo)
