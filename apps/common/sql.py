@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 from django.db.models import AutoField, Field, Model, QuerySet, UUIDField
 
+
 def values_table(fields: Sequence["Field[Any, Any]"], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
     """A `VALUES` list for PostgreSQL and SQLite: the SQL text and its parameters.
 

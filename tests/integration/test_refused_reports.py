@@ -133,6 +133,21 @@ def test_a_host_that_has_nothing_to_do_with_it_is_refused_whatever_it_says(cloud
     assert rejections() == [("report.wrong_host", other.name)]
 
 
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_host_that_was_given_up_has_no_say_any_more(cloud: Cloud, outcome: Outcome) -> None:
+    """It knows the operation, and can guess step and generation."""
+    cloud.host()
+    cloud.host()
+    instance, first, command = cloud.placed()
+    first.failed(command)
+    cloud.schedule()
+    instance.refresh_from_db()
+    second = cloud.host_of(instance).command(topics.COMPUTE_BUILD)
+    before = everything()
+    first.send(first.report(second, outcome, result=first.domain(second, PowerState.RUNNING)))
+    assert everything() == before
+
+
 def test_a_bad_one_does_not_spoil_what_came_with_it(built: tuple[FakeHost, Command], cloud: Cloud) -> None:
     host, command = built
     intake.take_in_many(
