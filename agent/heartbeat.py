@@ -129,7 +129,9 @@ class Observer:
     def _hello(self, host: HostRuntime) -> hosts_v1.Hello:
         what = host.hypervisor.capabilities()
         under_way = self._running.operations(host.id)
+        started_at = time.time()
         return hosts_v1.Hello(
+            started_at=started_at,
             agent_version=VERSION,
             hypervisor=what.hypervisor,
             speaks=self._speaks,

@@ -8,7 +8,7 @@ Run alone, as `python -I -S keeper.py`, by the first launcher that finds a daemo
 * when no guest is left either, everything ends.
 
 It also is the parent of all guests (a subreaper) and buries them at once: libvirt takes a guest for alive until its
-process is gone, and not every init process is quick about that. See docs/decisions/0006.
+process is gone, and not every init process is quick about that. See docs/decisions/0009.
 """
 
 import argparse

@@ -108,7 +108,7 @@ class Supervised:
             name, pid = str(info["name"]), int(info["pid"])
             before = self._seen.get(name, 0)
             if pid and before and pid != before:
-                sentences.append(f"{name} ended by itself and was started again (pid {pid}); see {info['stdout_logfile']}")
+                sentences.append(f"{name} ended and was started again (pid {pid}); see {info['stdout_logfile']}")
             if pid:
                 self._seen[name] = pid
         return sentences

@@ -9,7 +9,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """First message after an agent's start.
 
     `speaks`: the command topics it understands. `inventory`: totals by resource class (VCPU, MEMORY_MB, DISK_GB).
-    `unfinished`: operation ids that were begun and not ended when the agent last stopped.
+    `unfinished`: operation ids that were begun and not ended when the agent last stopped. `started_at`, Unix seconds: what
+    changed after this moment may be missing from `domains`.
     """
 
     agent_version: str
@@ -19,6 +20,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     traits: list[str] = []
     unfinished: list[str] = []
     domains: list[compute.Domain] = []
+    started_at: float = 0.0
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):

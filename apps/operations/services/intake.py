@@ -225,7 +225,7 @@ def _hellos(received: list[Received]) -> None:
                 greet(item.host_id, item.host_name, said)
         except CloudError as error:
             _malformed(item, error)
-        _observe(item, v1.Observation(started_at=item.envelope.issued_at, domains=said.domains))
+        _observe(item, v1.Observation(started_at=said.started_at, domains=said.domains))
         sweep.resend_of_host(item.host_id)
 
 
