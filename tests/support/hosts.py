@@ -65,7 +65,7 @@ class FakeHost:
         said = hosts_v1.Hello(
             agent_version="0.1.0", hypervisor="fake", speaks=list(topics.COMMANDS),
             inventory=INVENTORY if inventory is None else inventory, domains=self.all_domains(),
-            started_at=clock.now().timestamp(),
+            started_at=envelope.get("issued_at", clock.now().timestamp()),
         )
         self.say(topics.HELLO, said, **envelope)
 
