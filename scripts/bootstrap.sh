@@ -59,23 +59,23 @@ install_packages() {
 
 debian_packages() {
     if ! command -v dpkg-query >/dev/null; then
-        say '-' 'Debian packages' 'this is no Debian or Ubuntu: see scripts/packages.txt for what is needed'
+        say '-' 'System packages' 'this is no Debian or Ubuntu: see scripts/packages.txt for what is needed'
         return 0
     fi
     packages=$(missing)
     [ -n "$packages" ] || return 0
     if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
-        say '-' 'Debian packages' "missing, and only root may install them: apt-get install $packages"
+        say '-' 'System packages' "missing, and only root may install them: apt-get install $packages"
         return 0
     fi
-    say '…' 'Debian packages' "installing $packages"
+    say '…' 'System packages' "installing $packages"
     started=$(seconds)
     keep_daemons_down
     if install_packages; then
-        say '✓' 'Debian packages' "$(took "$started" "$(printf '%s' "$packages" | wc -w) installed")"
+        say '✓' 'System packages' "$(took "$started" "$(printf '%s' "$packages" | wc -w) installed")"
     else
         tail -n 5 "$log" >&2
-        say '!' 'Debian packages' "could not install all of: $packages (see $log); going on with what is there"
+        say '!' 'System packages' "could not install all of: $packages (see $log); going on with what is there"
     fi
 }
 
