@@ -4,8 +4,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
+from celery.app.amqp import AMQP
 from celery.exceptions import CPendingDeprecationWarning
+from celery.worker.request import Request
 from kombu import Exchange
 
 from agent import broker, transport
@@ -18,11 +20,29 @@ SPARE_THREADS: Final = 24
 Run = Callable[[str, list[str]], None]
 
 
+class Unacknowledged(AMQP):
+    """Celery's queues, read without acknowledgements: two trips to the broker less per message.
+
+    What a killed agent had in hand is sent again by the control plane as soon as the next life says hello.
+    """
+
+    def TaskConsumer(self, channel: Any, queues: Any = None, accept: Any = None, **options: Any) -> Any:
+        return super().TaskConsumer(channel, queues, accept, no_ack=True, **options)
+
+
+class Hint(Task):
+    """A task whose message the broker does not wait for: Celery would acknowledge it all the same."""
+
+    class Request(Request):
+        def acknowledge(self) -> None:
+            self.acknowledged = True
+
+
 def create_app(config: Config, run: Run) -> Celery:
     """Build the application. `run(topic, wires)` carries out one message and never raises."""
     transport.install()
     # Without fixups: Celery would import Django if DJANGO_SETTINGS_MODULE happened to be set.
-    app = Celery("agent", broker=config.broker_url, fixups=(), set_as_current=False)
+    app = Celery("agent", broker=config.broker_url, fixups=(), amqp=Unacknowledged, task_cls=Hint, set_as_current=False)
     app.conf.update(_settings(config))
     for topic in topics.COMMANDS:
         app.task(_task(topic, run), name=topic, shared=False)
@@ -62,9 +82,6 @@ def _settings(config: Config) -> dict[str, Any]:
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
         "result_backend": None,
-        "task_acks_late": True,
-        "task_acks_on_failure_or_timeout": True,
-        "task_reject_on_worker_lost": True,
         "task_track_started": False,
         "task_queues": broker.queues(config),
         "task_create_missing_queues": False,

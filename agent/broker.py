@@ -19,7 +19,7 @@ from contracts import topics
 
 # One Redis key per queue instead of four, named like the queue: BRPOP over hundreds of queues stays cheap.
 PRIORITY_STEPS: Final = [0]
-# Longer than any step takes. A message that is delivered again all the same is fenced by the journal.
+# How seldom kombu looks for messages to deliver again: there are none.
 VISIBILITY_TIMEOUT_S: Final = 4 * 3600
 CONNECT_TIMEOUT_S: Final = 2.0
 PUBLISH_TIMEOUT_S: Final = 3.0
@@ -35,8 +35,8 @@ class BrokerDown(Exception):
 def transport_options(config: Config) -> dict[str, Any]:
     """Options of the consuming connection (Redis; others ignore what they do not know).
 
-    The book of unacknowledged messages is this agent's own, not shared by all: an access rule can then name one host's
-    keys, and at start everything in it can be taken back at once, since nobody else is using it.
+    Nothing is acknowledged, but kombu looks into its book of unacknowledged messages all the same: with a book of its own an
+    agent needs access to no key but its own.
     """
     book = f"agent.{config.hosts[0].name}.unacked"
     return {
@@ -68,27 +68,6 @@ def queues(config: Config) -> list[Queue]:
     else:
         names = [name for host in config.hosts for name in topics.host_queues(host.name)]
     return [Queue(name, Exchange(""), routing_key=name, durable=True) for name in names]
-
-
-def take_back(app: Celery) -> int:
-    """Put messages that an earlier life of this agent took and did not finish back into their queues (Redis).
-
-    Returns how many there were. Raises BrokerDown.
-    """
-    connection = app.connection_for_read()
-    try:
-        connection.ensure_connection(max_retries=0)
-        if connection.transport.driver_type != "redis":
-            return 0
-        channel = connection.channel()
-        tags = channel.client.zrange(channel.unacked_index_key, 0, -1)
-        for tag in tags:
-            channel.qos.restore_by_tag(tag.decode() if isinstance(tag, bytes) else tag, leftmost=False)
-        return len(tags)
-    except _errors(connection) as error:
-        raise BrokerDown(str(error)) from error
-    finally:
-        connection.release()
 
 
 class Publisher:

@@ -1,7 +1,4 @@
-"""Celery's consumer, made persistent: back within seconds of the broker, patient with one that refuses us.
-
-And what an earlier life of this agent took and did not finish is put back into the queues before anything is read.
-"""
+"""Celery's consumer, made persistent: back within seconds of the broker, patient with one that refuses us."""
 
 import time
 from functools import partial
@@ -11,8 +8,6 @@ import structlog
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.state import maybe_shutdown
 from kombu import Connection
-
-from agent import broker
 
 log = structlog.get_logger(__name__)
 
@@ -24,33 +19,16 @@ LONGEST_RETRY_S: Final = 2.0
 class Consumer(CeleryConsumer):
     """Named in the `worker_consumer` setting."""
 
-    _took_back = False
-
     def ensure_connected(self, conn: Connection) -> Any:
         conn.ensure_connection = partial(
             conn.ensure_connection, interval_start=FIRST_RETRY_S, interval_step=1.0, interval_max=LONGEST_RETRY_S
         )
         while True:
             try:
-                connected = super().ensure_connected(conn)
-                break
+                return super().ensure_connected(conn)
             except conn.channel_errors as error:
                 # RabbitMQ says so to a wrong password, and to a good one after its data were lost, until somebody has
                 # made the accounts again. Celery would end the worker.
                 log.error("broker.refused", reason=str(error))
                 maybe_shutdown()
                 time.sleep(LONGEST_RETRY_S)
-        if not self._took_back:
-            self._take_back()
-        return connected
-
-    def _take_back(self) -> None:
-        """Once: later the book of unacknowledged messages is this life's own."""
-        try:
-            count = broker.take_back(self.app)
-        except broker.BrokerDown as error:
-            log.warning("broker.down", reason=str(error))
-            return
-        self._took_back = True
-        if count:
-            log.info("messages.taken_back", count=count)

@@ -17,6 +17,13 @@ STATE = Path("/run/cloudsite/daemons")
 _OVS_RUN = Path("/run/openvswitch")
 _OVS_SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _ANSWER_S = 60.0
+# One file per running network of libvirt's.
+_NETWORKS = Path("/run/libvirt/network")
+_END_NETWORKS = """
+for name in $(timeout 20 virsh -q -c qemu:///system net-list --name); do
+    case " $* " in *" $name "*) ;; *) timeout 20 virsh -q -c qemu:///system net-destroy "$name" ;; esac
+done
+"""
 
 
 class HostDaemons:
@@ -26,12 +33,14 @@ class HostDaemons:
         """`ovs`: folder of Open vSwitch's database, should it be ours to run; `log`: folder of what daemons print."""
         self._ovs, self._log, self._environment = ovs, log, dict(environment)
         self._users: int | None = None
+        self._tidying: subprocess.Popen[bytes] | None = None
 
     def ensure(self, say: Callable[[str], None]) -> str:
         """Make all of them answer; who runs what, in words. Raises LaunchError."""
         STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
         self._users = os.open(STATE / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._users, fcntl.LOCK_SH)
+        first, networks = "libvirtd" in missing(), {path.stem for path in _NETWORKS.glob("*.xml")}
         if not keeper_runs() and (gone := missing()):
             say(f"starting {', '.join(gone)}")
             self._spawn(gone)
@@ -41,12 +50,16 @@ class HostDaemons:
                 raise LaunchError(f"{gone[0]} does not answer (waited {_ANSWER_S:.0f} s).{log_tail(self._log / f'{gone[0]}.log')}")
             say(f"waiting for {', '.join(gone)}")
             time.sleep(0.05)
+        if first and keeper_runs():
+            self._end_networks(sparing=networks)
         return f"started {' '.join(_kept())}" if keeper_runs() else "this machine's own libvirt and Open vSwitch"
 
     def release(self) -> str:
         """No longer needed by us. Waits until what nobody needs has ended; says what goes on for guests' sake."""
         if self._users is None:
             return ""
+        if self._tidying is not None:
+            self._tidying.wait()
         os.close(self._users)
         self._users = None
         until = time.monotonic() + 25
@@ -56,6 +69,13 @@ class HostDaemons:
                 return f"{', '.join(left)} go on for the guests' sake, and end with the last of them" if left else ""
             time.sleep(0.05)
         return ""
+
+    def _end_networks(self, *, sparing: set[str]) -> None:
+        """libvirt's own networks that came up with our libvirtd (Ubuntu has one): they would outlive it, dnsmasq and all."""
+        self._tidying = subprocess.Popen(
+            ["/bin/sh", "-c", _END_NETWORKS, "sh", *sparing], env=self._environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
 
     def _spawn(self, daemons: list[str]) -> None:
         self._log.mkdir(parents=True, exist_ok=True)

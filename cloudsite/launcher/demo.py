@@ -17,11 +17,12 @@ from cloudsite.launcher.web import Client
 from cloudsite.settings.environment import PREFIX, Environment
 
 _NAME = "demo"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def demo(env: Environment, inherited: Mapping[str, str], screen: Screen) -> int:
     """0 if everything was as it should be. Raises LaunchError with what was not; the logs are then kept."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, _interrupt)
     started = time.monotonic()
     with screen.step("Hypervisor") as step:
@@ -86,4 +87,6 @@ def _settings(inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def _interrupt(*_: object) -> None:
+    for number in _SIGNALS:  # what follows is cleaning up, and that is not to be interrupted
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -19,7 +19,7 @@ class Helper:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "cloudsite.launcher.inside"],
+                [sys.executable, "-m", "cloudsite.launcher.inside"],  # ends with its stdin, and so with us
                 cwd=BASE_DIR, env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True,
                 start_new_session=True,
             )

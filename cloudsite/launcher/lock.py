@@ -19,7 +19,7 @@ class Lock:
         except BlockingIOError:
             holder = os.read(self._file, 32).decode().strip()
             os.close(self._file)
-            raise LaunchError(f"It runs already for {path.parent.parent} (process {holder}).") from None
+            raise LaunchError(f"It runs already: process {holder} holds {path}.") from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 

@@ -81,6 +81,7 @@ def environment(env: Environment, inherited: Mapping[str, str]) -> dict[str, str
         "WEB_WORKERS": str(env.web_workers),
         "WEB_THREADS": str(env.web_threads),
         "STATIC_ROOT": str(env.var / "static"),
+        "LOG_LEVEL": env.log_level.lower(),
         "AGENT_CONFIG": str(agent_config(env)),
         "FLOWER_CONFIG": str(BASE_DIR / "cloudsite" / "launcher" / "flower_config.py"),
     }

@@ -50,7 +50,7 @@ class Environment:
     driver: str = _option(
         "auto", "Hypervisor driver of the local host.", choices=("auto", "libvirt", "simulated")
     )
-    bridge: str = _option("br-cloudsite", "Open vSwitch integration bridge of the local host.", pattern=r"[a-z][a-z0-9-]{0,14}", form="br-cloudsite")
+    bridge: str = _option("br-cloudsite", "Open vSwitch integration bridge of the local host; `make up` makes a name of its own out of `<var>` unless this is set.", pattern=r"[a-z][a-z0-9-]{0,14}", form="br-cloudsite")
     network_cidr: str = _option("10.64.0.0/20", "IPv4 range of a project's first network.", cidr=True)
     host_name: str = _option("", "Name of the local host; empty: this machine's host name.", pattern=r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}|", form="node-1.example")
     web_threads: int = _option(8, "Requests that one web process handles at once.", least=1, most=128)
