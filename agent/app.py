@@ -7,7 +7,7 @@ from typing import Any, Final
 from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
 from celery.exceptions import CPendingDeprecationWarning
-from celery.worker.request import Request
+from celery.worker import request
 from kombu import Exchange
 
 from agent import broker, transport
@@ -33,7 +33,7 @@ class Unacknowledged(AMQP):
 class Hint(Task):
     """A task whose message the broker does not wait for: Celery would acknowledge it all the same."""
 
-    class Request(Request):
+    class Request(request.Request):
         def acknowledge(self) -> None:
             self.acknowledged = True
 

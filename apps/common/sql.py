@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 from django.db.models import AutoField, Field, Model, QuerySet, UUIDField
 
-
 # SQLite takes 32,766 parameters in a statement; our widest row has some 40 columns.
 _AT_ONCE = 500
 _WORTH_A_COPY = 8
