@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 CHECK_TIMEOUT_S: Final = 5.0
 # The conductor may have missed the hello or been emptied since.
 HELLO_EVERY_BEATS: Final = 30
+# A new host takes no instances before its hello was heard.
+FIRST_HELLO_AGAIN_AT_BEAT: Final = 3
 CHECKERS: Final = 4
 
 Announce = Callable[[str, list[str]], bool]
@@ -49,9 +51,9 @@ class Heartbeat:
         self._checkers = ThreadPoolExecutor(min(len(hosts), CHECKERS), thread_name_prefix="check")
 
     def beat(self) -> None:
-        """Send one heartbeat per host; every HELLO_EVERY_BEATS-th time ask for a hello too."""
+        """Send one heartbeat per host; every HELLO_EVERY_BEATS-th time, and soon after the start, ask for a hello too."""
         self._beats += 1
-        if self._beats % HELLO_EVERY_BEATS == 0:
+        if self._beats % HELLO_EVERY_BEATS == 0 or self._beats == FIRST_HELLO_AGAIN_AT_BEAT:
             self._on_hello()
         for host in self._hosts:
             # One that still hangs since the last time is not asked again.
@@ -94,11 +96,18 @@ class Observer:
         self._next_observation = time.monotonic() + observation_s
         self._mutex = threading.Lock()
         self._hello_due = {host.id for host in hosts}
+        self._greeted: set[str] = set()
 
-    def hello_soon(self) -> None:
-        """Have every host say hello at the next tick."""
+    def repeat_hello(self) -> None:
+        """Have every host say hello once more at the next tick: the first may have been lost."""
         with self._mutex:
             self._hello_due = {host.id for host in self._hosts}
+
+    def hello_soon(self) -> None:
+        """Have every host say hello at the next tick, as if for the first time: commands may have been lost."""
+        with self._mutex:
+            self._hello_due = {host.id for host in self._hosts}
+            self._greeted = set()
 
     def tick(self) -> None:
         """Say hello for those hosts that have to; then observe, if it is time."""
@@ -108,6 +117,7 @@ class Observer:
             late = self._tell(topics.HELLO, [host for host in self._hosts if host.id in due], self._hello)
             with self._mutex:
                 self._hello_due |= late
+                self._greeted |= due - late
         if time.monotonic() >= self._next_observation:
             self._next_observation = time.monotonic() + self._observation_s
             self._tell(topics.OBSERVATION, self._hosts, self._observation)
@@ -132,6 +142,7 @@ class Observer:
         started_at = time.time()
         return hosts_v1.Hello(
             started_at=started_at,
+            repeated=host.id in self._greeted,
             agent_version=VERSION,
             hypervisor=what.hypervisor,
             speaks=self._speaks,

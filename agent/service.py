@@ -81,7 +81,7 @@ class Service:
             observation_s=config.observation_s,
         )
         self.heartbeat = heartbeat.Heartbeat(
-            hosts, self.reporter.announce, self.running, on_hello=self.observer.hello_soon
+            hosts, self.reporter.announce, self.running, on_hello=self.observer.repeat_hello
         )
         self.reporter.when_connected.append(self.observer.hello_soon)
         self.watchdog = Watchdog([queue.name for queue in broker.queues(config)], self.publisher.waiting, self._busy)

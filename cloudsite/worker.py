@@ -5,6 +5,7 @@ each worker: 25 MB and half a second more.
 """
 
 import argparse
+import socket
 import sys
 
 from django.conf import settings
@@ -21,7 +22,7 @@ def main() -> int:
     parser.add_argument("queue", choices=QUEUES, help="the queue to read")
     queue = parser.parse_args().queue
     worker = app.Worker(
-        hostname=f"{queue}@%h",
+        hostname=f"{queue}@{socket.gethostname()}",
         queues=[queue],
         # A task only puts its items into a batch (apps.common.batching), so no pool is needed; and with a pool, Celery's
         # loop sleeps on when a thread has acknowledged and the prefetch is free again.

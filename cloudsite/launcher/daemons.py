@@ -1,6 +1,7 @@
 """libvirt and Open vSwitch on this machine: those that run are used, what is missing is started (see `keeper`)."""
 
 import fcntl
+import grp
 import os
 import socket
 import subprocess
@@ -81,6 +82,8 @@ class HostDaemons:
         self._log.mkdir(parents=True, exist_ok=True)
         if "ovsdb-server" in daemons:
             self._make_database()
+        if "libvirtd" in daemons:
+            share_kvm()
         script = Path(keeper.__file__)
         options = ["--state", str(STATE), "--ovs", str(self._ovs), "--log", str(self._log)]
         with (self._log / "keeper.log").open("ab") as log:
@@ -97,6 +100,19 @@ class HostDaemons:
         done = subprocess.run(command, check=False, env=self._environment, capture_output=True, text=True)
         if done.returncode:
             raise LaunchError(f"{' '.join(command)} failed: {done.stderr.strip()}")
+
+
+def share_kvm(device: Path = Path("/dev/kvm")) -> None:
+    """Give the device to the group `kvm`, as udev does where it runs.
+
+    Where root may open it and the user that QEMU runs as may not, libvirt examines QEMU anew at every start of a guest: it
+    takes 44 s instead of half a second.
+    """
+    try:
+        os.chown(device, 0, grp.getgrnam("kvm").gr_gid)
+        device.chmod(0o660)
+    except (OSError, KeyError):
+        return  # there is no such device, or nobody who could use it
 
 
 def missing() -> list[str]:

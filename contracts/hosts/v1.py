@@ -10,7 +10,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
     `speaks`: the command topics it understands. `inventory`: totals by resource class (VCPU, MEMORY_MB, DISK_GB).
     `unfinished`: operation ids that were begun and not ended when the agent last stopped. `started_at`, Unix seconds: what
-    changed after this moment may be missing from `domains`.
+    changed after this moment may be missing from `domains`. `repeated`: said again by an agent that has said it before, in
+    case it was lost; only the first one means that commands may have been forgotten.
     """
 
     agent_version: str
@@ -21,6 +22,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: list[str] = []
     domains: list[compute.Domain] = []
     started_at: float = 0.0
+    repeated: bool = False
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,42 @@
 """Fixtures of the tests with real guests."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from apps.images.demo import DemoImage, build
+from cloudsite.launcher import hypervisor
+from cloudsite.launcher.daemons import HostDaemons
+from cloudsite.launcher.programs import LaunchError
 from tests.real.lab import Lab
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="cs-real-"))
+
+
+def _start_daemons() -> HostDaemons | None:
+    """libvirt and Open vSwitch, unless this machine runs them or cannot. Before the modules here are read: these skip,
+    and print the reason, where nothing answers."""
+    if hypervisor.obstacle():
+        return None
+    daemons = HostDaemons(ovs=_FOLDER / "ovs", log=_FOLDER / "log", environment=os.environ)
+    try:
+        daemons.ensure(lambda text: None)
+    except LaunchError as error:
+        print(error)
+    return daemons
+
+
+_DAEMONS = _start_daemons()
+
+
+def pytest_sessionfinish() -> None:
+    if _DAEMONS is not None:
+        _DAEMONS.release()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -61,11 +61,11 @@ class FakeHost:
 
     # What it says unasked.
 
-    def hello(self, inventory: dict[str, int] | None = None, **envelope: Any) -> None:
+    def hello(self, inventory: dict[str, int] | None = None, *, repeated: bool = False, **envelope: Any) -> None:
         said = hosts_v1.Hello(
             agent_version="0.1.0", hypervisor="fake", speaks=list(topics.COMMANDS),
             inventory=INVENTORY if inventory is None else inventory, domains=self.all_domains(),
-            started_at=envelope.get("issued_at", clock.now().timestamp()),
+            started_at=envelope.get("issued_at", clock.now().timestamp()), repeated=repeated,
         )
         self.say(topics.HELLO, said, **envelope)
 

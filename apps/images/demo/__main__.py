@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the downloaded packages here for next time")
     options = parser.parse_args()
     try:
-        image = build(options.out, progress=lambda step: print(step, file=sys.stderr), cache=options.cache)
+        image = build(options.out.resolve(), progress=lambda step: print(step, file=sys.stderr), cache=options.cache and options.cache.resolve())
     except (DemoImageError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -226,7 +226,8 @@ def _hellos(received: list[Received]) -> None:
         except CloudError as error:
             _malformed(item, error)
         _observe(item, v1.Observation(started_at=said.started_at, domains=said.domains))
-        sweep.resend_of_host(item.host_id)
+        if not said.repeated:
+            sweep.resend_of_host(item.host_id)
 
 
 def _heartbeats(received: list[Received]) -> None:
