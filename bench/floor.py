@@ -74,7 +74,7 @@ def measure(*, broker: str, database: str, env: Mapping[str, str], chains: int, 
         connection.execute("CREATE TABLE IF NOT EXISTS floor (id bigserial PRIMARY KEY, stage text)")
         connection.execute("TRUNCATE floor")
         workers = [
-            subprocess.Popen([sys.executable, "-m", "bench.floor", stage], cwd=BASE_DIR, env=surroundings, stderr=subprocess.DEVNULL)
+            subprocess.Popen([sys.executable, "-m", "bench.floor", stage], cwd=BASE_DIR, env=surroundings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for stage in STAGES
         ]
         try:

@@ -180,7 +180,7 @@ def _hosts() -> Iterator[Finding]:
 
 def _refused() -> Iterator[Finding]:
     for code, host, count in operations.refused_since(clock.now() - timedelta(hours=1)):
-        fix = "run chrony or systemd-timesyncd there" if code == "report.clock" else "manage.py host_enroll --renew, if it is ours at all"
+        fix = "run chrony or systemd-timesyncd there" if code == "report.clock" else "manage.py host_enroll NAME --renew, if it is ours at all"
         yield Finding("reports", "warning", f"{count} refused in the last hour: {code} {host or 'of nobody we know'}", fix)
 
 

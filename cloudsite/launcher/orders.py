@@ -37,6 +37,11 @@ def migrate(say: Say) -> str:
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
+    if connection.vendor == "sqlite":
+        # Password hashes and commands with user data are in there; SQLite gives its side files the mode of the main one.
+        database = Path(connection.settings_dict["NAME"])
+        database.touch(mode=0o600)
+        database.chmod(0o600)
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:

@@ -97,6 +97,9 @@ class Postgres:
         self._run(f"{self._bin}/initdb", "-D", str(data), "-U", self.user, "--auth=trust", "-E", "UTF8", "--locale=C", "-N")
         with (data / "postgresql.conf").open("a") as conf:
             conf.write(_POSTGRES_CONF.format(folder=self.folder))
+            # Counts statements for the benchmark; Debian has it in the server's package.
+            if (self._bin.parent / "lib" / "pg_stat_statements.so").exists():
+                conf.write("shared_preload_libraries = 'pg_stat_statements'\n")
 
     def answers(self) -> bool:
         asked = [f"{self._bin}/pg_isready", "-q", "-h", str(self.folder)]

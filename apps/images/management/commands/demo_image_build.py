@@ -18,14 +18,14 @@ class Command(CloudCommand):
     examples = ("", "--out /tmp/demo --json")
 
     def options(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files (default: <var>/demo)")
+        parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files (default: <var>/demo-image)")
         parser.add_argument("--cache", type=Path, metavar="DIR", help="keep downloaded packages here")
 
     def work(self, **options: Any) -> int:
         try:
             with self.waiting("building the demo image") as status:
                 tell = status.update if status else _silently
-                built = demo.build(options["out"] or settings.ENV.var / "demo", progress=tell, cache=options["cache"])
+                built = demo.build(options["out"] or settings.ENV.var / "demo-image", progress=tell, cache=options["cache"])
         except (demo.DemoImageError, OSError) as error:
             self.stderr.write(f"{error}")
             return FAILED
