@@ -12,10 +12,16 @@ django.setup()
 from cloudsite import transport  # noqa: E402
 from cloudsite.routing import ANONYMOUS_QUEUES, TRANSPORT_OPTIONS  # noqa: E402  (needs settings)
 
-# No Django fix-up: it closes the database connection after every task, which costs more than the task
-# (FIELD figures: 155/s against 750/s). `apps.common.transactions` drops connections that went bad instead.
 transport.install()
-app = Celery("cloudsite", broker=settings.ENV.broker_url, fixups=[], amqp="cloudsite.routing:Unacknowledged", task_cls="cloudsite.routing:Hint", set_as_current=True)
+# No Django fix-up: it closes the database connection after every task, which costs more than the task (docs/decisions/0004).
+app = Celery(
+    "cloudsite",
+    broker=settings.ENV.broker_url,
+    fixups=[],
+    amqp="cloudsite.routing:Unacknowledged",
+    task_cls="cloudsite.routing:Hint",
+    set_as_current=True,
+)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",
