@@ -29,7 +29,6 @@ app.conf.update(
     task_track_started=False,
     task_queues=ANONYMOUS_QUEUES,
     task_default_queue="conductor",
-    worker_prefetch_multiplier=64,
     worker_send_task_events=False,
     worker_enable_remote_control=True,
     worker_hijack_root_logger=False,

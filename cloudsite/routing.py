@@ -19,8 +19,6 @@ ANONYMOUS_QUEUES = [
 TRANSPORT_OPTIONS = {
     # One list per queue, so that a BRPOP over hundreds of queues stays one key each; agents set the same.
     "priority_steps": [0],
-    # The sweep resends by the database's clock; the broker's own redelivery only has to be late enough not to matter.
-    "visibility_timeout": 3600,
     "socket_connect_timeout": 2,
     "socket_timeout": 20,
     "socket_keepalive": True,

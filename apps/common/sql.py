@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from django.db import connection
@@ -41,15 +42,14 @@ def insert_rows(rows: Sequence[Model]) -> None:
     fields = [field for field in meta.concrete_fields if not isinstance(field, AutoField)]
     quote: Any = connection.ops.quote_name
     names = ", ".join(quote(field.column) for field in fields)
+    into = f"{quote(meta.db_table)} ({names})"
+    lines = [[field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields] for row in rows]
     if connection.vendor == "postgresql" and len(rows) >= _WORTH_A_COPY:
-        lines = [[field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields] for row in rows]
-        _copy(f"COPY {quote(meta.db_table)} ({names}) FROM STDIN", lines)
-        return
-    line = "(" + ", ".join(["%s"] * len(fields)) + ")"
-    statement = f"INSERT INTO {quote(meta.db_table)} ({names}) VALUES {', '.join([line] * len(rows))}"
-    parameters = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        _copy(f"COPY {into} FROM STDIN", lines)
+    else:
+        places = "(" + ", ".join(["%s"] * len(fields)) + ")"
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {into} VALUES {', '.join([places] * len(rows))}", list(chain.from_iterable(lines)))
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
 
@@ -69,7 +69,7 @@ def update_rows(rows: Sequence[Model], columns: Sequence[str]) -> None:
     if not rows:
         return
     meta = rows[0]._meta
-    fields: list[Field[Any, Any]] = [field for field in meta.concrete_fields if field.name in columns]
+    fields: list[Any] = [meta.get_field(name) for name in columns]
     key: Field[Any, Any] = meta.pk
     quote: Any = connection.ops.quote_name
     values, parameters = values_table(

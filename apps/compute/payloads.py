@@ -8,6 +8,7 @@ from uuid import UUID
 
 from apps.compute.models import Instance
 from apps.images import payloads as image_payloads
+from apps.network import selectors as networks
 from contracts.compute import v1
 from contracts.network import v1 as network
 
@@ -37,6 +38,11 @@ def build(instance: Instance, images: Mapping[UUID, v1.Image], image: Image, por
 def wire_images(images: Mapping[UUID, Image]) -> dict[UUID, v1.Image]:
     """Signed and ready, by id."""
     return {image_id: image_payloads.image(image) for image_id, image in images.items()}
+
+
+def removal(instance_id: UUID) -> v1.Delete:
+    """Delete an instance together with all ports that the database knows of it: one query."""
+    return delete(instance_id, networks.wire_ports([instance_id]).get(instance_id, []))
 
 
 def delete(instance_id: UUID, ports: Sequence[network.Port]) -> v1.Delete:

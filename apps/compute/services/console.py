@@ -45,10 +45,7 @@ def _ask(actor: Actor, instance_id: uuid.UUID, max_bytes: int) -> Operation:
         actor=actor, kind=names.CONSOLE, resource_id=new_id(), project_id=instance.project_id,
         host_id=instance.host_id, host_name=instance.host_name,
     )
-    operation.state = OpState.SENT.value
-    commands.address(
+    commands.begin(
         operation, task=topics.COMPUTE_CONSOLE, body=v1.Console(instance_id=str(instance.pk), max_bytes=max_bytes)
     )
-    lifecycle.insert([operation])
-    lifecycle.dispatch([operation])
     return operation

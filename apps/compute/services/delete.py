@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from apps.common import states
-from apps.common.context import Actor
+from apps.common.context import SYSTEM, Actor
 from apps.common.errors import Conflict, NotFound
 from apps.compute import names, payloads
 from apps.compute.models import Instance
 from apps.compute.services import release
 from apps.compute.states import MACHINE, InstanceState
 from apps.identity.roles import Role, require
-from apps.network import selectors as networks
 from apps.operations import selectors as operations
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
@@ -71,27 +70,19 @@ def start(actor: Actor, instance: Instance) -> Operation:
         lifecycle.succeed([operation])
         operation.state = OpState.SUCCEEDED.value
         return operation
-    operation.state = OpState.SENT.value
-    ports = networks.wire_ports([instance.pk]).get(instance.pk, [])
-    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk, ports))
-    lifecycle.insert([operation], [Note(operation.pk, "api", "accepted")])
-    lifecycle.dispatch([operation])
+    note = Note(operation.pk, "api", "accepted")
+    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.removal(instance.pk), notes=[note])
     return operation
 
 
 def purge(instance: Instance) -> Operation:
     """Have the host of a locked instance in ERROR remove what it has of it; inside the caller's transaction."""
-    from apps.common.context import SYSTEM
-
     instance.generation += 1
     Instance.objects.filter(pk=instance.pk).update(generation=instance.generation)
     operation = lifecycle.prepare(
         actor=SYSTEM, kind=names.PURGE, resource_id=instance.pk, project_id=instance.project_id,
         generation=instance.generation, host_id=instance.host_id, host_name=instance.host_name,
     )
-    operation.state = OpState.SENT.value
-    ports = networks.wire_ports([instance.pk]).get(instance.pk, [])
-    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk, ports))
-    lifecycle.insert([operation], [Note(operation.pk, "conductor", "accepted", "leftovers of a failed build")])
-    lifecycle.dispatch([operation])
+    note = Note(operation.pk, "conductor", "accepted", "leftovers of a failed build")
+    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.removal(instance.pk), notes=[note])
     return operation

@@ -14,7 +14,6 @@ from apps.compute.states import POWER_FROM
 from apps.identity.roles import Role, require
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
-from apps.operations.states import OpState
 from contracts import topics
 from contracts.compute import v1
 
@@ -43,9 +42,6 @@ def power(*, actor: Actor, instance_id: uuid.UUID, action: str) -> Operation:
         actor=actor, kind=names.POWER[action], resource_id=instance.pk, project_id=instance.project_id,
         generation=instance.generation, host_id=instance.host_id, host_name=instance.host_name,
     )
-    operation.state = OpState.SENT.value
     body = v1.Power(instance_id=str(instance.pk), action=v1.PowerAction(action))
-    commands.address(operation, task=topics.COMPUTE_POWER, body=body)
-    lifecycle.insert([operation], [Note(operation.pk, "api", "accepted")])
-    lifecycle.dispatch([operation])
+    commands.begin(operation, task=topics.COMPUTE_POWER, body=body, notes=[Note(operation.pk, "api", "accepted")])
     return operation

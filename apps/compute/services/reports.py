@@ -14,7 +14,6 @@ from apps.compute import payloads
 from apps.compute.models import Instance
 from apps.compute.services import release
 from apps.compute.states import MACHINE, InstanceState
-from apps.network import selectors as networks
 from apps.operations.kinds import Answer, kind_of
 from apps.operations.redaction import shown_on_resource
 from apps.operations.services import commands, lifecycle
@@ -60,6 +59,17 @@ class _Observing:
 
     def observe(self, operation: Operation) -> tuple[str, msgspec.Struct] | None:
         return topics.COMPUTE_OBSERVE, v1.Observe(instance_id=str(operation.resource_id))
+
+
+class FailsPlainly:
+    """For work whose failure changes no resource: the operation is closed with the reason, and that is all."""
+
+    def failed(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            lifecycle.fail(answer.operation, error_of(answer.report.error))
+
+    def unanswered(self, operation: Operation) -> None:
+        lifecycle.fail(operation, silent(operation))
 
 
 class Build(_Observing):
@@ -142,8 +152,7 @@ def _have_removed(operation: Operation, *, step: str, why: str) -> None:
     instance.generation += 1
     instance.save(update_fields=["generation"])
     lifecycle.advance(operation, step=step, state=OpState.SENT, generation=instance.generation)
-    ports = networks.wire_ports([instance.pk]).get(instance.pk, [])
-    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk, ports))
+    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.removal(instance.pk))
     lifecycle.save_all([operation])
     lifecycle.write([Note(operation.pk, "conductor", "removing again" if step == "delete" else "undoing", why)])
     lifecycle.dispatch([operation])
@@ -186,7 +195,7 @@ class Delete(_Observing):
         lifecycle.write([Note(operation.pk, "conductor", "failed", error.message)])
 
 
-class Purge(_Observing):
+class Purge(FailsPlainly, _Observing):
     """Leftovers of an instance in ERROR are removed and its claims freed; the instance stays as a record of the error."""
 
     def done(self, answers: Sequence[Answer]) -> None:
@@ -194,21 +203,14 @@ class Purge(_Observing):
         Instance.objects.filter(pk__in=ids(answers), state=InstanceState.ERROR).update(host_id=None, host_name="", addresses=[])
         lifecycle.succeed([answer.operation for answer in answers])
 
-    def failed(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            lifecycle.fail(answer.operation, error_of(answer.report.error))
-
     def observed(self, answer: Answer) -> None:
         if nothing_left(domain_of(answer)):
             self.done([answer])
         else:
             self.unanswered(answer.operation)
 
-    def unanswered(self, operation: Operation) -> None:
-        lifecycle.fail(operation, silent(operation))
 
-
-class Power(_Observing):
+class Power(FailsPlainly, _Observing):
     """Start, stop, reboot: the instance's state is what the host says afterwards."""
 
     def done(self, answers: Sequence[Answer]) -> None:
@@ -218,9 +220,10 @@ class Power(_Observing):
         lifecycle.write(Note(answer.operation.pk, "conductor", "finished") for answer in answers)
 
     def failed(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            lifecycle.fail(answer.operation, error_of(answer.report.error))
-            lifecycle.write([Note(answer.operation.pk, "conductor", "failed", error_of(answer.report.error).message)])
+        super().failed(answers)
+        lifecycle.write(
+            Note(answer.operation.pk, "conductor", "failed", error_of(answer.report.error).message) for answer in answers
+        )
 
     def observed(self, answer: Answer) -> None:
         """What is true counts; whether the wish came true decides how the operation ends."""
@@ -233,11 +236,8 @@ class Power(_Observing):
             late = Unavailable("power.timeout", f"The host did not finish in time; the instance is {domain.power_state.value}.")
             lifecycle.fail(answer.operation, late)
 
-    def unanswered(self, operation: Operation) -> None:
-        lifecycle.fail(operation, silent(operation))
 
-
-class Console:
+class Console(FailsPlainly):
     """A console log that was read for somebody who waits for it; no instance changes by it."""
 
     def done(self, answers: Sequence[Answer]) -> None:
@@ -245,15 +245,8 @@ class Console:
             output = msgspec.json.decode(answer.report.result, type=v1.ConsoleOutput)
             lifecycle.succeed([answer.operation], result=msgspec.to_builtins(output))
 
-    def failed(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            lifecycle.fail(answer.operation, error_of(answer.report.error))
-
     def observed(self, answer: Answer) -> None:
         self.unanswered(answer.operation)
-
-    def unanswered(self, operation: Operation) -> None:
-        lifecycle.fail(operation, silent(operation))
 
     def observe(self, operation: Operation) -> None:
         return None

@@ -15,7 +15,7 @@ from apps.common.context import Actor
 from apps.common.errors import Unavailable
 from apps.compute import names, payloads
 from apps.compute.models import Instance, UnknownDomain
-from apps.compute.services.reports import domain_of, error_of, nothing_left, silent
+from apps.compute.services.reports import FailsPlainly, domain_of, nothing_left
 from apps.compute.states import InstanceState
 from apps.hosts import selectors as hosts
 from apps.identity.roles import require_operator
@@ -23,7 +23,6 @@ from apps.operations import selectors as operations
 from apps.operations.kinds import Answer
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
-from apps.operations.states import OpState
 from contracts import topics
 from contracts.compute.v1 import Domain, Observe
 
@@ -84,14 +83,12 @@ def evict(*, actor: Actor, unknown_id: uuid.UUID) -> Operation | None:
         generation=max(unknown.generation, instance.generation if instance else 0) + 1,
         host_id=unknown.host_id, host_name=unknown.host_name,
     )
-    operation.state = OpState.SENT.value
-    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(unknown.instance_id, []))
-    lifecycle.insert([operation], [Note(operation.pk, "api", "accepted", f"{unknown.instance_id} is of no instance there")])
-    lifecycle.dispatch([operation])
+    note = Note(operation.pk, "api", "accepted", f"{unknown.instance_id} is of no instance there")
+    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(unknown.instance_id, []), notes=[note])
     return operation
 
 
-class Evict:
+class Evict(FailsPlainly):
     """Such a machine is removed; no instance changes by it. The operation's resource is the row of UnknownDomain."""
 
     def done(self, answers: Sequence[Answer]) -> None:
@@ -99,18 +96,11 @@ class Evict:
         lifecycle.succeed([answer.operation for answer in answers])
         lifecycle.write(Note(answer.operation.pk, "conductor", "finished") for answer in answers)
 
-    def failed(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            lifecycle.fail(answer.operation, error_of(answer.report.error))
-
     def observed(self, answer: Answer) -> None:
         if nothing_left(domain_of(answer)):
             self.done([answer])
         else:
             lifecycle.fail(answer.operation, Unavailable("delete.timeout", "The host did not finish the deletion in time."))
-
-    def unanswered(self, operation: Operation) -> None:
-        lifecycle.fail(operation, silent(operation))
 
     def observe(self, operation: Operation) -> tuple[str, msgspec.Struct] | None:
         unknown = UnknownDomain.objects.filter(pk=operation.resource_id).first()
