@@ -10,7 +10,7 @@ uv=.venv/bin/uv
 [ -x "$uv" ] || .venv/bin/python -m pip install -q uv
 set -- --quiet --python-version 3.11 --no-header --no-annotate --no-emit-index-url ${UPGRADE:+--upgrade}
 
-"$uv" pip compile "$@" pyproject.toml --extra agent --extra libvirt --extra dev -o requirements-dev.txt
+"$uv" pip compile "$@" pyproject.toml --extra agent --extra libvirt --extra ldap --extra dev -o requirements-dev.txt
 # The smaller sets take their versions from the large one, so that all of them fit into one environment.
 "$uv" pip compile "$@" pyproject.toml -c requirements-dev.txt -o requirements.txt
 .venv/bin/python - <<'PYTHON' | "$uv" pip compile "$@" - -c requirements-dev.txt -o requirements-agent.txt >/dev/null
