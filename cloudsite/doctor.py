@@ -61,7 +61,7 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except Exception as error:  # the doctor must get to the end, above all in a sick installation
         name = check.__name__.strip("_").replace("_", " ")
-        yield Finding(name, "fault", f"cannot be examined: {type(error).__name__}: {error}", "see the message")
+        yield Finding(name, "fault", f"cannot be examined: {type(error).__name__}: {masked(str(error))}", "see the message")
 
 
 def _database() -> Iterator[Finding]:
@@ -70,7 +70,7 @@ def _database() -> Iterator[Finding]:
             cursor.execute("SELECT 1")
             yield from _sqlite(cursor) if connection.vendor == "sqlite" else _postgresql(cursor)
     except Error as error:
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        text = masked(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
         yield Finding("database", "fault", f"does not answer: {text}", "start it, or correct CLOUDSITE_DATABASE_URL")
 
 
@@ -111,7 +111,7 @@ def _broker() -> Iterator[Finding]:
         with Connection(settings.ENV.broker_url, connect_timeout=3) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
     except Exception as error:  # each transport has its own
-        yield Finding("broker", "fault", f"{shown} does not answer: {error}", "start it, or correct CLOUDSITE_BROKER_URL")
+        yield Finding("broker", "fault", f"{shown} does not answer: {masked(str(error))}", "start it, or correct CLOUDSITE_BROKER_URL")
         return
     yield Finding("broker", "ok", shown)
     for queue in (topics.SCHEDULER, topics.CONDUCTOR):
@@ -123,10 +123,13 @@ def _broker() -> Iterator[Finding]:
 def _secrets() -> Iterator[Finding]:
     folder: Path = settings.ENV.secrets
     files = [path for path in folder.rglob("*") if path.is_file()]
-    loose = [path for path in (folder, *files) if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    # Those that settings are read from lie where the operator has put them.
+    outside = [Path(value) for name, value in os.environ.items() if name.startswith(PREFIX) and name.endswith(FROM_FILE) and value]
+    outside = [path for path in outside if path.is_file() and name_of(path) not in NO_SECRETS]
+    loose = [path for path in (folder, *files, *outside) if stat.S_IMODE(path.stat().st_mode) & 0o077]
     if loose:
-        names = ", ".join(str(path) for path in loose[:5])
-        yield Finding("secrets", "fault", f"others can read {names}", f"chmod -R go= {folder}")
+        names = " ".join(str(path) for path in loose[:5])
+        yield Finding("secrets", "fault", f"others can read {names}", f"chmod -R go= {names}")
     else:
         yield Finding("secrets", "ok", f"{len(files)} files, for their owner only")
 

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from apps.common.api import problems
 from apps.identity.api import schema  # noqa: F401  (tells OpenAPI of our ways of signing in)
+from apps.identity.api.audit import RecordList
 from cloudsite import health
 
 handler400 = "apps.common.api.problems.bad_request"
@@ -15,6 +16,7 @@ handler500 = "apps.common.api.problems.server_error"
 
 api: list[URLPattern | URLResolver] = [
     path("", include("apps.identity.api.urls")),
+    path("audit-records", RecordList.as_view()),
     path("", include("apps.hosts.api.urls")),
     path("", include("apps.operations.api.urls")),
     path("", include("apps.placement.api.urls")),
@@ -33,6 +35,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("api/session/", include("rest_framework.urls")),  # "Log in" on the browsable pages
+    path("", include("apis.openstack.urls")),
     # Also in debug mode an unknown address of the API is a problem, not Django's page.
     re_path(r"^api(/|$)", problems.not_found),
 ]

@@ -13,6 +13,7 @@ from django.db.models import Count, Q
 
 from apps.common import clock
 from apps.common.context import SYSTEM
+from apps.common.ids import first_at
 from apps.compute import selectors as compute
 from apps.hosts import selectors as hosts
 from apps.operations import selectors as operations
@@ -93,7 +94,7 @@ def _failures() -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     since = now - timedelta(hours=HOURS)
     failed = operations.operations(actor=SYSTEM, all_projects=True).filter(
         # Ids rise with time: the primary key finds the last day's rows, and no other index is needed.
-        Q(pk__gte=_first_id_at(since - timedelta(hours=1))),
+        Q(pk__gte=first_at(since - timedelta(hours=1))),
         state=OpState.FAILED,
         finished_at__gte=since,
     )
@@ -109,8 +110,3 @@ def _per_hour(times: Iterable[datetime], now: datetime) -> list[tuple[str, int]]
         (f"{now - timedelta(hours=back + 1):%H:%M} to {now - timedelta(hours=back):%H:%M}", counted[back])
         for back in range(HOURS - 1, -1, -1)
     ]
-
-
-def _first_id_at(moment: datetime) -> uuid.UUID:
-    """The lowest UUIDv7 of a moment."""
-    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)

@@ -7,21 +7,36 @@ from dataclasses import dataclass
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
+class _Everything(frozenset[str]):
+    """Holds whatever it is asked for."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+EVERYTHING: frozenset[str] = _Everything()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """The caller of a service.
+    """The caller of a service, and what it may do; decided at the edge, asked by `identity.policy`.
 
-    `project_id` is the project that the call works in; `role` the actor's role there. `is_admin`: of the whole
-    installation. The system itself (sweep, reconcile, commands at the shell) acts as `SYSTEM`.
+    `project_id`: the project that the call works in; `domain_id`: instead of it the domain, for calls that rule over one.
+    `roles`: names for people. `grants`: permissions in that project or domain; `system_grants`: everywhere; `own_grants`:
+    over oneself. The system itself (sweep, reconcile) acts as `SYSTEM`.
     """
 
     user_id: uuid.UUID | None
     user_name: str
     project_id: uuid.UUID | None
-    role: str = "reader"
-    is_admin: bool = False
+    domain_id: uuid.UUID | None = None
+    roles: tuple[str, ...] = ()
+    grants: frozenset[str] = frozenset()
+    system_grants: frozenset[str] = frozenset()
+    own_grants: frozenset[str] = frozenset()
     request_id: str = ""
     address: str = ""
+    token_id: uuid.UUID | None = None
 
 
-SYSTEM = Actor(user_id=None, user_name="system", project_id=None, role="admin", is_admin=True)
+SYSTEM = Actor(user_id=None, user_name="system", project_id=None, roles=("admin",), system_grants=EVERYTHING)

@@ -48,6 +48,12 @@ class QuotaExceeded(CloudError):
     kind = "quota_exceeded"
 
 
+class TooMany(CloudError):
+    """Asked too often. Facts: limit, window_s, retry_after_s."""
+
+    kind = "too_many"
+
+
 class NoCapacity(CloudError):
     """No host fits; the facts say how near the nearest came."""
 

@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import datetime
 from threading import Lock
 
 _lock = Lock()
@@ -19,3 +20,8 @@ def new_id() -> uuid.UUID:
     millis, fine = stamp >> 12, stamp & 0xFFF
     tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
     return uuid.UUID(int=(millis & ((1 << 48) - 1)) << 80 | 7 << 76 | fine << 64 | 2 << 62 | tail)
+
+
+def first_at(moment: datetime, *, later_s: float = 0.0) -> uuid.UUID:
+    """The lowest UUIDv7 of a moment, or of so many seconds later: ids made since are higher."""
+    return uuid.UUID(int=max(0, int((moment.timestamp() + later_s) * 1000)) << 80)

@@ -9,17 +9,19 @@ from apps.common.errors import NotFound
 from apps.common.sql import SAMPLE, Compiled
 from apps.compute.models import Flavor, Instance, KeyPair
 from apps.compute.states import InstanceState
+from apps.identity import policy
 
 
 def instances(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Instance]":
     """Living instances of the project; operators may ask for all projects'."""
-    rows = Instance.objects.exclude(state=InstanceState.DELETED)
-    return rows if all_projects and actor.is_admin else rows.filter(Q(project_id=actor.project_id))
+    policy.require(actor, "compute.instance.list")
+    return _visible(actor, all_projects=all_projects).exclude(state=InstanceState.DELETED)
 
 
 def instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
     """Raises NotFound."""
-    found = instances(actor=actor, all_projects=True).filter(pk=instance_id).first()
+    policy.require(actor, "compute.instance.get")
+    found = _living(actor).filter(pk=instance_id).first()
     if found is None:
         raise not_found(instance_id)
     return found
@@ -27,8 +29,8 @@ def instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
 
 def known_instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
     """Also one that is deleted: for its timeline. Raises NotFound."""
-    rows = Instance.objects.all() if actor.is_admin else Instance.objects.filter(Q(project_id=actor.project_id))
-    found = rows.filter(pk=instance_id).first()
+    policy.require(actor, "compute.instance.get")
+    found = _visible(actor).filter(pk=instance_id).first()
     if found is None:
         raise not_found(instance_id)
     return found
@@ -36,40 +38,55 @@ def known_instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
 
 def locked(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
     """The same as `instance`, locked for change. Raises NotFound."""
-    found = instances(actor=actor, all_projects=True).select_for_update().filter(pk=instance_id).first()
+    found = _living(actor).select_for_update().filter(pk=instance_id).first()
     if found is None:
         raise not_found(instance_id)
     return found
+
+
+def _living(actor: Actor) -> "QuerySet[Instance]":
+    return _visible(actor).exclude(state=InstanceState.DELETED)
+
+
+def _visible(actor: Actor, *, all_projects: bool = True) -> "QuerySet[Instance]":
+    if all_projects and policy.everywhere(actor, "compute.instance.get"):
+        return Instance.objects.all()
+    return Instance.objects.filter(Q(project_id=actor.project_id))
 
 
 def not_found(instance_id: uuid.UUID) -> NotFound:
     return NotFound("instance.not_found", f"There is no instance {instance_id} in this project.")
 
 
-def flavors() -> "QuerySet[Flavor]":
+def flavors(*, actor: Actor) -> "QuerySet[Flavor]":
+    """Those that are offered. Raises Forbidden."""
+    policy.require(actor, "compute.flavor.list")
     return Flavor.objects.filter(enabled=True)
 
 
 _FLAVOR = Compiled(lambda flavor_id: Flavor.objects.filter(pk=flavor_id), SAMPLE)
 
 
-def flavor(*, flavor_id: uuid.UUID) -> Flavor:
-    """Raises NotFound."""
+def flavor(*, actor: Actor, flavor_id: uuid.UUID) -> Flavor:
+    """Raises Forbidden, NotFound."""
+    policy.require(actor, "compute.flavor.get")
     found = _FLAVOR.first(flavor_id)
     if found is None:
         raise NotFound("flavor.not_found", f"There is no flavor {flavor_id}.", field="flavor_id")
     return found
 
 
-def flavor_named(name: str) -> Flavor:
+def flavor_named(*, actor: Actor, name: str) -> Flavor:
     """Raises NotFound."""
-    found = flavors().filter(name=name).first()
+    found = flavors(actor=actor).filter(name=name).first()
     if found is None:
         raise NotFound("flavor.not_found", f"There is no flavor named {name!r}.", field="flavor")
     return found
 
 
 def key_pairs(*, actor: Actor) -> "QuerySet[KeyPair]":
+    """One's own. Raises Forbidden."""
+    policy.require(actor, "compute.key_pair.list")
     return KeyPair.objects.filter(Q(user_id=actor.user_id))
 
 

@@ -18,25 +18,24 @@ from apps.common.admin.buttons import Button
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.common.errors import Forbidden
-from apps.identity.models import Membership, Project, Token, User
-from apps.identity.roles import Role
+from apps.identity.models import Assignment, Project, Token, User
 from apps.identity.services import tokens
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
-    _Inline = admin.TabularInline[Membership, Any]
+    _Inline = admin.TabularInline[Assignment, Any]
     _UserAdmin = DjangoUserAdmin[User]
 else:
     _ModelAdmin, _Inline, _UserAdmin = admin.ModelAdmin, admin.TabularInline, DjangoUserAdmin
 
-_ROLE_TONES = {Role.ADMIN: "busy", Role.MEMBER: "good", Role.READER: "off"}
+_ROLE_TONES = {"admin": "busy", "operator": "busy", "member": "good"}
 
 
 def operator(request: HttpRequest) -> Actor:
     """The signed-in operator as services see one. Raises Forbidden."""
     if not isinstance(request.user, User):
         raise Forbidden("auth.operator", "This is for operators of the installation only.")
-    return tokens.actor_for(user=request.user, project_id=None, role=None, address=request.META.get("REMOTE_ADDR", ""))
+    return tokens.actor_for(user_id=request.user.pk, place_id=None, address=request.META.get("REMOTE_ADDR", ""))
 
 
 def _user_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
@@ -50,21 +49,22 @@ def _project_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
 buttons.actors_come_from(operator)
 references.register("user", model="identity_user", names=_user_names)
 references.register("project", model="identity_project", names=_project_names)
-# Roles are memberships in projects; Django's groups would only be a second, silent way.
+# Roles are given by assignments; Django's groups would only be a second, silent way.
 if admin.site.is_registered(Group):
     admin.site.unregister(Group)
 
 
-class MembershipInline(_Inline):
+class AssignmentInline(_Inline):
     """Who has which role where; on both pages."""
 
-    model = Membership
+    model = Assignment
     extra = 0
+    fields = ("user", "group", "role", "project", "inherited")
     autocomplete_fields: ClassVar[Any] = ("user", "project")
-    verbose_name_plural = "roles in projects"
+    verbose_name_plural = "roles"
 
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Membership]":
-        return super().get_queryset(request).select_related("user", "project")
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Assignment]":
+        return super().get_queryset(request).select_related("user", "project", "role", "group")
 
 
 class _Kept:
@@ -80,46 +80,41 @@ class UserAdmin(_Kept, _UserAdmin):
 
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("username", "password")}),
-        ("About", {"fields": ("first_name", "last_name", "email")}),
-        (
-            "What it may do",
-            {
-                "fields": ("is_active", "is_superuser", "is_staff"),
-                "description": "Active: may sign in at all; take this away instead of deleting. "
-                "Superuser: an operator of the whole installation. Staff: may open this site.",
-            },
-        ),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        ("About", {"fields": ("email", "description", "domain")}),
+        ("What it may do", {"fields": ("is_active",), "description": "Active: may sign in at all; take this away instead of deleting."}),
+        ("Dates", {"fields": ("last_login", "created_at")}),
     )
     add_fieldsets: Any = (
-        (None, {"classes": ("wide",), "fields": ("username", "password1", "password2", "is_superuser", "is_staff")}),
+        (None, {"classes": ("wide",), "fields": ("domain", "username", "password1", "password2")}),
     )
-    inlines: ClassVar = [MembershipInline]
-    readonly_fields: ClassVar[Any] = ("last_login", "date_joined")
+    inlines: ClassVar = [AssignmentInline]
+    readonly_fields: ClassVar[Any] = ("last_login", "created_at")
     list_display: Any = ("username", "email", "kind", "roles", "last_login")
-    list_filter: ClassVar[Any] = ("is_superuser", "is_active")
+    list_filter: ClassVar[Any] = ("is_active",)
+    search_fields = ("username", "email")
     filter_horizontal: ClassVar[Any] = ()
     show_full_result_count = False
     change_list_template = "admin/cloudsite/change_list.html"
     change_form_template = "admin/cloudsite/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[User]":
-        return super().get_queryset(request).prefetch_related("memberships__project")
+        return super().get_queryset(request).prefetch_related("assignments__project", "assignments__role")
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return self.inlines if obj else []
 
-    @admin.display(description="kind", ordering="is_superuser")
+    @admin.display(description="kind")
     def kind(self, user: User) -> SafeString:
         if not user.is_active:
             return drawing.badge("disabled", "bad")
-        return drawing.badge("operator", "busy") if user.is_superuser else drawing.badge("user", "off")
+        system = any(each.system for each in user.assignments.all())
+        return drawing.badge("operator", "busy") if system else drawing.badge("user", "off")
 
     @admin.display(description="roles")
     def roles(self, user: User) -> SafeString:
         return drawing.stack(
-            format_html("{} {}", m.project, drawing.badge(m.role, _ROLE_TONES[Role(m.role)]))
-            for m in user.memberships.all()
+            format_html("{} {}", each.project or "the system", drawing.badge(each.role.name, _ROLE_TONES.get(each.role.name, "off")))
+            for each in user.assignments.all()
         )
 
 
@@ -133,13 +128,13 @@ class ProjectAdmin(_Kept, _ModelAdmin):
     ordering = ("name",)
     fields = ("name", "description", "enabled", "id", "created_at")
     readonly_fields = ("id", "created_at")
-    inlines: ClassVar = [MembershipInline]
+    inlines: ClassVar = [AssignmentInline]
     show_full_result_count = False
     change_list_template = "admin/cloudsite/change_list.html"
     change_form_template = "admin/cloudsite/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Project]":
-        return super().get_queryset(request).prefetch_related("memberships__user")
+        return super().get_queryset(request).prefetch_related("assignments__user", "assignments__role", "assignments__group")
 
     @admin.display(description="state", ordering="enabled")
     def state(self, project: Project) -> SafeString:
@@ -148,8 +143,8 @@ class ProjectAdmin(_Kept, _ModelAdmin):
     @admin.display(description="members")
     def members(self, project: Project) -> SafeString:
         return drawing.stack(
-            format_html("{} {}", m.user, drawing.badge(m.role, _ROLE_TONES[Role(m.role)]))
-            for m in project.memberships.all()[:20]
+            format_html("{} {}", each.user or each.group, drawing.badge(each.role.name, _ROLE_TONES.get(each.role.name, "off")))
+            for each in project.assignments.all()[:20]
         )
 
 
@@ -197,7 +192,7 @@ class TokenAdmin(RecordAdmin):
 
     @admin.display(description="project")
     def project_link(self, token: Token) -> SafeString:
-        return references.link("project", token.project_id, token.project.name)
+        return references.link("project", token.project_id, token.project.name) if token.project else drawing.badge("none", "off")
 
     @admin.display(description="made")
     def created(self, token: Token) -> SafeString:

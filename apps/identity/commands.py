@@ -3,9 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from apps.common.context import Actor
+from apps.common.context import EVERYTHING, Actor
 from apps.identity import selectors
-from apps.identity.roles import Role
 
 DEFAULT_PROJECT = "demo"
 
@@ -21,10 +20,15 @@ def actor_in(project: str, *, user: str = "") -> Actor:
     named = selectors.user_named(user) if user else None
     return Actor(
         user_id=named.pk if named else None, user_name=named.get_username() if named else "shell", project_id=found.pk,
-        role=Role.ADMIN.value, is_admin=True, request_id="shell",
+        roles=("admin",), system_grants=EVERYTHING, request_id="shell",
     )
 
 
 def actor_of(options: dict[str, Any]) -> Actor:
     """The same from parsed options."""
     return actor_in(options["project"])
+
+
+def shell() -> Actor:
+    """The operator at the shell, working in no project."""
+    return Actor(user_id=None, user_name="shell", project_id=None, roles=("admin",), system_grants=EVERYTHING, request_id="shell")

@@ -8,12 +8,15 @@ from django.db.models import Q, QuerySet
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.common.sql import OTHER_SAMPLE, SAMPLE, Compiled
+from apps.identity import policy
 from apps.images.models import Image
 from apps.images.states import ImageState
 from contracts.compute.v1 import DiskFormat
 
 
 def images(*, actor: Actor) -> "QuerySet[Image]":
+    """The project's own and public ones. Raises Forbidden."""
+    policy.require(actor, "images.image.list")
     return _visible(actor.project_id)
 
 
@@ -31,6 +34,7 @@ def all_images() -> "QuerySet[Image]":
 
 def image(*, actor: Actor, image_id: uuid.UUID, field: str | None = None) -> Image:
     """Raises NotFound, naming the input `field` it came from."""
+    policy.require(actor, "images.image.get")
     found = _IMAGE.first(actor.project_id, image_id)
     if found is None:
         raise NotFound("image.not_found", f"There is no image {image_id} in this project, nor a public one.", field=field)

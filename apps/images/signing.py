@@ -18,8 +18,9 @@ def check(image_id: uuid.UUID, expires: str, signature: str) -> bool:
     """Whether the address was signed by us and is still good."""
     if not expires.isdecimal() or len(expires) > 12 or int(expires) < time.time():
         return False
-    return constant_time_compare(signature, _mac(image_id, int(expires)))
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return any(constant_time_compare(signature, _mac(image_id, int(expires), key)) for key in keys)
 
 
-def _mac(image_id: uuid.UUID, expires: int) -> str:
-    return salted_hmac(_SALT, f"{image_id}/{expires}", algorithm="sha256").hexdigest()
+def _mac(image_id: uuid.UUID, expires: int, key: str | None = None) -> str:
+    return salted_hmac(_SALT, f"{image_id}/{expires}", secret=key, algorithm="sha256").hexdigest()

@@ -7,12 +7,15 @@ from django.db.models import Q, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
+from apps.identity import policy
 from apps.network import payloads
 from apps.network.models import FixedIP, Network, Port
 from contracts.network import v1
 
 
 def networks(*, actor: Actor) -> "QuerySet[Network]":
+    """The project's. Raises Forbidden."""
+    policy.require(actor, "network.network.list")
     return Network.objects.filter(Q(project_id=actor.project_id)).prefetch_related("subnets")
 
 
@@ -33,6 +36,8 @@ def network_named(*, actor: Actor, name: str) -> Network:
 
 
 def ports(*, actor: Actor) -> "QuerySet[Port]":
+    """The project's. Raises Forbidden."""
+    policy.require(actor, "network.network.list")
     return Port.objects.filter(Q(project_id=actor.project_id)).prefetch_related("fixed_ips")
 
 

@@ -12,13 +12,14 @@ from typing import Any
 from apps.common.context import Actor
 from apps.common.errors import CloudError
 from apps.hosts import selectors as hosts
+from apps.identity import policy
 
 CONCEALED = "the host"
 
 
 def names_in(*, actor: Actor, operations: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """The host names to be kept from `actor` in texts of these operations (`host_name` and `excluded_hosts` of each)."""
-    if actor.is_admin:
+    if policy.everywhere(actor, "hosts.host.list"):
         return frozenset()
     rows = list(operations)
     names = {row["host_name"] for row in rows} - {""}

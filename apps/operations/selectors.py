@@ -9,15 +9,18 @@ from django.db.models import Count, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
-from apps.identity.roles import require_operator
+from apps.identity import policy
 from apps.operations.models import Lease, Operation, OperationEvent, Rejection
 from apps.operations.states import OPEN_VALUES
 
 
 def operations(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Operation]":
     """What this actor may see: the project's; operators may ask for all. Messages stay in the database."""
+    policy.require(actor, "operations.operation.list")
     rows = Operation.objects.defer("message", "result")
-    return rows if all_projects and actor.is_admin else rows.filter(project_id=actor.project_id)
+    if all_projects and policy.everywhere(actor, "operations.operation.list"):
+        return rows
+    return rows.filter(project_id=actor.project_id)
 
 
 def operation(*, actor: Actor, operation_id: uuid.UUID) -> Operation:
@@ -98,7 +101,7 @@ def refused_since(moment: datetime) -> list[tuple[str, str, int]]:
 
 def rejections(*, actor: Actor) -> "QuerySet[Rejection]":
     """Refused reports. Raises Forbidden."""
-    require_operator(actor)
+    policy.require(actor, "operations.queue.get")
     return Rejection.objects.all()
 
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet, Sum
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
-from apps.identity.roles import require_operator
+from apps.identity import policy
 from apps.placement.models import Allocation, Inventory, ResourceProvider
 
 
@@ -30,7 +30,7 @@ def free() -> list[tuple[uuid.UUID, str, int, int]]:
 
 def providers(*, actor: Actor) -> "QuerySet[ResourceProvider]":
     """All of them, with their inventories. Raises Forbidden."""
-    require_operator(actor)
+    policy.require(actor, "placement.provider.list")
     return ResourceProvider.objects.prefetch_related("inventories")
 
 

@@ -22,6 +22,7 @@ def main() -> None:
         answers.write(json.dumps(message, default=str) + "\n")
 
     django.setup()
+    from apps.common.logs import masked
     from cloudsite.launcher import orders  # needs the models
 
     for line in sys.stdin:
@@ -29,8 +30,8 @@ def main() -> None:
         try:
             done = orders.ORDERS[order["do"]](lambda text: tell(progress=text), **order["with"])
         except Exception as error:
-            traceback.print_exc()
-            tell(error=str(error) or type(error).__name__)
+            sys.stderr.write(masked(traceback.format_exc()))
+            tell(error=masked(str(error)) or type(error).__name__)
         else:
             tell(done=done)
 

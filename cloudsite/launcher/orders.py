@@ -6,7 +6,7 @@ import secrets as random
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -17,14 +17,18 @@ from apps.compute import selectors as compute
 from apps.compute.services import catalog
 from apps.hosts import selectors as hosts
 from apps.hosts.services import enrol
-from apps.identity.roles import Role
-from apps.identity.services import projects, tokens
+from apps.identity import builtin, selectors
+from apps.identity.services import assignments, bootstrap, projects, signin, tokens, users
 from apps.images import demo
 from apps.images import selectors as images
 from apps.images.services import images as image_services
 from apps.network.services import networks
+from cloudsite.launcher import clouds as clouds_file
 from contracts.compute.v1 import DiskFormat
 from contracts.envelope import Sealer
+
+if TYPE_CHECKING:
+    from apps.identity.models import User
 
 Say = Callable[[str], None]
 ADMIN, PROJECT = "admin", "demo"
@@ -60,17 +64,33 @@ def people(say: Say) -> str:
     """The first operator with a password of chance, the first project, and the one in the other."""
     path: Path = settings.ENV.secrets / "admin-password"
     password = path.read_text().strip() if path.exists() else random.token_urlsafe(12)
-    user, made = projects.ensure_user(actor=SYSTEM, username=ADMIN, password=password, operator=True)
+    bootstrap.ensure()
+    user, made = users.ensure_user(actor=SYSTEM, username=ADMIN, password=password)
     if made:
         _write_secret(path, password)
     project = projects.ensure_project(actor=SYSTEM, name=PROJECT, description="Made by make up.")
-    projects.set_role(actor=SYSTEM, user_id=user.pk, project_id=project.pk, role=Role.ADMIN)
+    admin = builtin.ROLE_IDS[builtin.Role.ADMIN]
+    for place in (None, project.pk):
+        assignments.give(actor=SYSTEM, given=assignments.Given(role_id=admin, user_id=user.pk, place_id=place))
     return "made" if made else ""
+
+
+def clouds(say: Say) -> str:
+    """Where the `openstack` client finds the first operator's way in; empty if nobody knows the password any more."""
+    password = settings.ENV.secrets / "admin-password"
+    if not password.exists():
+        return ""
+    path: Path = settings.ENV.var / "clouds.yaml"
+    clouds_file.write(
+        path, public_url=settings.ENV.public_url, user=ADMIN, password=password.read_text().strip(), project=PROJECT,
+        domain=builtin.DEFAULT_DOMAIN_NAME, region=builtin.REGION_ID,
+    )
+    return str(path)
 
 
 def flavors(say: Say) -> str:
     """The four sizes that every example uses, unless there are flavors already."""
-    if compute.flavors().exists():
+    if compute.flavors(actor=SYSTEM).exists():
         return ""
     for name, vcpus, memory_mb, disk_gb in FLAVORS:
         with contextlib.suppress(Conflict):
@@ -160,15 +180,17 @@ def hosts_up(say: Say, *, names: list[str]) -> int:
 
 def token(say: Say, *, hours: int, name: str = "launcher") -> str:
     """A bearer token of the first operator in the first project."""
-    user, _ = projects.ensure_user(actor=SYSTEM, username=ADMIN, password="")
-    project = projects.ensure_project(actor=SYSTEM, name=PROJECT)
-    return tokens.issue(user=user, project=project, name=name, hours=hours).secret
+    user, project = _admin(), projects.ensure_project(actor=SYSTEM, name=PROJECT)
+    return signin.issue_at_shell(user=user, project_id=project.pk, name=name, hours=hours).secret
 
 
 def _actor() -> Actor:
-    user, _ = projects.ensure_user(actor=SYSTEM, username=ADMIN, password="")
     project = projects.ensure_project(actor=SYSTEM, name=PROJECT)
-    return tokens.actor_for(user=user, project_id=project.pk, role=Role.ADMIN.value)
+    return tokens.actor_for(user_id=_admin().pk, place_id=project.pk)
+
+
+def _admin() -> "User":
+    return selectors.user_named(ADMIN)
 
 
 def _held(path: Path) -> dict[str, str]:
@@ -194,5 +216,5 @@ def _write_secret(path: Path, text: str) -> None:
 
 ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order
-    for order in (migrate, static, people, flavors, network, image, placeholder_image, enrol_hosts, queues, hosts_up, token)
+    for order in (migrate, static, people, clouds, flavors, network, image, placeholder_image, enrol_hosts, queues, hosts_up, token)
 }

@@ -35,6 +35,7 @@ def prepare(helper: Helper, plan: Plan, screen: Screen) -> bool:
             step.result(helper.do("static", step.say))
     with screen.step("Operator and project") as step:
         step.result(helper.do("people", step.say))
+        helper.do("clouds", step.say)
     with screen.step("Flavors and network") as step:
         step.result(helper.do("flavors", step.say))
         helper.do("network", step.say)

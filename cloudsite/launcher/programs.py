@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cloudsite.settings.environment import BASE_DIR, PREFIX, Environment
+from cloudsite import tls
+from cloudsite.settings.environment import BASE_DIR, FROM_FILE, PREFIX, Environment
 
 PROCFILE = BASE_DIR / "Procfile"
 # In this order they start, and in the opposite order they stop.
@@ -68,7 +69,8 @@ def environment(env: Environment, inherited: Mapping[str, str]) -> dict[str, str
     return {
         # Compiling all modules anew is most of a cold start.
         **{name: value for name, value in inherited.items() if name != "PYTHONDONTWRITEBYTECODE"},
-        **explicit(env),
+        **{name: value for name, value in explicit(env).items() if not inherited.get(name + FROM_FILE)},
+        **_tls(env),
         "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', os.defpath)}:/usr/sbin:/sbin",
         "PYTHONPATH": str(BASE_DIR),
         "PYTHONUNBUFFERED": "1",
@@ -91,6 +93,16 @@ def explicit(env: Environment) -> dict[str, str]:
     """The settings that processes must agree on, spelled out, so that no process derives one differently."""
     names = ("var", "run", "secrets", "database_url", "broker_url", "listen", "flower_listen", "public_url", "bridge", "driver")
     return {PREFIX + name.upper(): str(getattr(env, name)) for name in names}
+
+
+def _tls(env: Environment) -> dict[str, str]:
+    """What granian calls its own variables."""
+    if not tls.is_on(env):
+        return {}
+    return {
+        "GRANIAN_SSL_CERTIFICATE": str(env.tls_certificate), "GRANIAN_SSL_KEYFILE": str(env.tls_key),
+        "GRANIAN_SSL_PROTOCOL_MIN": "tls1.2",
+    }
 
 
 def port_of(address: str) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from cloudsite import tls
 from cloudsite.launcher import programs, servers
 from cloudsite.launcher.daemons import HostDaemons
 from cloudsite.launcher.erase import purge
@@ -108,7 +109,8 @@ class Stack:
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Until the API answers and every host is up. Raises LaunchError with the log's last lines."""
         log = self.var / "log"
-        wait_until(lambda: answers_ready(self.url), f"{self.url} does not answer", timeout_s, log=log / "web.log")
+        certificate = self.settings.tls_certificate if tls.is_on(self.settings) else None
+        wait_until(lambda: answers_ready(self.url, certificate=certificate), f"{self.url} does not answer", timeout_s, log=log / "web.log")
         if self.hosts:
             wait_until(self._hosts_up, "not all hosts are up", timeout_s, log=log / "agent.log")
 
@@ -164,6 +166,8 @@ class Stack:
         given = {
             "var": self.var, "run": self._scratch / "run", "listen": f"127.0.0.1:{web}",
             "flower_listen": f"127.0.0.1:{flower}", "driver": self.driver, "bridge": own_bridge(self.var),
+            # All that is measured and tried here comes from one address; the limits count, but out of reach.
+            "rate_address": 100000, "rate_project": 100000, "rate_sign_in": 100000,
         }
         self._servers: list[servers.Server] = []
         if self.database == "postgresql":

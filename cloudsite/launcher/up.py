@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cloudsite.launcher import hypervisor, programs, servers
+from cloudsite import tls
+from cloudsite.launcher import clouds, hypervisor, programs, servers
 from cloudsite.launcher.daemons import HostDaemons
 from cloudsite.launcher.guest import Guest, tail
 from cloudsite.launcher.helper import Helper
@@ -36,7 +37,8 @@ class Up:
         self._env, self._inherited, self._screen = env, dict(inherited), screen
         self._log = env.var / "log"
         # Ourselves we ask directly, but by the name that the world uses: the way there may lead over a proxy.
-        self._url, self._name = local_url(env.listen), urlsplit(env.public_url).netloc
+        self._url, self._name = local_url(env), urlsplit(env.public_url).netloc
+        self._certificate = env.tls_certificate if tls.is_on(env) else None
         self._stop, self._staying = threading.Event(), False
         self._helper: Helper | None = None
         self._supervised: Supervised | None = None
@@ -64,6 +66,7 @@ class Up:
         with self._screen.step("Folders and secrets") as step:
             for folder in (self._env.var, self._env.run, self._log, self._env.var / "static", self._env.var / "agent"):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o755 if folder == self._env.var else 0o700)
+            refuse_bad_tls(self._env)
             lock = Lock(self._env.run / "up.lock")
             self._settle_ports()
             step.result(str(self._env.var))
@@ -101,7 +104,7 @@ class Up:
         self._supervised = Supervised(running, run=self._env.run, log=self._log, environment=surroundings)
         with self._screen.step("Processes") as step:
             self._supervised.start()
-            self._wait(lambda: answers_ready(self._url, self._name), "The API does not answer", "web")
+            self._wait(lambda: answers_ready(self._url, self._name, self._certificate), "The API does not answer", "web")
             step.result(", ".join(program.name for program in running))
         with self._screen.step("Agent says hello") as step:
             self._wait(self._host_is_up, f"The host {self._host} is not up", "agent")
@@ -123,7 +126,7 @@ class Up:
         assert self._helper is not None
         mark = self._env.var / "first-instance"
         if self._has_image and not mark.exists():
-            client = Client(self._url, str(self._helper.do("token", hours=1)), host=self._name)
+            client = Client(self._url, str(self._helper.do("token", hours=1)), host=self._name, certificate=self._certificate)
             try:
                 self._boot_first(client, mark)
             except (LaunchError, Refused, OSError) as error:
@@ -154,6 +157,10 @@ class Up:
                 ("Logs", f"{self._log}/"),
             ]
         )
+        if (file := self._env.var / "clouds.yaml").exists():
+            self._screen.say("\nOpenStack's tools find it by:")
+            for line in clouds.hint(file):
+                self._screen.say(f"  {line}", style="cyan")
 
     def _stay(self) -> None:
         assert self._supervised is not None
@@ -197,6 +204,12 @@ def host_name() -> str:
     """This machine's name, as far as it can be a host's name."""
     name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).strip("-.")[:63]
     return name or "localhost"
+
+
+def refuse_bad_tls(env: Environment) -> None:
+    """Raises LaunchError with what is wrong with certificate and key, instead of a web process that dies again and again."""
+    if found := list(tls.faults(env)):
+        raise LaunchError("HTTPS cannot be served: " + "; ".join(found) + ".")
 
 
 def refuse_taken(address: str, what: str, variable: str) -> None:

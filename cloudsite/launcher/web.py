@@ -4,9 +4,10 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
-_PLAIN = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from cloudsite import tls
 
 
 class Refused(Exception):
@@ -20,9 +21,10 @@ class Refused(Exception):
 class Client:
     """`get`, `post` and `delete` of paths below /api/v1. Raise Refused, or OSError if nobody answers."""
 
-    def __init__(self, url: str, token: str, *, host: str = "") -> None:
-        """`host`: the name to ask for, if it is not that in `url`."""
+    def __init__(self, url: str, token: str, *, host: str = "", certificate: Path | None = None) -> None:
+        """`host`: the name to ask for, if it is not that in `url`. `certificate`: what an API of our own on this machine shows."""
         self._url, self._token, self._host = url, token, host
+        self._opener = _opener(certificate)
 
     def get(self, path: str) -> Any:
         return self._call("GET", path)
@@ -40,7 +42,7 @@ class Client:
             headers["Host"] = self._host
         request = urllib.request.Request(f"{self._url}/api/v1/{path}", data=data, headers=headers, method=method)
         try:
-            with _PLAIN.open(request, timeout=60) as answer:
+            with self._opener.open(request, timeout=60) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise Refused(error.code, _words(error)) from None
@@ -49,14 +51,22 @@ class Client:
         return json.loads(text) if text else None
 
 
-def answers_ready(url: str, host: str = "") -> bool:
-    """Whether `/readyz` says so."""
+def answers_ready(url: str, host: str = "", certificate: Path | None = None) -> bool:
+    """Whether `/readyz` says so; arguments as for `Client`."""
     request = urllib.request.Request(f"{url}/readyz", headers={"Host": host} if host else {})
     try:
-        with _PLAIN.open(request, timeout=5) as answer:
+        with _opener(certificate).open(request, timeout=5) as answer:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False
+
+
+def _opener(certificate: Path | None) -> urllib.request.OpenerDirector:
+    """Straight to the API, over no proxy."""
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if certificate is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=tls.trust(certificate)))
+    return urllib.request.build_opener(*handlers)
 
 
 def _words(error: urllib.error.HTTPError) -> str:

@@ -1,24 +1,29 @@
 """Django settings, derived from the typed environment; nothing is set here that an operator should set."""
 
 import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloudsite.settings import databases, secrets
+from apps.common import keyfiles
+from apps.identity import permissions
+from cloudsite.settings import databases
 from cloudsite.settings.environment import BASE_DIR, SettingError, load
 
 try:
     ENV = load()
-except SettingError as error:
+    POLICY = permissions.load(ENV.policy_file if ENV.policy_file != Path() else None)
+except (SettingError, permissions.PolicyError) as error:
     sys.exit(f"cloudsite: {error}")
 
-SECRET_KEY = secrets.text(ENV.secrets / "django.key")
-CONTROL_KEY = secrets.text(ENV.secrets / "control.key")
+SECRET_KEY, *SECRET_KEY_FALLBACKS = keyfiles.read(ENV.secrets / "django.key")
+CONTROL_KEY = keyfiles.read(ENV.secrets / "control.key")[0]
 DEBUG = ENV.debug
 ALLOWED_HOSTS = [*ENV.allowed_hosts, urlsplit(ENV.public_url).hostname or "localhost"]
 CSRF_TRUSTED_ORIGINS = [ENV.public_url]
 
 INSTALLED_APPS = [
+    "cloudsite",  # first, so that its templates come before those of others
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -29,6 +34,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "apps.common",
+    "apps.audit",
     "apps.identity",
     "apps.hosts",
     "apps.operations",
@@ -38,17 +44,21 @@ INSTALLED_APPS = [
     "apps.scheduler",
     "apps.compute",
     "dashboard",
-    "cloudsite",
 ]
 MIDDLEWARE = [
-    "apps.common.api.middleware.RequestContext",
+    "apps.common.api.edge.Peer",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.common.api.edge.Headers",
+    "apis.openstack.edge.Edge",
+    "apps.common.api.middleware.RequestContext",
+    "apps.audit.middleware.AuditTrail",
+    "apps.common.api.edge.Rates",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "cloudsite.urls"
 CELERY_APP = "cloudsite.celery.app"
@@ -70,6 +80,9 @@ DATABASES = {"default": databases.parse(ENV.database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = ["apps.identity.backends.Database"]
+# A name is unique in its domain; our backend asks for the domain.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -85,10 +98,19 @@ MEDIA_ROOT = ENV.var / "images"
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_mb * 1024 * 1024
 APPEND_SLASH = False
 
-SECURE_CONTENT_TYPE_NOSNIFF = True
-X_FRAME_OPTIONS = "DENY"
-SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.public_url.startswith("https://")
+_PUBLIC = urlsplit(ENV.public_url)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _PUBLIC.scheme == "https"
+# Load balancers ask for these by plain HTTP.
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
+SECURE_HSTS_SECONDS = ENV.hsts_days * 86400 if SECURE_SSL_REDIRECT else 0
+if SECURE_SSL_REDIRECT:
+    # Browsers take such a cookie from this very host by HTTPS only: no neighbour in the domain can slip in another one.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
+# Whether other names below ours speak HTTPS is not for us to decide, nor whether browsers should be told beforehand.
+SILENCED_SYSTEM_CHECKS += ["security.W005", "security.W021"]
+if not SECURE_SSL_REDIRECT and _PUBLIC.hostname in ("localhost", "127.0.0.1", "::1"):
+    # Plain HTTP that never leaves this machine: no HSTS, no redirect, no secure cookies.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

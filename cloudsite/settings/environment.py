@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 PREFIX = "CLOUDSITE_"
+# `CLOUDSITE_X_FILE` names a file that holds the value of `CLOUDSITE_X`: passwords need not stand in the environment.
+FROM_FILE = "_FILE"
 # A port up to 65535, behind an address or a name; IPv6 in brackets.
 _LISTEN = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
 
@@ -23,8 +25,8 @@ class SettingError(Exception):
     """A `CLOUDSITE_*` variable has a value that cannot be used; the text names it and what was expected."""
 
 
-def _option(default: Any, doc: str, **limits: Any) -> Any:
-    return field(default=default, metadata={"doc": doc, **limits})
+def _option(default: Any, doc: str, *, secret: bool = False, **limits: Any) -> Any:
+    return field(default=default, repr=not secret, metadata={"doc": doc, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +39,26 @@ class Environment:
     debug: bool = _option(False, "Django's debug mode; never on a machine that others can reach.")
     database_url: str = _option(
         "", "`postgresql://user:password@host/name` or `sqlite:///path`; empty: SQLite in `<var>`.",
-        schemes=("postgresql", "postgres", "sqlite"),
+        schemes=("postgresql", "postgres", "sqlite"), secret=True,
     )
     broker_url: str = _option(
         "", "`redis://`, `redis+socket://` or `amqp://` (RabbitMQ); empty: the private Redis in `<run>`.",
-        schemes=("redis", "rediss", "redis+socket", "amqp", "amqps"),
+        schemes=("redis", "rediss", "redis+socket", "amqp", "amqps"), secret=True,
     )
     listen: str = _option("127.0.0.1:8600", "Address and port of the web process.", pattern=_LISTEN, form="127.0.0.1:8600")
     flower_listen: str = _option("127.0.0.1:8655", "Address and port of Flower.", pattern=_LISTEN, form="127.0.0.1:8655")
     public_url: str = _option("", "How users and hosts reach the API; empty: `http://<listen>`.", schemes=("http", "https"))
     allowed_hosts: tuple[str, ...] = _option(("localhost", "127.0.0.1", "[::1]"), "Host names that the web process answers to.")
+    trusted_proxies: tuple[str, ...] = _option(
+        (), "Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, as addresses or networks, such as"
+        " `127.0.0.1,10.0.0.0/24`; `unix`: whoever comes by a local socket. From others these headers are ignored.", proxies=True,
+    )
+    tls_certificate: Path = _option(Path(), "PEM file with certificate and chain, to serve HTTPS without a proxy; needs `CLOUDSITE_TLS_KEY`.")
+    tls_key: Path = _option(Path(), "PEM file with its private key, PKCS#8, mode 0600.")
+    hsts_days: int = _option(
+        30, "For how long browsers that were here by HTTPS refuse to come by HTTP; 0: for no time. Only with `https://…` as public URL.",
+        least=0, most=730,
+    )
     driver: str = _option(
         "auto", "Hypervisor driver of the local host.", choices=("auto", "libvirt", "simulated")
     )
@@ -62,8 +74,15 @@ class Environment:
     delete_timeout_s: float = _option(120.0, "The same for delete.", least=1, most=86400)
     observe_timeout_s: float = _option(20.0, "How long a host may take to say what is true.", least=1, most=3600)
     resend_s: float = _option(5.0, "A message unanswered for so long is sent again (then after twice as long …).", least=0.2, most=600)
+    policy_file: Path = _option(Path(), "TOML file that gives permissions to other roles than the built-in table does.")
     token_hours: int = _option(24, "Life of a bearer token.", least=1, most=8760)
     max_body_mb: int = _option(2, "Largest request body, MiB; image uploads have their own limit.", least=1, most=1024)
+    rate_address: int = _option(
+        200, "Requests a second from one address (IPv6: one /64), averaged over 10 s; each web process counts for itself. 0: no limit.",
+        least=0, most=100000,
+    )
+    rate_project: int = _option(200, "The same for all requests that work in one project.", least=0, most=100000)
+    rate_sign_in: int = _option(300, "Sign-ins a minute from one address, also counted by each web process. 0: no limit.", least=0, most=100000)
     max_image_gb: int = _option(50, "Largest image, GiB.", least=1, most=10240)
     max_batch: int = _option(500, "Most instances in one request.", least=1, most=10000)
     events_days: int = _option(30, "How long closed operations, their events and decisions are kept.", least=1, most=3650)
@@ -73,11 +92,11 @@ class Environment:
 def load(source: Mapping[str, str] = os.environ) -> Environment:
     """Read and check all `CLOUDSITE_*` variables. Raises SettingError with one sentence for the first bad one."""
     known = {PREFIX + f.name.upper(): f for f in dataclasses.fields(Environment)}
-    for name in sorted(source):
-        if name.startswith(PREFIX) and name not in known:
-            raise SettingError(f"{name} is not a setting of Cloudsite; see docs/settings.md for those that are.")
-    values = {f.name: _parse(name, f, source[name].strip()) for name, f in known.items() if source.get(name, "").strip()}
+    given = _given(source, known)
+    values = {f.name: _parse(name, f, given[name]) for name, f in known.items() if given.get(name)}
     env = Environment(**values)
+    if (env.tls_certificate == Path()) != (env.tls_key == Path()):
+        raise SettingError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY need each other: set both or none.")
     run = env.run if env.run != Path() else _short_run_dir(env.var)
     return dataclasses.replace(
         env,
@@ -85,14 +104,41 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
         secrets=env.secrets if env.secrets != Path() else env.var / "secrets",
         database_url=env.database_url or f"sqlite:///{env.var / 'cloudsite.sqlite3'}",
         broker_url=env.broker_url or f"redis+socket://{run / 'redis.sock'}",
-        public_url=(env.public_url or local_url(env.listen)).rstrip("/"),
+        public_url=(env.public_url or local_url(env)).rstrip("/"),
     )
 
 
-def local_url(listen: str) -> str:
-    """How this very machine reaches what listens there; an address that stands for all others is none to go to."""
-    host, _, port = listen.rpartition(":")
-    return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"
+def _given(source: Mapping[str, str], known: "Mapping[str, dataclasses.Field[Any]]") -> dict[str, str]:
+    """Variable → its text, which stands in the environment or in a file. Raises SettingError."""
+    given = {}
+    for name in sorted(name for name in source if name.startswith(PREFIX)):
+        text, variable = source[name].strip(), name
+        if name not in known:
+            variable = name.removesuffix(FROM_FILE)
+            if variable not in known:
+                raise SettingError(f"{name} is not a setting of Cloudsite; see docs/settings.md for those that are.")
+            if text and source.get(variable, "").strip():
+                raise SettingError(f"{variable} and {name} are both set, and only one can count.")
+            text = _content(name, text) if text else given.get(variable, "")
+        given[variable] = text
+    return given
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        text = Path(path).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{name}={path!r} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.") from None
+    if not text:
+        raise SettingError(f"{name}={path!r}: the file is empty.")
+    return text
+
+
+def local_url(env: Environment) -> str:
+    """How this very machine reaches the web process; an address that stands for all others is none to go to."""
+    host, _, port = env.listen.rpartition(":")
+    scheme = "http" if env.tls_certificate == Path() else "https"
+    return f"{scheme}://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"
 
 
 def _short_run_dir(var: Path) -> Path:
@@ -115,7 +161,8 @@ def _parse(name: str, spec: "dataclasses.Field[Any]", text: str) -> Any:
     if kind in (int, float):
         return _number(name, spec, text)
     if kind == tuple[str, ...]:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        return tuple(_proxy(name, part) for part in parts) if "proxies" in meta else parts
     if "choices" in meta and text not in meta["choices"]:
         raise SettingError(f"{name}={text!r}: expected one of {', '.join(meta['choices'])}.")
     if "schemes" in meta and _scheme(text) not in meta["schemes"]:
@@ -156,3 +203,12 @@ def _network(name: str, text: str) -> str:
     if not 8 <= network.prefixlen <= 28:
         raise SettingError(f"{name}={text!r}: expected a prefix length from 8 to 28.")
     return str(network)
+
+
+def _proxy(name: str, text: str) -> str:
+    if text == "unix":
+        return text
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise SettingError(f"{name}={text!r}: expected addresses or networks such as 10.0.0.0/24 ({error}).") from None

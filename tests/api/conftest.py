@@ -17,17 +17,13 @@ MakeUser = Callable[..., "Http"]
 def sign_in(transactional_db: None) -> MakeUser:
     """`sign_in("ann", project, role=…, operator=…)`: a user with a token; `project` is made if there is none."""
 
-    from apps.common.context import SYSTEM
-    from apps.identity.roles import Role
-    from apps.identity.services import projects
     from tests.api.kit import Http
     from tests.support.cloud import make_project
+    from tests.support.identity import make_user
 
     def make(name: str, project: "Project | None" = None, *, role: str = "member", operator: bool = False) -> "Http":
-        user, _ = projects.ensure_user(actor=SYSTEM, username=name, password="correct horse battery", operator=operator)
         project = project or make_project()
-        if not operator:
-            projects.set_role(actor=SYSTEM, user_id=user.pk, project_id=project.pk, role=Role(role))
+        user = make_user(name, None if operator else project, role, operator=operator)
         return Http(user, project)
 
     return make

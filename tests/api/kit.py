@@ -7,7 +7,7 @@ from typing import Any
 from django.test import Client
 
 from apps.identity.models import Project, User
-from apps.identity.services import tokens
+from tests.support.identity import make_token
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Http:
     def __init__(self, user: User | None = None, project: Project | None = None) -> None:
         self._client = Client(raise_request_exception=False)
         self.user, self.project = user, project
-        self.secret = tokens.issue(user=user, project=project).secret if user and project else ""
+        self.secret = make_token(user, project).secret if user and project else ""
 
     def __call__(self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **more: Any) -> Answer:
         sent = dict(headers or {})

@@ -44,7 +44,7 @@ def test_the_schema_is_there_as_yaml_and_as_a_page(anybody: Http) -> None:
 
 
 PAGES = [
-    "whoami", "tokens", "projects", "memberships", "flavors", "key-pairs", "instances", "images", "networks", "ports", "operations",
+    "whoami", "tokens", "projects", "role-assignments", "flavors", "key-pairs", "instances", "images", "networks", "ports", "operations",
 ]
 
 

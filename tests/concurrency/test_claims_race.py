@@ -15,7 +15,8 @@ from apps.placement import selectors
 from apps.placement.models import Allocation, Inventory
 from apps.placement.services import claims, inventories
 from apps.placement.services.claims import Claim
-from tests.support.cloud import make_actor, make_project
+from tests.support.cloud import make_project
+from tests.support.identity import make_actor
 from tests.support.postgres import Deadlocks
 from tests.support.threads import errors, together, unexpected
 

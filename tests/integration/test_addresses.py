@@ -12,7 +12,8 @@ from apps.network.models import FixedIP, Network, Port, Subnet
 from apps.network.services import networks, ports
 from apps.network.services.ports import Wish
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
-from tests.support.cloud import Cloud, make_actor, make_project, operation_of, refusal
+from tests.support.cloud import Cloud, make_project, operation_of, refusal
+from tests.support.identity import make_actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -23,7 +23,8 @@ from apps.operations.models import Operation, OperationEvent
 from apps.scheduler.models import Decision
 from contracts.compute.v1 import ConsoleOutput
 from tests.support.admin import KEY, address, populate, signed_in, user
-from tests.support.cloud import Cloud, make_actor, make_flavor, operation_of
+from tests.support.cloud import Cloud, make_flavor, operation_of
+from tests.support.identity import make_actor
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 RECORDS = [model for model in MODELS if isinstance(admin.site._registry[model], RecordAdmin)]

@@ -12,7 +12,8 @@ from apps.placement.models import Allocation, Inventory, ResourceProvider
 from apps.placement.services import claims, inventories
 from apps.placement.services.claims import Claim
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
-from tests.support.cloud import Cloud, make_actor, make_flavor, make_project, operation_of, refusal
+from tests.support.cloud import Cloud, make_flavor, make_project, operation_of, refusal
+from tests.support.identity import make_actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

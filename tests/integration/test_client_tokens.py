@@ -9,7 +9,8 @@ from apps.common.errors import Conflict
 from apps.compute.models import Instance
 from apps.operations.models import ClientToken
 from apps.operations.services import idempotency
-from tests.support.cloud import Cloud, make_actor, make_project, refusal
+from tests.support.cloud import Cloud, make_project, refusal
+from tests.support.identity import make_actor
 
 
 def test_the_same_token_with_the_same_request_gets_the_same_answer(cloud: Cloud) -> None:

@@ -20,7 +20,8 @@ from apps.images import payloads, selectors, signing, store
 from apps.images.models import Image
 from apps.images.services import images
 from contracts.compute.v1 import DiskFormat
-from tests.support.cloud import make_actor, make_image, make_project, refusal
+from tests.support.cloud import make_image, make_project, refusal
+from tests.support.identity import make_actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLUSTER = 65536

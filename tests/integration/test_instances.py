@@ -14,7 +14,8 @@ from apps.compute.services import catalog, delete, update
 from apps.compute.states import MACHINE, InstanceState
 from apps.network.models import Network
 from apps.operations.models import Operation
-from tests.support.cloud import Cloud, make_actor, make_flavor, make_image, make_project, refusal
+from tests.support.cloud import Cloud, make_flavor, make_image, make_project, refusal
+from tests.support.identity import make_actor
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKJsBZlLBqHv5TjxgVqLTtiHhBx8n2jc0dbNTdNdQZ0x ann@laptop"
 

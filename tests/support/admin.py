@@ -4,14 +4,12 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from apps.common.context import SYSTEM
 from apps.compute.services import catalog
 from apps.identity.models import User
-from apps.identity.roles import Role
-from apps.identity.services import projects, tokens
 from apps.network.services import networks
 from apps.operations.services import intake, leases
-from tests.support.cloud import Cloud, make_actor, make_flavor, make_image, make_project
+from tests.support.cloud import Cloud, make_flavor, make_image, make_project
+from tests.support.identity import give, make_actor, make_token, make_user
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ test"
 
@@ -22,11 +20,14 @@ def address(row: Model | type[Model], page: str = "changelist", *more: str) -> s
 
 
 def user(name: str, **flags: bool) -> User:
-    made = projects.ensure_user(actor=SYSTEM, username=name, password="correct horse battery")[0]
+    """`is_superuser`: admin on the system; `is_staff`: a reader there; others are columns."""
+    made = make_user(name, operator=flags.pop("is_superuser", False))
+    if flags.pop("is_staff", False):
+        give(made, "reader")
     for flag, value in flags.items():
         setattr(made, flag, value)
     made.save()
-    return made
+    return User.objects.get(pk=made.pk)
 
 
 def signed_in(who: User) -> Client:
@@ -42,8 +43,8 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
         cloud.host(word, VCPU=64, MEMORY_MB=65536)
         project = make_project(word)
         someone = user(word)
-        projects.set_role(actor=SYSTEM, user_id=someone.pk, project_id=project.pk, role=Role.MEMBER)
-        tokens.issue(user=someone, project=project)
+        give(someone, "member", project)
+        make_token(someone, project)
         actor = make_actor(project, user=someone)
         catalog.create_key_pair(actor=actor, name=word, public_key=KEY)
         networks.create(actor=actor, name=word)

@@ -8,7 +8,7 @@ from apps.common.errors import CloudError
 from apps.compute.models import Flavor, Instance
 from apps.compute.services import catalog, delete, place, power
 from apps.compute.services.create import Created, Wanted, create
-from apps.identity.models import Project, User
+from apps.identity.models import Project
 from apps.identity.services import projects
 from apps.images.models import Image
 from apps.network.models import Network
@@ -17,13 +17,7 @@ from apps.operations.models import Operation
 from contracts import topics
 from tests.support.bus import FakeBus
 from tests.support.hosts import Command, FakeHost
-
-
-def make_actor(project: Project, *, user: User | None = None, role: str = "member", **more: Any) -> Actor:
-    return Actor(
-        user_id=user.pk if user else uuid.uuid4(), user_name=user.username if user else "ann", project_id=project.pk,
-        role=role, **{"request_id": "req-test", **more},
-    )
+from tests.support.identity import make_actor
 
 
 def make_project(name: str = "") -> Project:

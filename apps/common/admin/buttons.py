@@ -65,7 +65,9 @@ def actor_of(request: HttpRequest) -> Actor:
     """The signed-in operator. Raises CloudError, PermissionDenied."""
     if not _source:
         raise PermissionDenied
-    return _source[0](request)
+    actor = _source[0](request)
+    request.cloudsite_actor = actor  # type: ignore[attr-defined]  # the audit trail looks here
+    return actor
 
 
 def press(request: HttpRequest, button: Button, row: Any, values: Mapping[str, Any]) -> bool:
@@ -73,7 +75,7 @@ def press(request: HttpRequest, button: Button, row: Any, values: Mapping[str, A
     try:
         messages.success(request, button.run(actor_of(request), row, values))
     except CloudError as error:
-        messages.error(request, _refusal(button, row, error))
+        messages.error(request, _refusal(request, button, row, error))
         return False
     return True
 
@@ -86,7 +88,7 @@ def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values
             button.run(actor_of(request), row, values)
             done.append(row)
         except CloudError as error:
-            refused.append(_refusal(button, row, error))
+            refused.append(_refusal(request, button, row, error))
     if done:
         messages.success(request, f"{button.label}: done for {_what(done)}.")
     for sentence in refused[:_MOST_SENTENCES]:
@@ -96,7 +98,8 @@ def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values
     return done
 
 
-def _refusal(button: Button, row: Any, error: CloudError) -> str:
+def _refusal(request: HttpRequest, button: Button, row: Any, error: CloudError) -> str:
+    request.cloudsite_refusal = error  # type: ignore[attr-defined]  # and here; of many the last one stands for all
     log.info("admin: %s refused for %s: %s", button.name, row.pk, error.code)
     return f"{button.label} {row}: {error.message} ({error.code})"
 

@@ -10,6 +10,10 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
 
+# Deeper than anything we take, and shallow enough for whoever walks through it.
+_DEEPEST = 32
+
+
 class JSON(BaseParser):
     """Takes one JSON object. Raises ParseError (400 `request.malformed`) with the place of the fault, RequestDataTooBig (413)."""
 
@@ -26,7 +30,18 @@ class JSON(BaseParser):
             raise ParseError(f"The body is not JSON: {error}") from error
         if not isinstance(data, dict):
             raise ParseError(f"Expected a JSON object, got {type(data).__name__}.")
+        if raw.count(b"{") + raw.count(b"[") > _DEEPEST and _is_too_deep(data):
+            raise ParseError(f"The body is nested more than {_DEEPEST} levels deep.")
         return data
+
+
+def _is_too_deep(data: Any) -> bool:
+    level = [data]
+    for _ in range(_DEEPEST):
+        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each) if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 class Stream(BaseParser):

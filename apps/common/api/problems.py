@@ -1,6 +1,7 @@
 """Every refusal as application/problem+json (RFC 9457): the one table from kinds of errors to HTTP."""
 
 import logging
+import math
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -22,6 +23,7 @@ STATUS = {
     "conflict": 409,
     "invalid_state": 409,
     "quota_exceeded": 413,
+    "too_many": 429,
     "no_capacity": 409,
     "unavailable": 503,
     "error": 500,
@@ -68,11 +70,13 @@ def body(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def handle(error: Exception, _context: dict[str, Any]) -> Response | None:
+def handle(error: Exception, call: dict[str, Any]) -> Response | None:
     """DRF's exception handler: whatever a view raises → an answer; None lets a real bug become a 500."""
     if isinstance(error, errors.CloudError):
+        if (request := call.get("request")) is not None:
+            request._request.cloudsite_refusal = error  # the audit trail looks here
         status = STATUS[error.kind]
-        headers = {"WWW-Authenticate": CHALLENGE} if status == 401 else None
+        headers = {"WWW-Authenticate": CHALLENGE} if status == 401 else wait_headers(error)
         return _response(status, body(status, error.code, error.message, field=error.field, **error.facts), headers)
     if isinstance(error, exceptions.ValidationError):
         found = flatten(error.get_full_details())
@@ -109,6 +113,25 @@ def flatten(details: Any, path: str = "") -> list[dict[str, str]]:
             leaf = isinstance(value, dict) and set(value) == {"message", "code"}
             found += flatten(value, path if leaf else f"{path}[{index}]") if value else []
     return found
+
+
+def wait_headers(error: errors.CloudError) -> dict[str, str]:
+    """When to come back, as HTTP says it in every dialect; nothing unless the error knows."""
+    if "retry_after_s" not in error.facts:
+        return {}
+    wait = str(max(1, math.ceil(error.facts["retry_after_s"])))
+    if "limit" not in error.facts:
+        return {"Retry-After": wait}
+    return {"Retry-After": wait, "RateLimit-Limit": str(error.facts["limit"]), "RateLimit-Remaining": "0", "RateLimit-Reset": wait}
+
+
+def early(error: errors.CloudError) -> JsonResponse:
+    """A refusal by middleware; dialects put it into their own words on the way out."""
+    status = STATUS[error.kind]
+    response = refusal(status, error.code, error.message, field=error.field, **error.facts)
+    for name, value in wait_headers(error).items():
+        response[name] = value
+    return response
 
 
 def refusal(status: int, code: str, detail: str, **more: Any) -> JsonResponse:

@@ -32,7 +32,11 @@ class Problem(serializers.Serializer[Any]):
 
 
 class AutoSchema(SpectacularSchema):
-    """Adds the `default` answer: a problem."""
+    """Adds the `default` answer, a problem, and `x-permission`: what one must be allowed to do."""
+
+    def get_extensions(self) -> dict[str, Any]:
+        permission = getattr(self.view, "permissions", {}).get(self.method)
+        return {**super().get_extensions(), **({} if permission is None else {"x-permission": permission})}
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> Any:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

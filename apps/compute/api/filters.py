@@ -11,7 +11,7 @@ from apps.common.context import Actor
 from apps.compute import selectors
 from apps.compute.models import Instance
 from apps.compute.states import InstanceState
-from apps.identity.roles import require_operator
+from apps.identity import policy
 
 _STATES = [state.value for state in InstanceState if state is not InstanceState.DELETED]
 _SAME = ("state", "name", "image_id", "flavor_id", "network_id")
@@ -39,7 +39,7 @@ class ConsoleQuery(Query):
 def instances(actor: Actor, query: dict[str, Any]) -> "QuerySet[Instance]":
     """What a checked InstanceQuery asks for. Raises Forbidden for what only operators may ask."""
     if query["all_projects"] or "host" in query:
-        require_operator(actor)
+        policy.require_everywhere(actor, "compute.instance.list")
     rows = selectors.instances(actor=actor, all_projects=query["all_projects"])
     rows = rows.filter(**{name: query[name] for name in _SAME if name in query})
     if "name__contains" in query:

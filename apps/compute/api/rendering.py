@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 
 from apps.common.context import Actor
 from apps.compute.models import Instance
+from apps.identity import policy
 from apps.operations import selectors as operations
 from apps.scheduler import explain
 
@@ -76,7 +77,7 @@ def decision(actor: Actor, row: Decision) -> dict[str, Any]:
         "counts": {reason: len(names) for reason, names in verdicts.items()},
         "asked": row.request.get("amounts", {}), "zone": row.request.get("zone", ""), "took_ms": row.took_ms,
     }
-    if actor.is_admin:
+    if policy.everywhere(actor, "hosts.host.list"):
         shown |= {
             "host_name": row.host_name, "verdicts": explain.rows(row.verdicts), "best": row.best, "lost_races": row.lost_races,
         }
@@ -84,7 +85,7 @@ def decision(actor: Actor, row: Decision) -> dict[str, Any]:
 
 
 def _visible(actor: Actor, row: dict[str, Any]) -> dict[str, Any]:
-    if not actor.is_admin:
+    if not policy.everywhere(actor, "hosts.host.list"):
         del row["host_id"], row["host_name"]
     return row
 

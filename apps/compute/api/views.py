@@ -28,7 +28,7 @@ class FlavorList(View):
     def get(self, request: Request) -> Response:
         """List flavors."""
         query = filters.FlavorQuery.read(request)
-        rows = selectors.flavors()
+        rows = selectors.flavors(actor=actor_of(request))
         return page(request, rows.filter(name=query["name"]) if "name" in query else rows, serializers.flavor)
 
     @extend_schema(
@@ -48,7 +48,7 @@ class FlavorDetail(View):
     def get(self, request: Request, flavor_id: uuid.UUID) -> Response:
         """Show a flavor."""
         NoQuery.read(request)
-        return Response(serializers.flavor(selectors.flavor(flavor_id=flavor_id)))
+        return Response(serializers.flavor(selectors.flavor(actor=actor_of(request), flavor_id=flavor_id)))
 
     @extend_schema(operation_id="flavors_delete", responses={204: None}, tags=["compute"])
     def delete(self, request: Request, flavor_id: uuid.UUID) -> Response:

@@ -12,7 +12,7 @@ from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
 from apps.compute import selectors
 from apps.compute.models import Flavor, KeyPair
-from apps.identity.roles import Role, require, require_operator
+from apps.identity import policy
 
 _KEY_KINDS = (
     "ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
@@ -22,7 +22,7 @@ _KEY_KINDS = (
 
 def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_gb: int) -> Flavor:
     """Raises Forbidden, Invalid, Conflict."""
-    require_operator(actor)
+    policy.require(actor, "compute.flavor.create")
     check_name(name, most=64)
     for field, value, least in (("vcpus", vcpus, 1), ("memory_mb", memory_mb, 1), ("disk_gb", disk_gb, 0)):
         if value < least:
@@ -36,13 +36,13 @@ def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_g
 
 def delete_flavor(*, actor: Actor, flavor_id: uuid.UUID) -> None:
     """Instances keep their flavor's numbers. Raises Forbidden, NotFound."""
-    require_operator(actor)
-    selectors.flavor(flavor_id=flavor_id).delete()
+    policy.require(actor, "compute.flavor.delete")
+    selectors.flavor(actor=actor, flavor_id=flavor_id).delete()
 
 
 def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
     """Take in a public key in OpenSSH's form. Raises Forbidden, Invalid, Conflict."""
-    require(actor, Role.MEMBER)
+    policy.require(actor, "compute.key_pair.create")
     if actor.user_id is None:
         raise Invalid("auth.user_needed", "A key pair belongs to a user, and nobody is signed in.")
     check_name(name, most=64)
@@ -56,7 +56,8 @@ def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
 
 
 def delete_key_pair(*, actor: Actor, name: str) -> None:
-    """Raises NotFound."""
+    """Raises Forbidden, NotFound."""
+    policy.require(actor, "compute.key_pair.delete")
     selectors.key_pair(actor=actor, name=name).delete()
 
 

@@ -12,6 +12,7 @@ from apps.common.context import Actor
 from apps.common.errors import InvalidState, Unavailable
 from apps.common.ids import new_id
 from apps.compute import names, selectors
+from apps.identity import policy
 from apps.operations import selectors as operations
 from apps.operations.redaction import conceal
 from apps.operations.services import commands, lifecycle
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
 def read(*, actor: Actor, instance_id: uuid.UUID, max_bytes: int = 65536) -> v1.ConsoleOutput:
     """The last bytes of the serial console's log. Raises NotFound, InvalidState (no host yet), Unavailable."""
+    policy.require(actor, "compute.instance.console")
     operation = _ask(actor, instance_id, max_bytes)
     answered = operations.wait(operation_id=operation.pk, seconds=settings.ENV.observe_timeout_s)
     if answered.state == OpState.SUCCEEDED and answered.result is not None:
         return v1.ConsoleOutput(**answered.result)
     if answered.error is not None:
-        names = () if actor.is_admin else (answered.host_name,)
+        names = () if policy.everywhere(actor, "hosts.host.list") else (answered.host_name,)
         raise Unavailable(answered.error["code"], conceal(answered.error["message"], names))
     raise Unavailable("host.silent", "The host did not answer in time; the instance itself may be well.")
 

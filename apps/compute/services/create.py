@@ -17,7 +17,7 @@ from apps.common.errors import Invalid, NotFound
 from apps.common.sql import insert_rows
 from apps.compute import names, selectors
 from apps.compute.models import Flavor, Instance, KeyPair
-from apps.identity.roles import Role, in_project, require
+from apps.identity import policy
 from apps.images import selectors as images
 from apps.network import selectors as networks
 from apps.network.services import networks as network_services
@@ -65,8 +65,8 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
 
     Raises Forbidden, Invalid, NotFound (flavor, image, network, key), Conflict (client token).
     """
-    require(actor, Role.MEMBER)
-    project_id = in_project(actor)
+    policy.require(actor, "compute.instance.create")
+    project_id = policy.in_project(actor)
     if client_token and (seen := idempotency.recall(project_id=project_id, token=client_token, request=wanted)) is not None:
         return _recalled(actor, seen)
     flavor, image, network_id, key = _resolve(actor, wanted)
@@ -90,9 +90,9 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
 
 def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, uuid.UUID, KeyPair | None]:
     if wanted.flavor_id is not None:
-        flavor = selectors.flavor(flavor_id=wanted.flavor_id)
+        flavor = selectors.flavor(actor=actor, flavor_id=wanted.flavor_id)
     else:
-        flavor = selectors.flavor_named(wanted.flavor)
+        flavor = selectors.flavor_named(actor=actor, name=wanted.flavor)
     if wanted.image_id is not None:
         image = images.image(actor=actor, image_id=wanted.image_id, field="image_id")
     else:
@@ -160,7 +160,7 @@ def _ask_scheduler(operations: Sequence[Operation]) -> None:
 
 
 def _recalled(actor: Actor, ids: list[uuid.UUID]) -> Created:
-    found = Instance.objects.filter(project_id=in_project(actor)).in_bulk(ids)
+    found = Instance.objects.filter(project_id=policy.in_project(actor)).in_bulk(ids)
     by_instance = {op.resource_id: op for op in operations_of.of_kind(kind=names.BUILD, resource_ids=ids)}
     kept = [key for key in ids if key in found and key in by_instance]
     return Created([found[key] for key in kept], [by_instance[key] for key in kept], repeated=True)

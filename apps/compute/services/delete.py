@@ -14,7 +14,7 @@ from apps.compute import names, payloads
 from apps.compute.models import Instance
 from apps.compute.services import release
 from apps.compute.states import MACHINE, InstanceState
-from apps.identity.roles import Role, require
+from apps.identity import policy
 from apps.operations import selectors as operations
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
@@ -31,7 +31,7 @@ _TRIES = 20
 
 def delete(*, actor: Actor, instance_id: uuid.UUID) -> Operation:
     """Start deleting; if that is under way already, the same operation is returned. Raises NotFound, Forbidden."""
-    require(actor, Role.MEMBER)
+    policy.require(actor, "compute.instance.delete")
     for _ in range(_TRIES):
         if (operation := _delete(actor, instance_id)) is not None:
             return operation
@@ -43,7 +43,9 @@ def _delete(actor: Actor, instance_id: uuid.UUID) -> Operation | None:
     """None if somebody began something else after we looked for open operations: look again."""
     running = lifecycle.lock_open(instance_id)
     instance = Instance.objects.select_for_update().filter(pk=instance_id).exclude(state=InstanceState.DELETED).first()
-    if instance is None or not (actor.is_admin or instance.project_id == actor.project_id):
+    if instance is None or not (
+        policy.everywhere(actor, "compute.instance.delete") or instance.project_id == actor.project_id
+    ):
         raise NotFound("instance.not_found", f"There is no instance {instance_id} in this project.")
     if running is not None:
         if running.kind == names.DELETE:

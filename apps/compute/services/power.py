@@ -11,7 +11,7 @@ from apps.common.context import Actor
 from apps.common.errors import Invalid, InvalidState
 from apps.compute import names, selectors
 from apps.compute.states import POWER_FROM
-from apps.identity.roles import Role, require
+from apps.identity import policy
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from contracts import topics
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @transaction.atomic
 def power(*, actor: Actor, instance_id: uuid.UUID, action: str) -> Operation:
     """`action`: start, stop, reboot_soft, reboot_hard. Raises NotFound, Forbidden, Invalid, InvalidState."""
-    require(actor, Role.MEMBER)
+    policy.require(actor, "compute.instance.power")
     if action not in POWER_FROM:
         raise Invalid("instance.action", f"action: expected one of {', '.join(POWER_FROM)}.", field="action")
     instance = selectors.locked(actor=actor, instance_id=instance_id)

@@ -18,7 +18,7 @@ from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services.reports import FailsPlainly, domain_of, nothing_left
 from apps.compute.states import InstanceState
 from apps.hosts import selectors as hosts
-from apps.identity.roles import require_operator
+from apps.identity import policy
 from apps.operations import selectors as operations
 from apps.operations.kinds import Answer
 from apps.operations.services import commands, lifecycle
@@ -70,7 +70,7 @@ def _accounted_for(host_id: uuid.UUID, ids: list[uuid.UUID], taken_at: datetime)
 @transaction.atomic
 def evict(*, actor: Actor, unknown_id: uuid.UUID) -> Operation | None:
     """Have a host remove such a machine. None if it is none any more, or is being removed already. Raises Forbidden."""
-    require_operator(actor)
+    policy.require(actor, "compute.stray.remove")
     unknown = UnknownDomain.objects.filter(pk=unknown_id).first()
     if unknown is None or lifecycle.lock_open(unknown.pk) is not None or lifecycle.lock_open(unknown.instance_id) is not None:
         return None

@@ -14,8 +14,8 @@ from apps.common.api.views import View
 from apps.hosts import selectors
 from apps.hosts.api import filters, serializers
 from apps.hosts.services import admission
+from apps.identity import policy
 from apps.identity.api.authentication import actor_of
-from apps.identity.roles import require_operator
 
 
 class HostList(View):
@@ -24,7 +24,7 @@ class HostList(View):
     @extend_schema(operation_id="hosts_list", parameters=[filters.HostQuery], responses=paged(serializers.HostSerializer), tags=["hosts"])
     def get(self, request: Request) -> Response:
         """List hosts. For operators."""
-        require_operator(actor_of(request))
+        policy.require(actor_of(request), "hosts.host.list")
         query = filters.HostQuery.read(request)
         wanted = {name: value for name, value in query.items() if name not in ("limit", "after")}
         return page(request, selectors.hosts().filter(**wanted), serializers.host)
@@ -40,7 +40,7 @@ class HostActions(View):
         """Let a host take new instances, or not. What runs on it stays. For operators."""
         NoQuery.read(request)
         actor = actor_of(request)
-        require_operator(actor)
+        policy.require(actor, "hosts.host.update")
         wanted = serializers.HostAction.read(request)
         name = selectors.by_id(host_id).name
         host = admission.set_enabled(actor=actor, name=name, enabled=wanted["action"] == "enable", reason=wanted["reason"])

@@ -14,7 +14,7 @@ from apps.common import keys
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
 from apps.hosts.models import Host
-from apps.identity.roles import require_operator
+from apps.identity import policy
 from contracts.envelope import Sealer
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
@@ -33,7 +33,7 @@ def enrol(*, actor: Actor, name: str, zone: str = "default", renew: bool = False
 
     Raises Forbidden, Invalid, Conflict.
     """
-    require_operator(actor)
+    policy.require(actor, "hosts.host.enrol")
     if not _NAME.fullmatch(name):
         raise Invalid("host.name", "name: expected 1 to 63 letters, digits, dots and dashes.", field="name")
     if not _NAME.fullmatch(zone):

@@ -10,11 +10,13 @@ from rest_framework.request import Request
 from apps.common.api.problems import CHALLENGE
 from apps.common.context import Actor
 from apps.common.errors import CloudError, Unauthenticated
-from apps.identity.models import Membership, Token, User
-from apps.identity.services import tokens
+from apps.identity.models import User
+from apps.identity.services import signin, tokens
+from apps.identity.standing import Bearer
 
 A = TypeVar("A", bound=BaseAuthentication)
 Found = tuple[User, Actor] | None
+PROJECT_IN_SESSION = "project_id"
 
 
 def _once(authenticate: Callable[[A, Request], Found]) -> Callable[[A, Request], Found]:
@@ -39,16 +41,16 @@ class BearerToken(BaseAuthentication):
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             return None
-        user, actor, token = tokens.authenticate_token(secret=secret.strip(), address=address_of(request))
-        request._request.cloudsite_token = token  # type: ignore[attr-defined]
-        return user, actor
+        held = tokens.check(secret=secret.strip(), address=address_of(request))
+        request._request.cloudsite_token = held.bearer  # type: ignore[attr-defined]
+        return _user(held.actor), _known(request, held.actor)
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE
 
 
 class Session(SessionAuthentication):
-    """A signed-in browser, working in the user's first project."""
+    """A signed-in browser, working in the project that was chosen in it, else in the user's default or first one."""
 
     @_once
     def authenticate(self, request: Request) -> Found:
@@ -56,9 +58,10 @@ class Session(SessionAuthentication):
         if found is None:
             return None
         user = found[0]
-        membership = Membership.objects.filter(user=user, project__enabled=True).order_by("pk").first()
-        project_id, role = (membership.project_id, membership.role) if membership else (None, None)
-        return user, tokens.actor_for(user=user, project_id=project_id, role=role, address=address_of(request))
+        actor = signin.session_actor(
+            user=user, chosen=request._request.session.get(PROJECT_IN_SESSION), address=address_of(request)
+        )
+        return user, _known(request, actor)
 
 
 def actor_of(request: Request) -> Actor:
@@ -73,9 +76,20 @@ def address_of(request: Request) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
-def token_of(request: Request) -> Token | None:
+def token_of(request: Request) -> Bearer | None:
     """The token that this request came with; None for a browser session."""
     return getattr(request._request, "cloudsite_token", None)
+
+
+def _known(request: Request, actor: Actor) -> Actor:
+    """Tell the edges (limits, audit trail) who it is."""
+    request._request.cloudsite_actor = actor  # type: ignore[attr-defined]
+    return actor
+
+
+def _user(actor: Actor) -> User:
+    """What the framework calls the user; nothing of it is read from the database."""
+    return User(pk=actor.user_id, username=actor.user_name)
 
 
 __all__ = ["BearerToken", "Session", "actor_of", "address_of", "token_of"]

@@ -13,6 +13,9 @@ class UserQuery(PageQuery):
     username = serializers.CharField(max_length=150, required=False)
 
 
-class MembershipQuery(PageQuery):
-    project_id = serializers.UUIDField(required=False)
+class AssignmentQuery(PageQuery):
+    project_id = serializers.UUIDField(required=False, help_text="A project, or a domain by its id.")
     user_id = serializers.UUIDField(required=False)
+    group_id = serializers.UUIDField(required=False)
+    role_id = serializers.UUIDField(required=False)
+    system = serializers.BooleanField(required=False)

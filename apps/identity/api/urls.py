@@ -12,6 +12,6 @@ urlpatterns = [
     path("projects", views.ProjectList.as_view()),
     path("projects/<uuid:project_id>", views.ProjectDetail.as_view()),
     path("users", views.UserList.as_view()),
-    path("memberships", views.MembershipList.as_view()),
-    path("memberships/<int:membership_id>", views.MembershipDetail.as_view()),
+    path("role-assignments", views.AssignmentList.as_view()),
+    path("role-assignments/<uuid:assignment_id>", views.AssignmentDetail.as_view()),
 ]

@@ -16,14 +16,14 @@ from apps.common.api.views import View
 from apps.common.errors import NotFound
 from apps.identity import selectors
 from apps.identity.api import filters, serializers
-from apps.identity.api.authentication import actor_of, address_of, token_of
-from apps.identity.roles import Role
-from apps.identity.services import projects, tokens, users
+from apps.identity.api.authentication import actor_of, token_of
+from apps.identity.services import assignments, projects, signin, tokens, users
 
 
 class TokenList(View):
     """Bearer tokens of one's own."""
 
+    permissions: ClassVar = {"GET": "identity.token.list", "POST": ""}
     permission_classes = [AllowAny]
     bodies: ClassVar = {"POST": serializers.CreateToken}
 
@@ -46,12 +46,14 @@ class TokenList(View):
         """Sign in: a token for a user and a project. The secret is shown this once."""
         NoQuery.read(request)
         wanted = serializers.CreateToken.read(request)
-        issued = tokens.login(address=address_of(request), **wanted)
+        issued = signin.login(request=request._request, **wanted)
         return Response({**serializers.token(issued.token), "secret": issued.secret}, status=201)
 
 
 class TokenDetail(View):
     """One token."""
+
+    permissions: ClassVar = {"DELETE": "identity.token.revoke"}
 
     @extend_schema(operation_id="tokens_delete", responses={204: None}, tags=["identity"])
     def delete(self, request: Request, token_id: uuid.UUID) -> Response:
@@ -64,6 +66,8 @@ class TokenDetail(View):
 class CurrentToken(View):
     """The token that the request comes with."""
 
+    permissions: ClassVar = {"DELETE": "identity.token.revoke"}
+
     @extend_schema(operation_id="tokens_delete_current", responses={204: None}, tags=["identity"])
     def delete(self, request: Request) -> Response:
         """Sign out."""
@@ -71,26 +75,30 @@ class CurrentToken(View):
         actor, token = actor_of(request), token_of(request)
         if token is None:
             raise NotFound("token.not_found", "This request came without a token.")
-        tokens.revoke(actor=actor, token_id=token.pk)
+        tokens.revoke(actor=actor, token_id=token.id)
         return Response(status=204)
 
 
 class WhoAmI(View):
     """The caller."""
 
+    permissions: ClassVar = {"GET": ""}
+
     @extend_schema(operation_id="whoami", responses=serializers.WhoAmISerializer, tags=["identity"])
     def get(self, request: Request) -> Response:
         """Who is asking, in which project, with which role."""
         NoQuery.read(request)
         actor, token = actor_of(request), token_of(request)
-        project = token.project if token else None
-        if project is None and actor.project_id is not None:
+        project = None
+        if actor.project_id is not None:
             project = selectors.project(actor=actor, project_id=actor.project_id)
         return Response(serializers.whoami(actor, token, project))
 
 
 class ProjectList(View):
     """Projects."""
+
+    permissions: ClassVar = {"GET": "identity.project.list", "POST": "identity.project.create"}
 
     bodies: ClassVar = {"POST": serializers.CreateProject}
 
@@ -116,6 +124,8 @@ class ProjectList(View):
 class ProjectDetail(View):
     """One project."""
 
+    permissions: ClassVar = {"GET": "identity.project.get"}
+
     @extend_schema(operation_id="projects_get", responses=serializers.ProjectSerializer, tags=["identity"])
     def get(self, request: Request, project_id: uuid.UUID) -> Response:
         """Show one of one's own projects."""
@@ -125,6 +135,8 @@ class ProjectDetail(View):
 
 class UserList(View):
     """Users. For operators."""
+
+    permissions: ClassVar = {"GET": "identity.user.list", "POST": "identity.user.create"}
 
     bodies: ClassVar = {"POST": serializers.CreateUser}
 
@@ -140,47 +152,52 @@ class UserList(View):
         """Create a user. For operators."""
         NoQuery.read(request)
         wanted = serializers.CreateUser.read(request)
-        operator = wanted.pop("is_operator")
-        made = users.create_user(actor=actor_of(request), operator=operator, **wanted)
+        made = users.create_user(actor=actor_of(request), **wanted)
         return Response(serializers.user(made), status=201)
 
 
-class MembershipList(View):
-    """Who belongs to which project, in which role."""
+class AssignmentList(View):
+    """Who has which role where."""
 
-    bodies: ClassVar = {"PUT": serializers.PutMembership}
+    bodies: ClassVar = {"POST": serializers.GiveRole}
+    permissions: ClassVar = {"GET": "identity.assignment.list", "POST": "identity.assignment.create"}
 
     @extend_schema(
-        operation_id="memberships_list", parameters=[filters.MembershipQuery], responses=paged(serializers.MembershipSerializer),
+        operation_id="role_assignments_list", parameters=[filters.AssignmentQuery], responses=paged(serializers.AssignmentSerializer),
         tags=["identity"],
     )
     def get(self, request: Request) -> Response:
-        """List memberships: operators all, a project's admin the project's, others their own."""
-        query = filters.MembershipQuery.read(request)
-        rows = selectors.memberships(actor=actor_of(request))
-        return page(request, rows.filter(**_asked(query, "project_id", "user_id")), serializers.membership)
+        """List role assignments as they were given: all, those of the project or domain that one rules over, or one's own."""
+        query = filters.AssignmentQuery.read(request)
+        rows = selectors.assignments(actor=actor_of(request))
+        asked = _asked(query, "project_id", "user_id", "group_id", "role_id", "system")
+        return page(request, rows.filter(**asked), serializers.assignment)
 
     @extend_schema(
-        operation_id="memberships_put", request=serializers.PutMembership, responses=serializers.MembershipSerializer, tags=["identity"]
+        operation_id="role_assignments_create", request=serializers.GiveRole, responses={201: serializers.AssignmentSerializer},
+        tags=["identity"],
     )
-    def put(self, request: Request) -> Response:
-        """Give a user the one role in a project. For operators, and for the project's admins."""
+    def post(self, request: Request) -> Response:
+        """Give a role; giving it again changes nothing."""
         NoQuery.read(request)
-        wanted = serializers.PutMembership.read(request)
-        made = projects.set_role(
-            actor=actor_of(request), user_id=wanted["user_id"], project_id=wanted["project_id"], role=Role(wanted["role"])
+        wanted = serializers.GiveRole.read(request)
+        given = assignments.Given(
+            role_id=assignments.role_named(wanted["role"]), user_id=wanted["user_id"], group_id=wanted["group_id"],
+            place_id=wanted["project_id"], inherited=wanted["inherited"],
         )
-        return Response(serializers.membership(made))
+        return Response(serializers.assignment(assignments.give(actor=actor_of(request), given=given)), status=201)
 
 
-class MembershipDetail(View):
-    """One membership."""
+class AssignmentDetail(View):
+    """One role assignment."""
 
-    @extend_schema(operation_id="memberships_delete", responses={204: None}, tags=["identity"])
-    def delete(self, request: Request, membership_id: int) -> Response:
-        """Take a user out of a project."""
+    permissions: ClassVar = {"DELETE": "identity.assignment.delete"}
+
+    @extend_schema(operation_id="role_assignments_delete", responses={204: None}, tags=["identity"])
+    def delete(self, request: Request, assignment_id: uuid.UUID) -> Response:
+        """Take the role away; it is gone with the next request."""
         NoQuery.read(request)
-        projects.remove_member(actor=actor_of(request), membership_id=membership_id)
+        assignments.take_by_id(actor=actor_of(request), assignment_id=assignment_id)
         return Response(status=204)
 
 

@@ -1,103 +1,168 @@
 """Bearer tokens: made, checked, revoked."""
 
+import base64
 import hashlib
 import secrets
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import authenticate
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q
 
+from apps.audit.services import record
 from apps.common import clock, context
 from apps.common.context import Actor
-from apps.common.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from apps.common.sql import Compiled
-from apps.identity.models import Membership, Project, Token, User
+from apps.common.errors import Forbidden, NotFound, Unauthenticated
+from apps.identity import policy, standing
+from apps.identity.models import Project, Token, Trust, User
+from apps.identity.permissions import MAKES_CREDENTIALS, OWN
+from apps.identity.standing import Bearer, Standing
 
 _PREFIX = "cs1_"
 # How stale `last_used_at` may be, so that reading costs no write.
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
 
-def _by_digest(digest: str) -> "QuerySet[Token]":
-    """A token with all that decides whether it is good, in one query."""
-    role = Membership.objects.filter(user=OuterRef("user"), project=OuterRef("project")).values("role")[:1]
-    return Token.objects.filter(digest=digest).annotate(
-        role=Subquery(role), user_name=F("user__username"), user_is_active=F("user__is_active"),
-        user_is_staff=F("user__is_staff"), user_is_superuser=F("user__is_superuser"), project_enabled=F("project__enabled"),
-    )
-
-
-_BY_DIGEST = Compiled(_by_digest, "the digest")
-
-
 @dataclass(frozen=True)
 class Issued:
-    """A new token: `secret` is shown once and never again."""
+    """A new token and the actor that it makes: `secret` is shown once and never again."""
 
     token: Token
     secret: str
+    actor: Actor
 
 
-def login(*, username: str, password: str, project: str = "", name: str = "", hours: int | None = None, address: str = "") -> Issued:
-    """Exchange a password for a token. `project`: id or name; may be empty for a user of just one.
+@dataclass(frozen=True)
+class Held:
+    """A token that was checked: who holds it, and what it is."""
 
-    Raises Unauthenticated, Forbidden (not a member), Invalid (which project?).
+    actor: Actor
+    bearer: Bearer
+
+
+def make(
+    *, user: User, project: Project | None = None, system: bool = False, trust: Trust | None = None,
+    application_credential_id: uuid.UUID | None = None, methods: Sequence[str] = (), parent: str = "", name: str = "",
+    hours: int | None = None, not_after: datetime | None = None,
+) -> tuple[Token, str]:
+    """A new token and its secret; who may have it was decided by the caller (`signin`).
+
+    `hours`: its life, by default the setting's; `not_after` ends it earlier. `parent`: the first audit id of its chain.
     """
-    user = authenticate(username=username, password=password)
-    if not isinstance(user, User):
-        raise Unauthenticated("auth.failed", "Unknown user or wrong password.")
-    return issue(user=user, project=project_for(user, project), name=name, hours=hours)
-
-
-def issue(*, user: User, project: Project, name: str = "", hours: int | None = None) -> Issued:
-    """A new token for `user` in `project`, valid for `hours` (default: the setting)."""
     secret = _PREFIX + secrets.token_urlsafe(32)
-    token = Token.objects.create(
-        user=user, project=project, name=name, prefix=secret[:12], digest=digest_of(secret),
-        expires_at=clock.after((hours or settings.ENV.token_hours) * 3600),
+    now = clock.now()
+    expires_at = now + timedelta(hours=hours or settings.ENV.token_hours)
+    audit_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    token = Token(
+        user=user, project=project, system=system, trust=trust, application_credential_id=application_credential_id,
+        methods=list(methods), audit_ids=[audit_id, parent] if parent else [audit_id], name=name, prefix=secret[:12],
+        digest=digest_of(secret), created_at=now, expires_at=min(expires_at, not_after) if not_after else expires_at,
     )
-    return Issued(token, secret)
+    token.save(force_insert=True)
+    return token, secret
 
 
-def authenticate_token(*, secret: str, address: str = "") -> tuple[User, Actor, Token]:
-    """Whose token this is: one query. Raises Unauthenticated; the text tells expired and revoked from unknown."""
-    token: Any = _BY_DIGEST.first(digest_of(secret))
-    if token is None:
+def check(*, secret: str, address: str = "") -> Held:
+    """Whose token this is, and what it may do now: one query. Raises Unauthenticated; the text tells expired from unknown."""
+    bearer = standing.by_digest(digest_of(secret))
+    if bearer is None:
         raise Unauthenticated("auth.token_unknown", "This token is not known.")
     now = clock.now()
-    if token.revoked_at is not None:
+    if bearer.revoked_at is not None:
         raise Unauthenticated("auth.token_revoked", "This token was revoked.")
-    if token.expires_at <= now:
-        raise Unauthenticated("auth.token_expired", f"This token expired at {token.expires_at.isoformat(timespec='seconds')}.")
-    if not token.user_is_active or not token.project_enabled:
+    if bearer.expires_at <= now or (bearer.credential_expires_at is not None and bearer.credential_expires_at <= now):
+        raise Unauthenticated("auth.token_expired", f"This token expired at {bearer.expires_at.isoformat(timespec='seconds')}.")
+    actor = actor_of(bearer, address=address)
+    if bearer.last_used_at is None or now - bearer.last_used_at > _USE_NOTED_EVERY:
+        Token.objects.filter(pk=bearer.id).update(last_used_at=now)
+    return Held(actor, bearer)
+
+
+def actor_of(bearer: Bearer, *, address: str = "") -> Actor:
+    """The Actor that holds a living token. Raises Unauthenticated if it is good for nothing any more."""
+    found = bearer.standing
+    if not found.enabled:
         raise Unauthenticated("auth.disabled", "This user or project is disabled.")
-    if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
-        Token.objects.filter(pk=token.pk).update(last_used_at=now)
-    user = User(pk=token.user_id, username=token.user_name, is_superuser=token.user_is_superuser, is_staff=token.user_is_staff)
-    return user, actor_for(user=user, project_id=token.project_id, role=token.role, address=address), token
-
-
-def actor_for(*, user: User, project_id: uuid.UUID | None, role: str | None, address: str = "") -> Actor:
-    """The Actor that services see. Raises Forbidden for one who is neither member nor operator."""
-    if role is None and not user.is_superuser:
-        raise Forbidden("auth.not_member", "You are no longer a member of this project.")
-    return Actor(
-        user_id=user.pk, user_name=user.get_username(), project_id=project_id,
-        role=role or "admin", is_admin=user.is_superuser, request_id=context.request_id.get(), address=address,
+    here, everywhere = standing.split(found.roles)
+    own = OWN
+    if bearer.trust_id is not None:
+        here, everywhere, own = _by_trust(bearer), frozenset(), frozenset()
+    elif bearer.application_credential_id is not None:
+        here, everywhere = here_of_credential(bearer, here), frozenset()
+        own = OWN if bearer.credential_unrestricted else OWN - MAKES_CREDENTIALS
+    elif found.place_id is None and not bearer.system:
+        everywhere = frozenset()
+    if not here and not everywhere and (found.place_id is not None or bearer.system):
+        raise Unauthenticated("auth.no_role", "You have no role here any more.")
+    return _actor(
+        found, here, everywhere, own=own, system=bearer.system, patterns=bearer.credential_permissions, address=address,
+        token_id=bearer.id,
     )
+
+
+def here_of_credential(bearer: Bearer, held: frozenset[uuid.UUID]) -> frozenset[uuid.UUID]:
+    """Of the roles that the credential was given, those that its owner still has, be it by implication."""
+    return bearer.credential_roles & policy.closure(held, bearer.standing.version)
+
+
+def actor_for(*, user_id: uuid.UUID, place_id: uuid.UUID | None, address: str = "") -> Actor:
+    """The Actor of a signed-in user in a project or domain: one query. Raises Unauthenticated, Forbidden (no role there)."""
+    found = standing.of(user_id, place_id)
+    if found is None or not found.enabled or (place_id is not None and found.place_id is None):
+        raise Unauthenticated("auth.disabled", "This user or project is disabled.")
+    here, everywhere = standing.split(found.roles)
+    if place_id is not None and not here and not everywhere:
+        raise Forbidden("auth.not_member", "You have no role in this project.")
+    return _actor(found, here, everywhere, address=address)
 
 
 def revoke(*, actor: Actor, token_id: uuid.UUID) -> None:
-    """End one of one's own tokens at once. Raises NotFound."""
-    mine = Token.objects.filter(pk=token_id, revoked_at=None)
-    if not actor.is_admin:
-        mine = mine.filter(Q(user_id=actor.user_id))
-    if not mine.update(revoked_at=clock.now()):
+    """End a token at once, one's own or, with a role on the system, anybody's. Raises NotFound."""
+    token = Token.objects.filter(pk=token_id, revoked_at=None).first()
+    if token is None or not policy.allows(actor, "identity.token.revoke", user_id=token.user_id):
         raise NotFound("token.not_found", "There is no such token of yours.")
+    if Token.objects.filter(pk=token_id, revoked_at=None).update(revoked_at=clock.now()):
+        record.write(actor, "identity.token.revoke", "token", token_id, project_id=token.project_id, name=str(token))
+
+
+def revoke_all_of(user_ids: Iterable[uuid.UUID], *, except_token: uuid.UUID | None = None) -> int:
+    """End all tokens of these users, as after a new password; inside the caller's transaction. Returns how many."""
+    living = Token.objects.filter(user_id__in=list(user_ids), revoked_at=None, expires_at__gt=clock.now())
+    return living.exclude(Q(pk=except_token)).update(revoked_at=clock.now())
+
+
+def validate(*, actor: Actor, secret: str, allow_expired: bool = False) -> tuple[Token, Actor]:
+    """What a token is good for. Raises NotFound (unknown, expired, revoked, disabled), Forbidden (somebody else's)."""
+    bearer = standing.by_digest(digest_of(secret))
+    if bearer is None or bearer.revoked_at is not None or (bearer.expires_at <= clock.now() and not allow_expired):
+        raise NotFound("token.not_found", "Could not find token.")
+    policy.require(actor, "identity.token.validate", user_id=bearer.standing.user_id)
+    try:
+        theirs = actor_of(bearer)
+    except Unauthenticated:
+        raise NotFound("token.not_found", "Could not find token.") from None
+    return token_row(bearer.id), theirs
+
+
+def revoke_secret(*, actor: Actor, secret: str) -> None:
+    """End the token with this secret. Raises NotFound."""
+    bearer = standing.by_digest(digest_of(secret))
+    if bearer is None or bearer.revoked_at is not None or bearer.expires_at <= clock.now():
+        raise NotFound("token.not_found", "Could not find token.")
+    revoke(actor=actor, token_id=bearer.id)
+
+
+def token_row(token_id: uuid.UUID) -> Token:
+    """The row with user, project and their domains. Raises NotFound."""
+    rows = Token.objects.select_related("user__domain", "project__domain", "trust", "application_credential")
+    found = rows.filter(pk=token_id).first()
+    if found is None:
+        raise NotFound("token.not_found", "Could not find token.")
+    return found
 
 
 def digest_of(secret: str) -> str:
@@ -105,22 +170,46 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def project_for(user: User, given: str) -> Project:
-    """The project that `given` (id or name) names, or the only one. Raises Forbidden (not a member), Invalid (which one?)."""
-    projects = Project.objects.filter(enabled=True)
-    if not user.is_superuser:
-        projects = projects.filter(memberships__user=user)
-    if given:
-        try:
-            project = projects.filter(pk=uuid.UUID(given)).first()
-        except ValueError:
-            project = projects.filter(name=given).first()
-        if project is None:
-            raise Forbidden("auth.not_member", "There is no such project, or you are not a member of it.")
-        return project
-    found = list(projects.order_by("created_at")[:2])
-    if not found:
-        raise Forbidden("auth.no_project", "You are not a member of any project.")
-    if len(found) > 1 and not user.is_superuser:
-        raise Invalid("auth.project_needed", "You have several projects: name one.", field="project")
-    return found[0]
+def _by_trust(bearer: Bearer) -> frozenset[uuid.UUID]:
+    """Roles of a trust that still holds, of those that the trustor still has. Raises Unauthenticated."""
+    trust = Trust.objects.filter(Q(pk=bearer.trust_id)).prefetch_related("roles").first()
+    over = Unauthenticated("auth.trust_over", "The trust behind this token has ended.")
+    if trust is None or trust.deleted_at is not None or (trust.expires_at is not None and trust.expires_at <= clock.now()):
+        raise over
+    trustor = standing.of(trust.trustor_id, trust.project_id)
+    trustee = standing.of(trust.trustee_id, None)
+    if trustor is None or not trustor.enabled or trustee is None or not trustee.enabled:
+        raise over
+    held = policy.closure(standing.split(trustor.roles)[0], trustor.version)
+    roles = frozenset(role.pk for role in trust.roles.all())
+    # All or nothing: a trust with a part of its roles would be another one.
+    if not roles <= held:
+        raise over
+    return roles
+
+
+def _actor(
+    found: Standing, here: frozenset[uuid.UUID], everywhere: frozenset[uuid.UUID], *, own: frozenset[str] = OWN,
+    system: bool = False, patterns: tuple[str, ...] | None = None, address: str = "", token_id: uuid.UUID | None = None,
+) -> Actor:
+    roles, grants, system_grants = _grants(here, everywhere, found.place_is_domain, system, found.version)
+    if patterns is not None:
+        grants, own = policy.matching(grants, patterns), policy.matching(own, patterns)
+    place: dict[str, Any] = {"project_id": found.place_id, "domain_id": None}
+    if found.place_is_domain:
+        place = {"project_id": None, "domain_id": found.place_id}
+    return Actor(
+        user_id=found.user_id, user_name=found.user_name, roles=roles, grants=grants, system_grants=system_grants,
+        own_grants=own, request_id=context.request_id.get(), address=address, token_id=token_id, **place,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _grants(
+    here: frozenset[uuid.UUID], everywhere: frozenset[uuid.UUID], is_domain: bool, system: bool, version: int
+) -> tuple[tuple[str, ...], frozenset[str], frozenset[str]]:
+    """(names of roles, permissions in the place, permissions everywhere)."""
+    named = everywhere if system else here
+    everything = policy.grants("system", everywhere, version) if everywhere else frozenset()
+    grants = policy.grants("domain" if is_domain else "project", here, version) if here else frozenset()
+    return policy.role_names(named or everywhere, version), grants, everything

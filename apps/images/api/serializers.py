@@ -7,6 +7,7 @@ from rest_framework import serializers
 from apps.common.api import fields
 from apps.common.api.inputs import Input
 from apps.common.context import Actor
+from apps.identity import policy
 from apps.images.models import Image
 from apps.images.states import ImageState
 from contracts.compute.v1 import DiskFormat
@@ -51,7 +52,7 @@ class ImageSerializer(serializers.Serializer[Any]):
 
 def image(actor: Actor, row: Image) -> dict[str, Any]:
     """One image; whose a public one is concerns its owner and operators only."""
-    own = actor.is_admin or row.project_id == actor.project_id
+    own = policy.everywhere(actor, "images.image.publish") or row.project_id == actor.project_id
     return {
         "id": row.pk, "name": row.name, "state": row.state, "visibility": row.visibility,
         "project_id": row.project_id if own else None, "disk_format": row.disk_format, "size_bytes": row.size_bytes,

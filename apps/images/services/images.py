@@ -11,7 +11,7 @@ from apps.common import states
 from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, InvalidState, NotFound
-from apps.identity.roles import Role, require, require_operator
+from apps.identity import policy
 from apps.images import inspect, selectors, store
 from apps.images.models import Image
 from apps.images.states import MACHINE, ImageState
@@ -23,10 +23,10 @@ def register(*, actor: Actor, name: str, disk_format: DiskFormat, visibility: st
 
     Raises Forbidden (public ones are for operators), NotFound (kernel or ramdisk).
     """
-    require(actor, Role.MEMBER)
+    policy.require(actor, "images.image.create")
     check_name(name)
     if visibility == "public":
-        require_operator(actor)
+        policy.require(actor, "images.image.publish")
     for field, wanted in (("kernel_id", DiskFormat.KERNEL), ("ramdisk_id", DiskFormat.RAMDISK)):
         if (image_id := more.get(field)) is not None and not selectors.usable(actor=actor, image_id=image_id, formats=[wanted]):
             raise NotFound("image.not_found", f"There is no active {wanted.value} image {image_id}.", field=field)
@@ -38,7 +38,7 @@ def upload(*, actor: Actor, image_id: uuid.UUID, stream: BinaryIO) -> Image:
 
     Raises NotFound, Forbidden, InvalidState, Invalid (`image.format`, `image.unsafe`, `image.too_large`), Unavailable.
     """
-    image = owned(actor=actor, image_id=image_id)
+    image = owned(actor=actor, image_id=image_id, permission="images.image.update")
     if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.SAVING):
         raise InvalidState("image.state", f"This image is {image.state}; data goes to queued ones only.", state=image.state)
     try:
@@ -69,7 +69,7 @@ def import_stream(
 
 def delete(*, actor: Actor, image_id: uuid.UUID) -> None:
     """Delete an image; its content goes when no other image has it. Raises NotFound, Forbidden, Conflict."""
-    image = owned(actor=actor, image_id=image_id)
+    image = owned(actor=actor, image_id=image_id, permission="images.image.delete")
     if Image.objects.filter(state=ImageState.ACTIVE).filter(kernel_id=image.pk).exists() or Image.objects.filter(
         state=ImageState.ACTIVE, ramdisk_id=image.pk
     ).exists():
@@ -88,12 +88,12 @@ def forget_content(sha256: str) -> None:
             store.remove(sha256)
 
 
-def owned(*, actor: Actor, image_id: uuid.UUID) -> Image:
-    """An image that this actor may change. Raises NotFound, Forbidden."""
-    require(actor, Role.MEMBER)
+def owned(*, actor: Actor, image_id: uuid.UUID, permission: str) -> Image:
+    """An image to which this actor may do that. Raises NotFound, Forbidden."""
+    policy.require(actor, permission)
     image = selectors.image(actor=actor, image_id=image_id)
     if image.project_id != actor.project_id:
-        require_operator(actor)
+        policy.require(actor, "images.image.publish")
     return image
 
 

@@ -11,7 +11,7 @@ from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
 from apps.common.sql import SAMPLE, Compiled
-from apps.identity.roles import Role, in_project, require
+from apps.identity import policy
 from apps.network.models import Network, Subnet
 
 
@@ -20,11 +20,11 @@ def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = N
 
     Raises Forbidden, Invalid (cidr), Conflict (name).
     """
-    require(actor, Role.MEMBER)
+    policy.require(actor, "network.network.create")
     check_name(name, most=64)
     try:
         with transaction.atomic():
-            network = Network.objects.create(project_id=in_project(actor), name=name, is_default=is_default)
+            network = Network.objects.create(project_id=policy.in_project(actor), name=name, is_default=is_default)
             _add_subnet(network, _parse(cidr or settings.ENV.network_cidr), dns or [])
     except IntegrityError:
         raise Conflict("network.exists", f"This project has a network named {name!r}, or a default one, already.", field="name") from None
@@ -36,13 +36,13 @@ _DEFAULT = Compiled(lambda project_id: Network.objects.filter(project_id=project
 
 def default_of(*, actor: Actor) -> Network:
     """The project's default network; made on first use. Raises Conflict if another one has taken its name."""
-    network = _DEFAULT.first(in_project(actor))
+    network = _DEFAULT.first(policy.in_project(actor))
     if network is not None:
         return network
     try:
         return create(actor=actor, name="default", is_default=True)
     except Conflict:
-        network = _DEFAULT.first(in_project(actor))
+        network = _DEFAULT.first(policy.in_project(actor))
         if network is None:
             raise Conflict(
                 "network.no_default", "The project has no default network, and another one is named `default`: name the one to use.",
@@ -54,7 +54,7 @@ def default_of(*, actor: Actor) -> Network:
 @transaction.atomic
 def delete(*, actor: Actor, network_id: uuid.UUID) -> None:
     """Raises NotFound, Forbidden, InvalidState while ports exist."""
-    require(actor, Role.MEMBER)
+    policy.require(actor, "network.network.delete")
     network = Network.objects.select_for_update().filter(Q(project_id=actor.project_id), pk=network_id).first()
     if network is None:
         raise NotFound("network.not_found", f"There is no network {network_id} in this project.")

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.common.context import Actor
+from apps.identity import policy
 from apps.operations.models import Operation, OperationEvent, Rejection
 from apps.operations.redaction import conceal, conceal_error, names_in
 from apps.operations.states import OpState
@@ -88,7 +89,7 @@ def rows_of(operations: Iterable[Operation]) -> list[dict[str, Any]]:
 
 def operations(actor: Actor, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows with `COLUMNS` as this actor may see them."""
-    if actor.is_admin:
+    if policy.everywhere(actor, "hosts.host.list"):
         return [dict(row) for row in rows]
     names = names_in(actor=actor, operations=[row for row in rows if row["error"]])
     return [{column: row[column] for column in _PUBLIC} | {"error": conceal_error(row["error"], names)} for row in rows]

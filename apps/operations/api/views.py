@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from apps.common.api.pagination import page
 from apps.common.api.schema import paged
 from apps.common.api.views import View
+from apps.identity import policy
 from apps.identity.api.authentication import actor_of
-from apps.identity.roles import require_operator
 from apps.operations import selectors
 from apps.operations.api import filters, serializers, waiting
 
@@ -26,7 +26,7 @@ class OperationList(View):
         """List operations."""
         actor, query = actor_of(request), filters.OperationQuery.read(request)
         if query["all_projects"]:
-            require_operator(actor)
+            policy.require_everywhere(actor, "operations.operation.list")
         rows = selectors.operations(actor=actor, all_projects=query["all_projects"])
         for name in ("state", "kind", "resource_id", "request_id"):
             if name in query:

@@ -12,8 +12,8 @@ from apps.common.api.schema import paged
 from apps.common.api.views import View
 from apps.hosts import selectors as hosts
 from apps.hosts.api import serializers as host_serializers
+from apps.identity import policy
 from apps.identity.api.authentication import actor_of
-from apps.identity.roles import require_operator
 from apps.placement import selectors
 from apps.placement.api import filters, serializers
 
@@ -49,6 +49,6 @@ class HostDetail(View):
     def get(self, request: Request, host_id: uuid.UUID) -> Response:
         """Show a host with what it has and what is claimed of it. For operators."""
         NoQuery.read(request)
-        require_operator(actor_of(request))
+        policy.require(actor_of(request), "hosts.host.get")
         host = host_serializers.host(hosts.by_id(host_id))
         return Response({**host, "inventories": [serializers.inventory(row) for row in selectors.inventories(host_id)]})

@@ -8,7 +8,7 @@ from django.db.models import Sum
 
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
-from apps.identity.roles import require_operator
+from apps.identity import policy
 from apps.placement.models import Allocation, Inventory, ResourceProvider
 from apps.placement.names import DEFAULT_RATIOS
 from contracts.hosts.v1 import Hello
@@ -42,7 +42,7 @@ def report(*, provider_id: uuid.UUID, name: str, totals: Mapping[str, int]) -> b
 @transaction.atomic
 def adjust(*, actor: Actor, provider_id: uuid.UUID, resource_class: str, allocation_ratio: float | None = None, reserved: int | None = None) -> Inventory:
     """Set ratio or reserved amount. Raises Forbidden, NotFound, Invalid."""
-    require_operator(actor)
+    policy.require(actor, "placement.inventory.update")
     inventory = Inventory.objects.select_for_update().filter(provider_id=provider_id, resource_class=resource_class).first()
     if inventory is None:
         raise NotFound("inventory.not_found", f"This provider has no {resource_class}.", field="resource_class")

@@ -6,7 +6,7 @@ from typing import Any
 from apps.common.commands import DONE, CloudCommand, whole
 from apps.identity import selectors
 from apps.identity.api.serializers import token
-from apps.identity.services import tokens
+from apps.identity.services import signin
 
 
 class Command(CloudCommand):
@@ -21,8 +21,8 @@ class Command(CloudCommand):
 
     def work(self, **options: Any) -> int:
         user = selectors.user_named(options["user"])
-        project = tokens.project_for(user, options["project"])
-        issued = tokens.issue(user=user, project=project, name=options["name"], hours=options["hours"])
+        project_id = signin.project_for(user, options["project"])
+        issued = signin.issue_at_shell(user=user, project_id=project_id, name=options["name"], hours=options["hours"])
         if self.as_json:
             self.emit({**token(issued.token), "secret": issued.secret})
         else:

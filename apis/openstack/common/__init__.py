@@ -1,0 +1,1 @@
+"""What all OpenStack services share: calls, bodies, lists, links, errors, versions, microversions."""

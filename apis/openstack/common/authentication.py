@@ -1,0 +1,41 @@
+"""Who sends a request: by `X-Auth-Token`, or by `Authorization: Bearer` with the same token."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+
+from apps.common.context import Actor
+from apps.common.errors import Unauthenticated
+from apps.identity.services import tokens
+from apps.identity.standing import Bearer
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated sender and the token that was sent."""
+
+    actor: Actor
+    bearer: Bearer
+    secret: str
+
+
+def authenticate(request: HttpRequest) -> Caller:
+    """Raises Unauthenticated. Leaves the actor where the audit trail finds it."""
+    secret = _secret(request)
+    if not secret:
+        raise Unauthenticated("auth.required", "Send a token as X-Auth-Token.")
+    held = tokens.check(secret=secret, address=address_of(request))
+    request.cloudsite_actor = held.actor  # type: ignore[attr-defined]
+    return Caller(held.actor, held.bearer, secret)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The peer's address, as the web server saw it."""
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def _secret(request: HttpRequest) -> str:
+    if sent := request.headers.get("X-Auth-Token", "").strip():
+        return sent
+    kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    return bearer.strip() if kind.lower() == "bearer" else ""

@@ -1,0 +1,94 @@
+"""The one table from kinds of errors to HTTP, and answers made by it."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+
+from apis.openstack.common.api import Api
+from apis.openstack.common.faults import Fault, Refused
+from apps.common.errors import CloudError, Forbidden, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
+
+STATUS = {
+    "invalid": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "invalid_state": 409,
+    "quota_exceeded": 403,
+    "too_many": 429,
+    "no_capacity": 409,
+    "unavailable": 503,
+    "error": 500,
+}
+
+
+def answer(api: Api, request: HttpRequest, error: Exception) -> HttpResponse | None:
+    """What a view raised, as this service says it; None for a bug, which becomes a 500 further out."""
+    refusal = _refusal(error)
+    if refusal is None:
+        return None
+    request.cloudsite_refusal = refusal  # type: ignore[attr-defined]  # the audit trail reads it
+    response = render(api, fault_of(api, refusal))
+    if isinstance(refusal, Refused):
+        for name, value in refusal.headers.items():
+            response[name] = value
+    return response
+
+
+def fault_of(api: Api, error: CloudError) -> Fault:
+    """The error with its status: by its own, by its code, by its kind in this service, by the common table."""
+    if isinstance(error, Refused):
+        status = error.status
+    else:
+        status = api.statuses.get(error.code) or api.statuses.get(error.kind) or STATUS[error.kind]
+    return Fault(status=status, title=title(status), message=error.message, code=error.code, facts=error.facts)
+
+
+def render(api: Api, fault: Fault) -> HttpResponse:
+    """The answer to a refused request."""
+    response = HttpResponse(orjson.dumps(api.error(fault), default=str), status=fault.status, content_type="application/json")
+    if fault.status == 401:
+        response["WWW-Authenticate"] = challenge()
+    return response
+
+
+def challenge() -> str:
+    """Where to get a token: every OpenStack service points at Identity."""
+    return f'Keystone uri="{settings.ENV.public_url}/identity/v3"'
+
+
+def title(status: int) -> str:
+    """HTTP's own name of the status."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def titled(fault: Fault) -> dict[str, Any]:
+    """`{"error": {"code", "title", "message"}}`, the shape that Identity has."""
+    return {"error": {"code": fault.status, "title": fault.title, "message": fault.message}}
+
+
+def _refusal(error: Exception) -> CloudError | None:
+    if isinstance(error, CloudError):
+        return error
+    if isinstance(error, Http404):
+        return NotFound("not_found", "There is nothing at this address.")
+    if isinstance(error, RequestDataTooBig):
+        return Refused(413, "request.too_large", str(error))
+    if isinstance(error, PermissionDenied):
+        return Forbidden("auth.forbidden", str(error) or "Not allowed.")
+    if isinstance(error, OperationalError):
+        log.warning("database unavailable: %s", error)
+        return Unavailable("database.unavailable", "The database does not answer; try again.")
+    return None

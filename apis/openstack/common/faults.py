@@ -1,0 +1,29 @@
+"""Refusals on their way out: what is known of one, before a service gives it its own shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps.common.errors import CloudError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A refusal with its HTTP status. `code` and `facts` are the CloudError's."""
+
+    status: int
+    title: str
+    message: str
+    code: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Refused(CloudError):
+    """What only HTTP knows: a wrong method, a version that is not spoken. Says its status itself."""
+
+    kind = "refused"
+
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **facts: Any) -> None:
+        super().__init__(code, message, **facts)
+        self.status = status
+        self.headers = dict(headers or {})

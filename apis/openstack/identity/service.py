@@ -1,0 +1,39 @@
+"""What Identity has of its own: where it is, how it refuses, and the base of its views."""
+
+from typing import Any
+
+from apis.openstack.common import errors, views
+from apis.openstack.common.api import Api
+from apis.openstack.common.faults import Fault
+
+_UNAUTHENTICATED = "The request you have made requires authentication."
+_FORBIDDEN = "You are not authorized to perform the requested action"
+
+
+def error(fault: Fault) -> dict[str, Any]:
+    """Identity's texts where clients know them: who fails to sign in is not told what was wrong."""
+    content = errors.titled(fault)
+    if fault.status == 401:
+        content["error"]["message"] = _UNAUTHENTICATED
+        if "methods" in fault.facts:
+            content["error"] |= {"message": fault.message, "identity": {"methods": fault.facts["methods"]}}
+    elif fault.code == "policy.forbidden":
+        permission = fault.facts.get("permission")
+        content["error"]["message"] = f"{_FORBIDDEN}: {permission}. {fault.message}" if permission else f"{_FORBIDDEN}. {fault.message}"
+    return content
+
+
+API = Api(
+    type="identity",
+    path="/identity",
+    version="v3",
+    error=error,
+    # Something that exists but is not in a state for this (a domain that is enabled, a rule in use): 403 here, 409 elsewhere.
+    statuses={"invalid_state": 403},
+)
+
+
+class View(views.View):
+    """The base of Identity's views."""
+
+    api = API

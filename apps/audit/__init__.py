@@ -1,0 +1,1 @@
+"""The audit trail: who did what to what, from where, and what was refused. Records are written and never touched again."""

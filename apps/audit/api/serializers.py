@@ -1,0 +1,47 @@
+"""Shapes of records."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.audit.states import Decision
+
+DECISIONS = [each.value for each in Decision]
+Row = Mapping[str, Any]
+
+
+class RecordSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    at = serializers.DateTimeField()
+    decision = serializers.ChoiceField(choices=DECISIONS)
+    action = serializers.CharField(help_text="The permission's name where there is one, such as `compute.instance.create`.")
+    resource_type = serializers.CharField()
+    resource_id = serializers.CharField()
+    name = serializers.CharField(help_text="What the resource was called then.")
+    project_id = serializers.UUIDField(allow_null=True, help_text="Of the resource; of a refusal, of who was refused.")
+    user_id = serializers.UUIDField(allow_null=True)
+    user_name = serializers.CharField(help_text="`system`: somebody at the shell of the control plane.")
+    actor_project_id = serializers.UUIDField(allow_null=True, help_text="Where the user worked; null also for one from outside.")
+    address = serializers.CharField(help_text="Empty for one from outside of the project.")
+    request_id = serializers.CharField()
+    method = serializers.CharField(help_text="Of a refused request.")
+    path = serializers.CharField(help_text="Of a refused request.")
+    code = serializers.CharField(help_text="Why it was refused, for programs.")
+    reason = serializers.CharField(help_text="Why it was refused.")
+    changes = serializers.DictField(help_text="By field: [before, after]. Secrets are never in it.")
+
+
+def whole(row: Row) -> Row:
+    """As those see it who may read everything."""
+    return row
+
+
+def within(row: Row) -> Row:
+    """As a project sees it: of somebody who came from outside (an operator) the name, not where from."""
+    return row if row["actor_project_id"] == row["project_id"] else {**row, "actor_project_id": None, "address": ""}
+
+
+def shape(*, everywhere: bool) -> Callable[[Row], Row]:
+    """How records are shown to whom."""
+    return whole if everywhere else within

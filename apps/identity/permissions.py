@@ -1,0 +1,177 @@
+"""The table of permissions: every decision that Cloudsite takes about who may do what, and the roles that allow it.
+
+For each scope in which a permission is asked: the built-in roles that have it, the lowest one that suffices (the others
+imply it). `None`: roles of that scope do not matter. `own`: everybody has it over themselves. Roles on the system count
+everywhere. `CLOUDSITE_POLICY_FILE` may name other roles; roles of the operator's own list permissions themselves.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+Roles = tuple[str, ...] | None
+SCOPES = ("project", "domain", "system")
+READ, USE, RUN, OPERATE, RULE = ("reader",), ("member",), ("member", "operator"), ("operator",), ("admin",)
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One row of the table."""
+
+    name: str
+    text: str
+    project: Roles = None
+    domain: Roles = None
+    system: Roles = None
+    own: bool = False
+
+
+def _rows() -> Iterator[Permission]:
+    yield from _resources()
+    yield from _installation()
+    yield from _directory()
+    yield from _of_ones_own()
+
+
+def _resources() -> Iterator[Permission]:
+    """What projects have."""
+    for thing, text in (
+        ("compute.instance", "instances"), ("network.network", "networks"), ("images.image", "images"),
+    ):
+        yield Permission(f"{thing}.list", f"list {text}", READ, None, READ)
+        yield Permission(f"{thing}.get", f"show {text}", READ, None, READ)
+        yield Permission(f"{thing}.create", f"create {text}", USE, None, RULE)
+        yield Permission(f"{thing}.update", f"change {text}", USE, None, RULE)
+        yield Permission(f"{thing}.delete", f"delete {text}", USE, None, RULE)
+    yield Permission("compute.instance.power", "start, stop and reboot instances", RUN, None, OPERATE)
+    yield Permission("compute.instance.console", "read the console of instances", RUN, None, OPERATE)
+    yield Permission("compute.instance.explain", "see why an instance is on its host, or on none", READ, None, READ)
+    yield Permission("compute.key_pair.list", "list one's key pairs", READ, None, READ)
+    yield Permission("compute.key_pair.get", "show one's key pairs", READ, None, READ)
+    yield Permission("compute.key_pair.create", "take in key pairs of one's own", USE, None, RULE)
+    yield Permission("compute.key_pair.delete", "delete key pairs of one's own", USE, None, RULE)
+    yield Permission("images.image.publish", "make images public, and change public ones", None, None, RULE)
+    yield Permission("operations.operation.list", "list operations", READ, None, READ)
+    yield Permission("operations.operation.get", "show operations and their events", READ, None, READ)
+    yield Permission("quotas.usage.get", "see limits and usage", READ, READ, READ)
+    yield Permission("quotas.limit.list", "list limits", READ, READ, READ)
+    yield Permission("quotas.limit.set", "set limits of projects", None, RULE, RULE)
+    yield Permission("quotas.default.set", "set limits of domains, and default limits", None, None, RULE)
+    yield Permission("audit.record.list", "search the audit trail", RULE, RULE, READ)
+
+
+def _installation() -> Iterator[Permission]:
+    """What the installation has."""
+    yield Permission("compute.flavor.list", "list flavors", READ, READ, READ)
+    yield Permission("compute.flavor.get", "show flavors", READ, READ, READ)
+    yield Permission("compute.flavor.create", "create flavors", None, None, OPERATE)
+    yield Permission("compute.flavor.delete", "delete flavors", None, None, OPERATE)
+    yield Permission("compute.stray.list", "see what hosts have and should not", None, None, READ)
+    yield Permission("compute.stray.remove", "remove what hosts have and should not", None, None, OPERATE)
+    yield Permission("hosts.host.list", "list hosts and read their names", None, None, READ)
+    yield Permission("hosts.host.get", "show hosts", None, None, READ)
+    yield Permission("hosts.host.enrol", "enrol hosts", None, None, OPERATE)
+    yield Permission("hosts.host.update", "disable and enable hosts", None, None, OPERATE)
+    yield Permission("placement.provider.list", "see capacity and claims of hosts", None, None, READ)
+    yield Permission("placement.inventory.update", "set what of a host is offered", None, None, OPERATE)
+    yield Permission("operations.queue.get", "see how the engine is doing", None, None, READ)
+
+
+def _directory() -> Iterator[Permission]:
+    """Domains, projects, users, groups, roles."""
+    for thing, text in (("identity.project", "projects"), ("identity.user", "users"), ("identity.group", "groups")):
+        yield Permission(f"{thing}.list", f"list {text}", None, READ, READ)
+        yield Permission(
+            f"{thing}.get", f"show {text}", READ if thing == "identity.project" else None, READ, READ, own=thing == "identity.user"
+        )
+        yield Permission(f"{thing}.create", f"create {text}", None, RULE, RULE)
+        yield Permission(f"{thing}.update", f"change {text}", None, RULE, RULE)
+        yield Permission(f"{thing}.delete", f"delete {text}", None, RULE, RULE)
+    yield Permission("identity.user.set_password", "set another user's password, unlock, take away a second factor", None, RULE, RULE)
+    yield Permission("identity.group.members", "put users into groups and take them out", None, RULE, RULE)
+    yield Permission("identity.domain.list", "list domains", None, READ, READ)
+    yield Permission("identity.domain.get", "show a domain", READ, READ, READ)
+    yield Permission("identity.domain.create", "create domains", None, None, RULE)
+    yield Permission("identity.domain.update", "change domains", None, None, RULE)
+    yield Permission("identity.domain.delete", "delete domains", None, None, RULE)
+    yield Permission("identity.role.list", "list roles and what they imply", READ, READ, READ)
+    yield Permission("identity.role.get", "show roles", READ, READ, READ)
+    yield Permission("identity.role.create", "create roles", None, RULE, RULE)
+    yield Permission("identity.role.update", "change roles", None, RULE, RULE)
+    yield Permission("identity.role.delete", "delete roles", None, RULE, RULE)
+    yield Permission("identity.implied_role.update", "say which role implies which", None, None, RULE)
+    yield Permission("identity.assignment.list", "see who has which role where", RULE, READ, READ, own=True)
+    yield Permission("identity.assignment.create", "give roles", RULE, RULE, RULE)
+    yield Permission("identity.assignment.delete", "take roles away", RULE, RULE, RULE)
+    yield Permission("identity.permission.list", "read this table", READ, READ, READ)
+    yield Permission("identity.catalog.list", "list services, endpoints, regions and stored policies", READ, READ, READ)
+    yield Permission("identity.catalog.update", "change services, endpoints, regions and stored policies", None, None, RULE)
+    yield Permission("identity.directory.sync", "synchronise users and groups with the LDAP directory", None, None, OPERATE)
+
+
+def _of_ones_own() -> Iterator[Permission]:
+    """What users have for themselves; roles on the system reach those of others."""
+    yield Permission("identity.token.list", "list tokens", None, None, READ, own=True)
+    yield Permission("identity.token.validate", "ask what a token is good for", None, None, READ, own=True)
+    yield Permission("identity.token.revoke", "revoke tokens", None, None, RULE, own=True)
+    yield Permission("identity.password.change", "change one's own password", own=True)
+    yield Permission("identity.totp.manage", "set up one's own second factor", own=True)
+    for thing, text in (
+        ("identity.application_credential", "application credentials"), ("identity.access_key", "access keys for EC2 and S3"),
+        ("identity.trust", "trusts"), ("identity.credential", "stored credentials"),
+    ):
+        yield Permission(f"{thing}.list", f"list {text}", None, None, READ, own=True)
+        yield Permission(f"{thing}.get", f"show {text}", None, None, READ, own=True)
+        foreign = RULE if thing in ("identity.access_key", "identity.credential") else None
+        yield Permission(f"{thing}.create", f"create {text}", None, None, foreign, own=True)
+        yield Permission(f"{thing}.delete", f"delete {text}", None, None, RULE, own=True)
+    yield Permission("identity.credential.update", "change stored credentials", None, None, RULE, own=True)
+
+
+TABLE: dict[str, Permission] = {row.name: row for row in _rows()}
+OWN = frozenset(row.name for row in TABLE.values() if row.own)
+# What a program may not do with an application credential unless that is `unrestricted`: make itself more than it is.
+MAKES_CREDENTIALS = frozenset({
+    "identity.application_credential.create", "identity.application_credential.delete", "identity.trust.create",
+    "identity.trust.delete", "identity.access_key.create", "identity.access_key.delete", "identity.credential.create",
+    "identity.credential.update", "identity.credential.delete", "identity.password.change", "identity.totp.manage",
+})
+
+
+class PolicyError(Exception):
+    """The operator's policy file cannot be used; the text names the file, the entry and what was expected."""
+
+
+def load(path: Path | None) -> dict[str, Permission]:
+    """The table with the operator's file (TOML) over it. Raises PolicyError.
+
+    An entry replaces the roles of the scopes that it names: `["compute.instance.create"]` / `project = ["member"]`; an empty
+    list leaves nobody.
+    """
+    if path is None:
+        return TABLE
+    try:
+        entries = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PolicyError(f"{path}: {error}") from error
+    return TABLE | {name: _overridden(path, name, entry) for name, entry in entries.items()}
+
+
+def _overridden(path: Path, name: str, entry: object) -> Permission:
+    row = TABLE.get(name)
+    if row is None:
+        near = difflib.get_close_matches(name, TABLE, 1)
+        raise PolicyError(f"{path}: there is no permission {name!r}{f'; did you mean {near[0]}?' if near else '.'}")
+    if not isinstance(entry, dict):
+        raise PolicyError(f'{path}: {name}: expected a table such as ["{name}"] with project = ["member"].')
+    changes: dict[str, Roles] = {}
+    for scope, roles in entry.items():
+        if scope not in SCOPES or getattr(row, scope) is None:
+            asked = ", ".join(each for each in SCOPES if getattr(row, each) is not None) or "none"
+            raise PolicyError(f"{path}: {name}: {scope!r} is not asked for this permission; expected one of {asked}.")
+        if not isinstance(roles, list) or not all(isinstance(role, str) and role for role in roles):
+            raise PolicyError(f"{path}: {name}: {scope}: expected a list of role names.")
+        changes[scope] = tuple(roles)
+    return replace(row, **changes)  # type: ignore[arg-type]

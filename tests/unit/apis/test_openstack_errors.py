@@ -1,0 +1,94 @@
+"""Refusals on their way out: every kind has a status, every service its shape."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.http import Http404
+from django.test import RequestFactory
+
+from apis.openstack.common import errors
+from apis.openstack.common.api import Api
+from apis.openstack.common.faults import Fault, Refused
+from apis.openstack.identity.service import API
+from apps.common.errors import CloudError, Conflict, Forbidden, Invalid, InvalidState, NotFound, Unauthenticated
+
+
+def answer(error: Exception, api: Api = API) -> tuple[int, dict[str, Any], dict[str, str]]:
+    response = errors.answer(api, RequestFactory().get("/identity/v3/users"), error)
+    assert response is not None
+    return response.status_code, json.loads(response.content), dict(response.items())
+
+
+def kinds() -> list[str]:
+    return sorted({cls.kind for cls in CloudError.__subclasses__() if cls is not Refused})
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_of_refusal_has_a_status(kind: str) -> None:
+    assert 400 <= errors.STATUS[kind] <= 599
+
+
+def test_identity_says_code_title_and_message() -> None:
+    status, body, _ = answer(NotFound("user.not_found", "Could not find user: x."))
+    assert status == 404
+    assert body == {"error": {"code": 404, "title": "Not Found", "message": "Could not find user: x."}}
+
+
+def test_who_is_not_known_is_told_where_to_get_a_token_and_nothing_else() -> None:
+    for error in (Unauthenticated("auth.failed", "Wrong password."), Unauthenticated("auth.token_expired", "Expired.")):
+        status, body, headers = answer(error)
+        assert status == 401
+        assert body["error"]["message"] == "The request you have made requires authentication."
+        assert headers["WWW-Authenticate"] == 'Keystone uri="http://127.0.0.1:8600/identity/v3"'
+
+
+def test_a_method_that_is_not_spoken_is_told_those_that_are() -> None:
+    _, body, _ = answer(Unauthenticated("auth.method_unknown", "Unsupported.", methods=["password", "token"]))
+    assert body["error"]["identity"] == {"methods": ["password", "token"]}
+
+
+def test_a_missing_permission_begins_as_clients_know_it_and_says_which_role() -> None:
+    error = Forbidden("policy.forbidden", "This needs the role admin.", permission="identity.user.create")
+    status, body, _ = answer(error)
+    assert status == 403
+    assert body["error"]["message"] == (
+        "You are not authorized to perform the requested action: identity.user.create. This needs the role admin."
+    )
+
+
+def test_a_state_that_does_not_allow_it_is_forbidden_in_identity_and_a_conflict_elsewhere() -> None:
+    other = Api(type="compute", path="/compute", version="v2.1", error=errors.titled)
+    error = InvalidState("domain.enabled", "Disable it first.")
+    assert answer(error)[0] == 403
+    assert answer(error, other)[0] == 409
+
+
+def test_a_code_can_have_a_status_of_its_own() -> None:
+    special = Api(type="x", path="/x", version="v1", error=errors.titled, statuses={"project.parent": 400, "conflict": 412})
+    assert answer(NotFound("project.parent", "No such parent."), special)[0] == 400
+    assert answer(NotFound("project.not_found", "No such project."), special)[0] == 404
+    assert answer(Conflict("x.exists", "There."), special)[0] == 412
+
+
+def test_a_service_chooses_the_shape() -> None:
+    def listed(fault: Fault) -> dict[str, Any]:
+        return {"errors": [{"status": fault.status, "code": fault.code, "detail": fault.message, **fault.facts}]}
+
+    other = Api(type="placement", path="/placement", version="v1", error=listed)
+    _, body, _ = answer(Refused(406, "request.version", "Not spoken.", min_version="1.0"), other)
+    assert body == {"errors": [{"status": 406, "code": "request.version", "detail": "Not spoken.", "min_version": "1.0"}]}
+
+
+def test_refusals_of_the_framework_are_refusals_too_and_bugs_are_not() -> None:
+    assert answer(Http404())[0] == 404
+    assert answer(OperationalError("server closed the connection"))[0] == 503
+    assert answer(Refused(405, "request.method", "No.", headers={"Allow": "GET"}))[2]["Allow"] == "GET"
+    assert errors.answer(API, RequestFactory().get("/"), ValueError("a bug")) is None
+
+
+def test_the_refusal_is_left_for_the_audit_trail() -> None:
+    request, error = RequestFactory().get("/"), Invalid("request.invalid", "No.")
+    errors.answer(API, request, error)
+    assert request.cloudsite_refusal is error  # type: ignore[attr-defined]
