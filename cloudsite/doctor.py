@@ -1,5 +1,6 @@
 """The doctor: what is wrong with this installation, and what to do about it. Each check is a small function."""
 
+import dataclasses
 import ipaddress
 import os
 import shutil
@@ -7,7 +8,7 @@ import stat
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +19,13 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from apps.common import bus, clock
+from apps.common import bus, clock, vault
+from apps.common.logs import masked
 from apps.hosts import selectors as hosts
 from apps.hosts.states import HostState
 from apps.operations import selectors as operations
+from cloudsite import tls
+from cloudsite.settings.environment import FROM_FILE, PREFIX
 from contracts import topics
 
 Verdict = Literal["ok", "warning", "fault"]
@@ -123,15 +127,35 @@ def _broker() -> Iterator[Finding]:
 def _secrets() -> Iterator[Finding]:
     folder: Path = settings.ENV.secrets
     files = [path for path in folder.rglob("*") if path.is_file()]
-    # Those that settings are read from lie where the operator has put them.
-    outside = [Path(value) for name, value in os.environ.items() if name.startswith(PREFIX) and name.endswith(FROM_FILE) and value]
-    outside = [path for path in outside if path.is_file() and name_of(path) not in NO_SECRETS]
-    loose = [path for path in (folder, *files, *outside) if stat.S_IMODE(path.stat().st_mode) & 0o077]
-    if loose:
-        names = " ".join(str(path) for path in loose[:5])
-        yield Finding("secrets", "fault", f"others can read {names}", f"chmod -R go= {names}")
+    if loose := _readable_by_others([folder, *files]):
+        yield Finding("secrets", "fault", f"others can read {loose}", f"chmod -R go= {folder}")
     else:
         yield Finding("secrets", "ok", f"{len(files)} files, for their owner only")
+    # Where these lie, and who must read them there, is the operator's business.
+    known = {PREFIX + field.name.upper() for field in dataclasses.fields(settings.ENV)}
+    named = [Path(text) for name, text in os.environ.items() if name.startswith(PREFIX) and name.endswith(FROM_FILE) and name not in known]
+    if loose := _readable_by_others([path for path in named if path.is_file()]):
+        yield Finding("secrets", "warning", f"others can read {loose}", f"chmod go= {loose}")
+
+
+def _readable_by_others(paths: Sequence[Path]) -> str:
+    return " ".join([str(path) for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077][:_SHOWN])
+
+
+def _vault() -> Iterator[Finding]:
+    known, total, lost = set(vault.key_ids()), 0, 0
+    for column in vault.columns():
+        by_key = column.by_key()
+        total += sum(by_key.values())
+        missing = {key: count for key, count in by_key.items() if key not in known}
+        lost += sum(missing.values())
+        for key, count in missing.items():
+            yield Finding(
+                "vault", "fault", f"{count} rows of {column.label} are sealed with the key {key}, which is not in {vault.path()}",
+                "bring that file back from the backup; without it their owners make new ones",
+            )
+    if not lost:
+        yield Finding("vault", "ok", f"{total} secrets sealed, {len(known)} keys in the ring")
 
 
 def _disk() -> Iterator[Finding]:
@@ -188,16 +212,25 @@ def _refused() -> Iterator[Finding]:
 
 
 def _public() -> Iterator[Finding]:
-    listens, public = _is_public(settings.ENV.listen.rsplit(":", 1)[0]), urlsplit(settings.ENV.public_url)
+    env = settings.ENV
+    listens, public = _is_public(env.listen.rsplit(":", 1)[0]), urlsplit(env.public_url)
     outside = listens or _is_public(public.hostname or "")
     if settings.DEBUG:
         text = "debug mode is on" + (" and others can reach it: it shows settings and secrets" if outside else "")
         yield Finding("debug", "fault" if outside else "warning", text, "unset CLOUDSITE_DEBUG")
     if outside and public.scheme != "https":
         yield Finding(
-            "transport", "warning", f"{settings.ENV.public_url}: passwords and tokens travel in the clear",
-            "put a TLS proxy in front and set CLOUDSITE_PUBLIC_URL=https://…",
+            "transport", "warning", f"{env.public_url}: passwords and tokens travel in the clear",
+            "see docs/operations.md, At the edge: a proxy, or CLOUDSITE_TLS_CERTIFICATE",
         )
+    if public.scheme == "https" and not tls.is_on(env) and not env.trusted_proxies:
+        yield Finding(
+            "transport", "fault", "no proxy is trusted, so all clients have the proxy's address, and nothing is known to come by HTTPS",
+            "CLOUDSITE_TRUSTED_PROXIES=<the proxy's address>",
+        )
+    if tls.is_on(env) and listens and not env.trusted_proxies:
+        yield Finding("transport", "warning", "a few slow senders can hold all threads of the web process", "put a buffering proxy in front")
+    yield from _certificate()
     if public.hostname not in settings.ALLOWED_HOSTS and "*" not in settings.ALLOWED_HOSTS:
         yield Finding(
             "addresses", "fault", f"{public.hostname} is not answered to, so hosts cannot fetch images",
@@ -205,9 +238,20 @@ def _public() -> Iterator[Finding]:
         )
 
 
+def _certificate() -> Iterator[Finding]:
+    found = list(tls.faults(settings.ENV))
+    for sentence in found:
+        yield Finding("certificate", "fault", sentence, "correct it, then restart web")
+    for sentence in [] if found else tls.warnings(settings.ENV):
+        yield Finding("certificate", "warning", sentence, "renew it, then restart web")
+
+
 def _web() -> Iterator[Finding]:
     address = f"{settings.ENV.public_url}/readyz"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if tls.is_on(settings.ENV):
+        handlers.append(urllib.request.HTTPSHandler(context=tls.trust(settings.ENV.tls_certificate)))
+    opener = urllib.request.build_opener(*handlers)
     try:
         with opener.open(address, timeout=3) as answer:
             yield Finding("web", "ok" if answer.status == 200 else "warning", settings.ENV.public_url)
@@ -241,6 +285,6 @@ def _is_public(host: str) -> bool:
 
 # In this order; with each whether it needs the database.
 CHECKS: tuple[tuple[Callable[[], Iterator[Finding]], bool], ...] = (
-    (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_disk, False), (_public, False), (_web, False),
+    (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False), (_web, False),
     (_ticker, True), (_work, True), (_hosts, True), (_refused, True), (_local_host, False),
 )

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView, SpectacularYAMLAPIView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView, SpectacularYAMLAPIView
 
 from apps.common.api import problems
 from apps.identity.api import schema  # noqa: F401  (tells OpenAPI of our ways of signing in)
@@ -25,7 +25,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("apps.compute.api.urls")),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("openapi.yaml", SpectacularYAMLAPIView.as_view()),
-    path("docs", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="openapi", template_name="cloudsite/swagger.html"), name="docs"),
 ]
 
 urlpatterns = [

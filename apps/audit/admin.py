@@ -56,6 +56,7 @@ class ContextFilter(admin.SimpleListFilter):
 class AuditRecordAdmin(RecordAdmin):
     """Who did what to what, from where; what was refused, and why."""
 
+    permission = "audit.record.list"
     list_display = ("time", "decision_shown", "action", "resource", "user", "project", "address", "gist")
     list_filter = ("decision", WhenFilter, ContextFilter)
     search_fields = (

@@ -15,7 +15,7 @@ MOST_BYTES = 4096
 _MOST_FIELDS, _MOST_ITEMS, _MOST_TEXT, _DEEPEST = 64, 20, 200, 4
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase|code)|secret|token|blob|private_?key|credential|signature|digest|cookie|authorization|user_?data"
-    r"|(^|_)(t|h)?otp|(^|_)seed($|_)",
+    r"|(^|_)([th]?otp|seed)($|_)",
     re.IGNORECASE,
 )
 # `token_id`, `password_expires_at`: about a secret, not the secret.
@@ -42,6 +42,8 @@ def tidy(changes: Mapping[str, Any] | None) -> dict[str, list[Any]]:
     found = {}
     for name, value in list(changes.items())[:_MOST_FIELDS]:
         before, after = value if isinstance(value, list) and len(value) == 2 else (None, value)
+        if before is None and after is None:
+            continue
         field = text(name, 64)
         found[field] = [_plain(before, field), _plain(after, field)]
     if _size(found) > MOST_BYTES:

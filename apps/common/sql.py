@@ -1,11 +1,13 @@
 """Set-wise statements that the ORM cannot say, or says at great length: many rows, each with values of its own."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
-from django.db import connection
+import psycopg
+from django.db import connection, transaction
 from django.db.models import AutoField, Field, Model, QuerySet, UUIDField
 
 # SQLite takes 32,766 parameters in a statement; our widest row has some 40 columns.
@@ -82,6 +84,30 @@ def update_rows(rows: Sequence[Model], columns: Sequence[str]) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """What is read within is as it was at one moment, and nothing is written; as it is, within a transaction that runs already."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def fetch_prepared(statement: str, parameters: Sequence[Any]) -> list[Any]:
+    """The rows of a statement whose text is always the same: PostgreSQL keeps its plan, which can cost more than running it."""
+    if connection.vendor != "postgresql" or connection.queries_logged:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return list(cursor.fetchall())
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as raw:
+        return raw.execute(statement, parameters, prepare=True).fetchall()
 
 
 M = TypeVar("M", bound=Model)

@@ -51,6 +51,7 @@ def _disable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
 class HostAdmin(RecordAdmin):
     """Hypervisors with their agents."""
 
+    permission = "hosts.host.list"
     list_display: Any = ("name", "state_shown", "zone", "hypervisor", "seen")
     list_filter = ("state", "enabled")
     search_fields = ("name", "zone", "hypervisor")
@@ -62,6 +63,7 @@ class HostAdmin(RecordAdmin):
         Button(
             name="enable",
             label="Enable",
+            permission="hosts.host.update",
             run=_enable,
             offered=lambda host: not host.enabled,
             warning="The scheduler may place new instances here again.",
@@ -69,6 +71,7 @@ class HostAdmin(RecordAdmin):
         Button(
             name="disable",
             label="Disable",
+            permission="hosts.host.update",
             run=_disable,
             offered=lambda host: host.enabled,
             form=ReasonForm,

@@ -13,11 +13,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.common import clock
-from apps.common.admin import buttons, drawing, references
+from apps.common.admin import access, drawing, references
 from apps.common.admin.buttons import Button
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.common.errors import Forbidden
+from apps.identity import policy
 from apps.identity.models import Assignment, Project, Token, User
 from apps.identity.services import tokens
 
@@ -46,7 +47,7 @@ def _project_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     return dict(Project.objects.filter(pk__in=ids).values_list("pk", "name"))
 
 
-buttons.actors_come_from(operator)
+access.decided_by(operator, policy.require)
 references.register("user", model="identity_user", names=_user_names)
 references.register("project", model="identity_project", names=_project_names)
 # Roles are given by assignments; Django's groups would only be a second, silent way.

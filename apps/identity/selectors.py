@@ -27,10 +27,14 @@ def holder(user_id: uuid.UUID | None) -> Q:
 def projects_with_a_role(user_id: uuid.UUID) -> "QuerySet[Project]":
     """Enabled projects in which the user has a role, own, by a group or inherited; all of them for whom administers the
     installation."""
-    rows = Project.objects.filter(is_domain=False, enabled=True, domain__enabled=True)
     if Assignment.objects.filter(holder(user_id), system=True, role_id=builtin.ROLE_IDS[builtin.Role.ADMIN]).exists():
-        return rows
-    return rows.filter(_reaching(user_id))
+        return Project.objects.filter(is_domain=False, enabled=True, domain__enabled=True)
+    return projects_reached(user_id)
+
+
+def projects_reached(user_id: uuid.UUID) -> "QuerySet[Project]":
+    """Enabled projects in which the user has a role of its own, by a group or inherited."""
+    return Project.objects.filter(_reaching(user_id), is_domain=False, enabled=True, domain__enabled=True)
 
 
 def domains_with_a_role(user_id: uuid.UUID) -> "QuerySet[Project]":
@@ -62,6 +66,17 @@ def project_named(name: str, domain_id: uuid.UUID = builtin.DEFAULT_DOMAIN_ID) -
     found = Project.objects.filter(name=name, domain_id=domain_id, is_domain=False).first()
     if found is None:
         raise NotFound("project.not_found", f"There is no project named {name!r}.", field="project")
+    return found
+
+
+def domain(*, actor: Actor, domain_id: uuid.UUID) -> Project:
+    """A domain that the actor may see: any, the one it works in, or the one of its project. Raises NotFound."""
+    found = Project.objects.filter(pk=domain_id, is_domain=True).first()
+    if found is None or not (
+        policy.everywhere(actor, "identity.domain.get") or found.pk == actor.domain_id
+        or found.projects.filter(Q(pk=actor.project_id)).exists()
+    ):
+        raise NotFound("domain.not_found", f"There is no domain {domain_id} of yours.", field="domain_id")
     return found
 
 

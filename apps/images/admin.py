@@ -37,6 +37,7 @@ def _delete(actor: Actor, image: Image, values: Mapping[str, Any]) -> str:
 class ImageAdmin(RecordAdmin):
     """What instances boot from."""
 
+    permission = "images.image.list"
     list_display = ("name", "state_shown", "disk_format", "visibility_shown", "size", "project", "created")
     list_filter = ("state", "disk_format", "visibility")
     search_fields = ("name", "=sha256")
@@ -56,6 +57,7 @@ class ImageAdmin(RecordAdmin):
         Button(
             name="delete",
             label="Delete",
+            permission="images.image.delete",
             run=_delete,
             dangerous=True,
             offered=lambda image: image.state != ImageState.DELETED,

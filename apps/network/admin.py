@@ -36,6 +36,7 @@ def _delete(actor: Actor, network: Network, values: Mapping[str, Any]) -> str:
 class NetworkAdmin(RecordAdmin):
     """Layer-2 domains of projects."""
 
+    permission = "network.network.list"
     list_display = ("name", "project", "kind", "cidrs", "segment", "mtu", "is_default", "ports_used")
     list_filter = ("is_default",)
     search_fields = ("name", "subnets__cidr")
@@ -49,6 +50,7 @@ class NetworkAdmin(RecordAdmin):
         Button(
             name="delete",
             label="Delete",
+            permission="network.network.delete",
             run=_delete,
             dangerous=True,
             gone=True,
@@ -83,6 +85,7 @@ class NetworkAdmin(RecordAdmin):
 class SubnetAdmin(ReadOnlyAdmin):
     """IPv4 ranges."""
 
+    permission = "network.network.list"
     list_display = ("cidr", "network", "gateway", "pool", "dns", "taken")
     list_select_related = ("network",)
     search_fields = ("cidr", "network__name")
@@ -107,6 +110,7 @@ class SubnetAdmin(ReadOnlyAdmin):
 class PortAdmin(ReadOnlyAdmin):
     """Network cards of instances."""
 
+    permission = "network.network.list"
     list_display = ("mac", "device", "addresses", "network", "project")
     list_select_related = ("network",)
     search_fields = ("=mac", "=fixed_ips__address")
@@ -128,6 +132,7 @@ class PortAdmin(ReadOnlyAdmin):
 class FixedIPAdmin(ReadOnlyAdmin):
     """Addresses that are taken."""
 
+    permission = "network.network.list"
     list_display = ("address", "device", "mac", "subnet")
     list_select_related = ("subnet", "port")
     search_fields = ("=address", "=port__mac")

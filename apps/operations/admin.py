@@ -118,6 +118,7 @@ class KindFilter(admin.SimpleListFilter):
 class OperationAdmin(RecordAdmin):
     """Pieces of work on resources, and where they stand."""
 
+    permission = "operations.operation.list"
     list_display = ("kind", "state_shown", "resource", "host", "by", "created", "took")
     list_filter = (OpenFilter, KindFilter)
     search_fields = ("=host_name", "=user_name", "=request_id", "=kind")
@@ -186,6 +187,7 @@ class OperationAdmin(RecordAdmin):
 class OperationEventAdmin(ReadOnlyAdmin):
     """Lines of timelines, newest first."""
 
+    permission = "operations.operation.list"
     list_display = ("time", "operation_link", "source_shown", "name", "detail", "took")
     list_display_links = None
     list_select_related = ("operation",)
@@ -216,6 +218,7 @@ class OperationEventAdmin(ReadOnlyAdmin):
 class ClientTokenAdmin(ReadOnlyAdmin):
     """Idempotency keys of the last day."""
 
+    permission = "operations.operation.list"
     list_display = ("token", "project", "count", "created_at")
     search_fields = ("=token",)
     search_ids = ("project_id",)
@@ -231,6 +234,7 @@ class ClientTokenAdmin(ReadOnlyAdmin):
 class LeaseAdmin(ReadOnlyAdmin):
     """Who does which periodic duty."""
 
+    permission = "operations.queue.get"
     list_display = ("name", "state", "holder", "until")
     search_fields = ("name", "holder")
     search_ids = ()
@@ -245,6 +249,7 @@ class LeaseAdmin(ReadOnlyAdmin):
 class RejectionAdmin(ReadOnlyAdmin):
     """Reports that were refused: forged, replayed, or from a host that they do not concern."""
 
+    permission = "operations.queue.get"
     list_display = ("at", "code", "host_name", "detail")
     search_fields = ("=code", "=host_name", "detail")
     search_ids = ()

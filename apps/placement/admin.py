@@ -62,6 +62,7 @@ def meters(rows: Sequence[Inventory]) -> SafeString:
 class ResourceProviderAdmin(RecordAdmin):
     """Things with inventory; today these are hosts."""
 
+    permission = "placement.provider.list"
     list_display = ("name", "capacity", "generation")
     search_fields = ("name",)
     ordering = ("name",)
@@ -84,6 +85,7 @@ class ResourceProviderAdmin(RecordAdmin):
 class InventoryAdmin(RecordAdmin):
     """How much of a resource class a host has, how much of it may be claimed, and how much is."""
 
+    permission = "placement.provider.list"
     list_display = ("inventory", "claimed", "total", "reserved", "allocation_ratio")
     list_select_related = ("provider",)
     list_filter = ("resource_class",)
@@ -95,6 +97,7 @@ class InventoryAdmin(RecordAdmin):
         Button(
             name="adjust",
             label="Adjust",
+            permission="placement.inventory.update",
             run=_adjust,
             form=AdjustForm,
             initial=_initial,
@@ -120,6 +123,7 @@ class InventoryAdmin(RecordAdmin):
 class AllocationAdmin(ReadOnlyAdmin):
     """Who has claimed what. Made when an instance is placed, freed when it is gone."""
 
+    permission = "placement.provider.list"
     list_display = ("consumer", "amount_shown", "provider", "project")
     list_display_links = None
     list_select_related = ("provider",)

@@ -122,8 +122,8 @@ def domain_accounts(domain_ids: Collection[uuid.UUID], names: Iterable[str]) -> 
     registered = _registered()
     _, limits = _limits(registered, projects=(), domains=domain_ids)
     wanted = list(names)
-    sums = Usage.objects.filter(domain_id__in=list(domain_ids)).values("domain_id").annotate(**{f"sum_{n}": Sum(n) for n in wanted})
-    used = {row["domain_id"]: {name: int(row[f"sum_{name}"]) for name in wanted} for row in sums}
+    rows = Usage.objects.filter(domain_id__in=list(domain_ids)).values_list("domain_id").annotate(*map(Sum, wanted))
+    used = {row[0]: dict(zip(wanted, map(int, row[1:]), strict=True)) for row in rows}
     found = {}
     for domain_id in domain_ids:
         bound = _bounds(None, limits.get(domain_id), registered)
@@ -163,10 +163,9 @@ def limits(*, actor: Actor) -> QuerySet[Limit]:
     return rows.filter(Q(project_id=actor.project_id))
 
 
-def registered_for(name: str) -> RegisteredLimit | None:
-    """The row from which the default of one of our resources comes; None: it is the built-in one."""
-    rows = RegisteredLimit.objects.filter(_ours([name]))
-    return max(rows, key=lambda row: REGIONS.index(row.region_id), default=None)
+def registered_of(name: str) -> QuerySet[RegisteredLimit]:
+    """The rows of one of our resources: for no region, and for the one that there is. None of them: the default is built in."""
+    return RegisteredLimit.objects.filter(_ours([name]))
 
 
 def is_ours(registered: RegisteredLimit) -> bool:

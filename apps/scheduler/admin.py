@@ -14,6 +14,7 @@ from apps.scheduler.models import Decision
 class DecisionAdmin(RecordAdmin):
     """Verdicts, newest first. The picture of one is on its page and on the instance's."""
 
+    permission = "compute.instance.explain"
     list_display = ("time", "instance", "chosen", "summary", "operation", "took")
     search_fields = ("=host_name",)
     search_ids = ("pk", "instance_id", "operation_id", "host_id")

@@ -194,8 +194,8 @@ def test_public_images_are_made_by_operators_and_used_by_all(cloud: Cloud, opera
     image_id = register(operator, visibility="public", name="everybody's")
     upload(operator, image_id, DATA).ok()
     assert mallory.get(f"images/{image_id}").ok()["project_id"] is None
-    mallory.delete(f"images/{image_id}").problem(403, "auth.operator")
-    upload(mallory, image_id, DATA).problem(403, "auth.operator")
+    mallory.delete(f"images/{image_id}").problem(403, "policy.forbidden")
+    upload(mallory, image_id, DATA).problem(403, "policy.forbidden")
 
 
 def test_a_kernel_in_use_stays(cloud: Cloud, ann: Http, sign_in: MakeUser) -> None:

@@ -31,7 +31,7 @@ def test_a_disabled_host_takes_nothing_new(cloud: Cloud, operator: Http, ann: Ht
     assert "1 host disabled" in ann.get(f"instances/{made['id']}").ok()["error"]["message"]
     enabled = operator.post(f"hosts/{host.id}/actions", {"action": "enable"}).ok()
     assert (enabled["enabled"], enabled["disabled_reason"]) == (True, "")
-    ann.post(f"hosts/{host.id}/actions", {"action": "disable"}).problem(403, "auth.operator")
+    ann.post(f"hosts/{host.id}/actions", {"action": "disable"}).problem(403, "policy.forbidden")
 
 
 def test_refused_reports_are_listed(cloud: Cloud, operator: Http) -> None:
@@ -54,7 +54,7 @@ def test_flavors_come_and_go(cloud: Cloud, operator: Http, ann: Http) -> None:
     operator.post("flavors", body).problem(409, "flavor.exists", "name")
     assert ann.get(f"flavors/{made['id']}").ok() == made
     assert ann.get("flavors?name=tiny").ok()["items"] == [made]
-    ann.delete(f"flavors/{made['id']}").problem(403, "auth.operator")
+    ann.delete(f"flavors/{made['id']}").problem(403, "policy.forbidden")
     operator.delete(f"flavors/{made['id']}").ok(204)
     ann.get(f"flavors/{made['id']}").problem(404, "flavor.not_found", "flavor_id")
 

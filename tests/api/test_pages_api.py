@@ -82,7 +82,7 @@ def test_a_signed_in_user_without_project_is_told_so(cloud: Cloud) -> None:
     client = Client(raise_request_exception=False, headers={"Accept": "text/html"})
     client.force_login(stranger)
     answer = client.get("/api/v1/instances")
-    assert answer.status_code == 403 and b"auth.not_member" in answer.content
+    assert answer.status_code == 403 and b"policy.forbidden" in answer.content
 
 
 def test_a_session_needs_the_csrf_token_to_change_anything(cloud: Cloud, ann: Http) -> None:
@@ -113,7 +113,7 @@ def test_a_database_that_is_away_is_no_internal_error(cloud: Cloud, ann: Http, m
     def refuse(**_: object) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(tokens, "authenticate_token", refuse)
+    monkeypatch.setattr(tokens, "check", refuse)
     ann.get("instances").problem(503, "database.unavailable")
 
 

@@ -24,7 +24,7 @@ from apps.operations.models import Operation
 from tests.support.cloud import Cloud
 
 OURS = {
-    "audit", "demo_image_build", "doctor", "host_disable", "host_enable", "host_enroll", "host_list", "image_import", "image_list",
+    "audit", "audit_trail", "demo_image_build", "doctor", "host_disable", "host_enable", "host_enroll", "host_list", "image_import", "image_list",
     "instance_console", "instance_create", "instance_delete", "instance_list", "instance_show", "operation_list",
     "operation_show", "settings_table", "token_create",
 }

@@ -94,7 +94,7 @@ def test_who_may_only_read_may_not_act(cloud: Cloud) -> None:
     instance, _ = cloud.active()
     reader = make_actor(cloud.project, role="reader")
     error = refusal(power.power, actor=reader, instance_id=instance.pk, action="stop")
-    assert (error.kind, error.facts["role_needed"]) == ("forbidden", "member")
+    assert (error.kind, error.facts["roles_needed"]) == ("forbidden", ["member", "operator"])
 
 
 def test_an_instance_of_another_project_is_not_there(cloud: Cloud) -> None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet, Value
 from django.db.models.functions import Left, Right, StrIndex
+from django.db.models.lookups import Exact, GreaterThan
 from django.http import HttpResponse
 
 from apis.openstack.common.schema import as_uuid
@@ -39,9 +40,9 @@ class Text:
             return rows
         # SQLite's LIKE knows no case; these functions do, on both.
         if comparator == "contains":
-            return rows.alias(_at=StrIndex(self.column, Value(value))).filter(_at__gt=0)
+            return rows.filter(GreaterThan(StrIndex(self.column, Value(value)), 0))
         part = Left if comparator == "startswith" else Right
-        return rows.alias(_part=part(self.column, len(value))).filter(_part=value)
+        return rows.filter(Exact(part(self.column, len(value)), value))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class RecordSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(help_text="What the resource was called then.")
     project_id = serializers.UUIDField(allow_null=True, help_text="Of the resource; of a refusal, of who was refused.")
     user_id = serializers.UUIDField(allow_null=True)
-    user_name = serializers.CharField(help_text="`system`: somebody at the shell of the control plane.")
+    user_name = serializers.CharField(help_text="`shell`: nobody in particular, at the shell of the control plane.")
     actor_project_id = serializers.UUIDField(allow_null=True, help_text="Where the user worked; null also for one from outside.")
     address = serializers.CharField(help_text="Empty for one from outside of the project.")
     request_id = serializers.CharField()

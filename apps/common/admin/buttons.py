@@ -8,11 +8,11 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
+from apps.common.admin import access
 from apps.common.context import Actor
 from apps.common.errors import CloudError
 
@@ -32,52 +32,65 @@ def _nothing(row: Any) -> dict[str, Any]:
     return {}
 
 
+def _silent(row: Any) -> object:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Button:
     """`run(actor, row, values)` calls the service and returns what to say; `values` come from `form`.
 
-    `label` is the verb on the button, `warning` says what it means for the row. `offered`: whether the row is in a
-    state for it; the service decides in the end. `gone`: the row has no page afterwards.
+    `label` is the verb on the button, `warning` says what it means for the row. `permission`: who may press it, as the
+    service will ask. `offered`: whether the row is in a state for it; the service decides in the end. `notice`: what
+    else there is to know about the row before. `gone`: the row has no page afterwards.
     """
 
     name: str
     label: str
     warning: str
+    permission: str = ""
     run: Callable[[Actor, Any, Mapping[str, Any]], str]
     offered: Callable[[Any], bool] = _always
     form: type[forms.Form] | None = None
     initial: Callable[[Any], dict[str, Any]] = _nothing
+    notice: Callable[[Any], object] = _silent
     dangerous: bool = False
     gone: bool = False
     bulk: bool = True
 
 
-# Who is acting. Set by identity, which knows users; this package knows no context.
-_source: list[Callable[[HttpRequest], Actor]] = []
+@dataclass(frozen=True, kw_only=True)
+class Creation:
+    """The form of something new: `run(actor, values)` calls the service and returns the new row."""
+
+    permission: str
+    form: type[forms.Form]
+    run: Callable[[Actor, Mapping[str, Any]], Model]
+    warning: str = ""
 
 
-def actors_come_from(source: Callable[[HttpRequest], Actor]) -> None:
-    """`source` makes the Actor of a request; it raises CloudError for those who are no operators."""
-    _source[:] = [source]
+def may_press(request: HttpRequest, button: Button) -> bool:
+    """Whether the service would take it from this operator."""
+    return access.may(request, button.permission)
 
 
-def actor_of(request: HttpRequest) -> Actor:
-    """The signed-in operator. Raises CloudError, PermissionDenied."""
-    if not _source:
-        raise PermissionDenied
-    actor = _source[0](request)
-    request.cloudsite_actor = actor  # type: ignore[attr-defined]  # the audit trail looks here
-    return actor
-
-
-def press(request: HttpRequest, button: Button, row: Any, values: Mapping[str, Any]) -> bool:
-    """Run it for one row and say how it went. Returns whether it was done."""
+def press(request: HttpRequest, button: Button, row: Any, form: forms.Form | None) -> bool:
+    """Run it for one row and say how it went: a refusal beside the field that it is about. Returns whether it was done."""
     try:
-        messages.success(request, button.run(actor_of(request), row, values))
+        messages.success(request, button.run(access.actor_of(request), row, form.cleaned_data if form else {}))
     except CloudError as error:
-        messages.error(request, _refusal(request, button, row, error))
+        sentence = _refusal(request, button, row, error)
+        if form is None:
+            messages.error(request, sentence)
+        else:
+            show_refusal(form, error)
         return False
     return True
+
+
+def show_refusal(form: forms.Form, error: CloudError) -> None:
+    """What a service said about a value, beside its field."""
+    form.add_error(error.field if error.field in form.fields else None, f"{error.message} ({error.code})")
 
 
 def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
@@ -85,7 +98,7 @@ def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values
     done, refused = [], []
     for row in rows:
         try:
-            button.run(actor_of(request), row, values)
+            button.run(access.actor_of(request), row, values)
             done.append(row)
         except CloudError as error:
             refused.append(_refusal(request, button, row, error))
@@ -99,7 +112,7 @@ def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values
 
 
 def _refusal(request: HttpRequest, button: Button, row: Any, error: CloudError) -> str:
-    request.cloudsite_refusal = error  # type: ignore[attr-defined]  # and here; of many the last one stands for all
+    access.refused(request, error)
     log.info("admin: %s refused for %s: %s", button.name, row.pk, error.code)
     return f"{button.label} {row}: {error.message} ({error.code})"
 
@@ -116,6 +129,7 @@ def ask(
             **context,
             "label": button.label,
             "warning": button.warning,
+            "notice": button.notice(rows[0]) if len(rows) == 1 else "",
             "dangerous": button.dangerous,
             "rows": rows,
             "form": form,
@@ -124,9 +138,9 @@ def ask(
     )
 
 
-def ask_for(request: HttpRequest, context: dict[str, Any], label: str, form: forms.Form) -> TemplateResponse:
+def ask_for(request: HttpRequest, context: dict[str, Any], creation: Creation, form: forms.Form) -> TemplateResponse:
     """The same page for something that does not exist yet."""
-    return TemplateResponse(request, _CONFIRM, {**context, "label": label, "form": form})
+    return TemplateResponse(request, _CONFIRM, {**context, "label": "Create", "warning": creation.warning, "form": form})
 
 
 def as_action(button: Button) -> Callable[[Any, HttpRequest, "QuerySet[Any]"], HttpResponse | None]:

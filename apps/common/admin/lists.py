@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from apps.common.admin import references
+from apps.common.admin import access, references
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -54,10 +54,13 @@ class Changes(ChangeList):
 class ReadOnlyAdmin(_ModelAdmin):
     """Services own these rows: the admin looks, and changes nothing by itself.
 
-    `references`: field with an opaque id → kind of thing (see `references`). `search_ids`: fields that a search for a
-    UUID looks into; any other text goes to `search_fields`.
+    `permission`: who may look. `references`: field with an opaque id → kind of thing (see `references`). `search_ids`:
+    fields that a search for a UUID looks into; any other text goes to `search_fields`. `entries`: further pages for the
+    start page: name, and address below the list's.
     """
 
+    permission: ClassVar[str] = ""
+    entries: ClassVar[Sequence[tuple[str, str]]] = ()
     references: ClassVar[Mapping[str, str]] = {}
     search_ids: ClassVar[tuple[str, ...]] = ("pk",)
     paginator = BoundedPaginator
@@ -70,6 +73,12 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     class Media:
         css: ClassVar = {"all": ["dashboard/cloudsite.css"]}
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return access.may(request, self.permission) if self.permission else super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -25,9 +25,10 @@ from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from apps.common.admin import buttons, drawing
-from apps.common.admin.buttons import Button
+from apps.common.admin import access, buttons, drawing
+from apps.common.admin.buttons import Button, Creation
 from apps.common.admin.lists import ReadOnlyAdmin
+from apps.common.errors import CloudError
 
 # How often a page with an open operation is drawn anew; see dashboard/static/dashboard/live.js.
 LIVE_EVERY_MS = 2000
@@ -54,12 +55,16 @@ class RecordAdmin(ReadOnlyAdmin):
     """A list, and a page per row.
 
     `facts`: titled groups of field or method names, as in `list_display`. `pictures`: titles and names of methods that
-    draw a section.
+    draw a section. `creation`: the form of a new row.
     """
 
     facts: ClassVar[Sequence[tuple[str, Sequence[str]]]] = ()
     pictures: ClassVar[Sequence[tuple[str, str]]] = ()
     buttons: ClassVar[Sequence[Button]] = ()
+    creation: ClassVar[Creation | None] = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.creation is not None and access.may(request, self.creation.permission)
 
     def headline(self, row: Any) -> SafeString:
         """Badges beside the title."""
@@ -77,6 +82,10 @@ class RecordAdmin(ReadOnlyAdmin):
         """What all templates of this class get."""
         return {**self.admin_site.each_context(request), "opts": self.opts, "is_popup": False, "media": self.media}
 
+    @property
+    def list_page(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
     def page_of(self, row: Any) -> str:
         return self._named("change", row)
 
@@ -89,8 +98,8 @@ class RecordAdmin(ReadOnlyAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
-        for button in self.buttons if _may_act(request) else ():
-            if button.bulk:
+        for button in self.buttons:
+            if button.bulk and buttons.may_press(request, button):
                 action = buttons.as_action(button)
                 actions[f"do_{button.name}"] = (action, f"do_{button.name}", f"{button.label}…")
         return actions
@@ -117,36 +126,56 @@ class RecordAdmin(ReadOnlyAdmin):
                 "every_ms": LIVE_EVERY_MS if self.is_live(row) else 0,
                 "sections": self._sections(request, row),
                 "page": self.page_of(row),
-                "buttons": [(b, self._named("do", row, b.name)) for b in self.buttons if b.offered(row)]
-                if _may_act(request)
-                else [],
+                "buttons": [
+                    (button, self._named("do", row, button.name))
+                    for button in self.buttons
+                    if button.offered(row) and buttons.may_press(request, button)
+                ],
                 "links": [*self.links(row), ("History", self._named("history", row))],
             },
         )
 
-    def button_view(self, request: HttpRequest, object_id: str, button: str) -> HttpResponse:
-        """Ask on GET, act on POST."""
-        if not _may_act(request):
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form of a new row, with what the address says filled in; the service makes it."""
+        creation = self.creation
+        if creation is None:
             raise PermissionDenied
+        access.require(request, creation.permission)
+        form = creation.form(request.POST) if request.method == "POST" else creation.form(initial=request.GET.dict())
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = creation.run(access.actor_of(request), form.cleaned_data)
+            except CloudError as error:
+                access.refused(request, error)
+                buttons.show_refusal(form, error)
+            else:
+                messages.success(request, f"The {self.opts.verbose_name} {made} is there.")
+                return HttpResponseRedirect(self.page_of(made))
+        context = {**self.context(request), "title": f"New {self.opts.verbose_name}", "cancel": self.list_page}
+        return buttons.ask_for(request, context, creation, form)
+
+    def button_view(self, request: HttpRequest, object_id: str, button: str) -> HttpResponse:
+        """Ask on GET, with what the address says filled in; act on POST."""
         pressed = next((each for each in self.buttons if each.name == button), None)
         row = self._found(request, object_id)
         if row is None or pressed is None:
             return self._missing(request, object_id)
-        form = None
-        if pressed.form is not None:
-            form = (
-                pressed.form(request.POST) if request.method == "POST" else pressed.form(initial=pressed.initial(row))
-            )
-        if request.method != "POST" or (form is not None and not form.is_valid()):
-            return buttons.ask(
-                request, {**self.context(request), "page": self.page_of(row), "original": row}, pressed, [row], form
-            )
-        page = self.page_of(row)
-        if buttons.press(request, pressed, row, form.cleaned_data if form else {}):
-            self.log_change(request, row, pressed.label)
-            if pressed.gone:
-                page = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-        return HttpResponseRedirect(page)
+        access.require(request, pressed.permission)
+        page, form = self.page_of(row), None
+        if pressed.form is not None and request.method == "POST":
+            form = pressed.form(request.POST)
+        elif pressed.form is not None:
+            form = pressed.form(initial={**pressed.initial(row), **request.GET.dict()})
+        if request.method == "POST" and (form is None or form.is_valid()):
+            if buttons.press(request, pressed, row, form):
+                self.log_change(request, row, pressed.label)
+                return HttpResponseRedirect(self.list_page if pressed.gone else page)
+            if form is None:
+                return HttpResponseRedirect(page)
+        context = {**self.context(request), "page": page, "original": row}
+        return buttons.ask(request, context, pressed, [row], form)
 
     def _named(self, view: str, row: Any, *more: str) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}", args=[quote(row.pk), *more])
@@ -159,7 +188,7 @@ class RecordAdmin(ReadOnlyAdmin):
 
     def _missing(self, request: HttpRequest, object_id: str) -> HttpResponse:
         messages.warning(request, f"There is no {self.opts.verbose_name} {unquote(object_id)} (any more).")
-        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+        return HttpResponseRedirect(self.list_page)
 
     def _sections(self, request: HttpRequest, row: Any) -> list[Section]:
         placed = [(20, title, self._facts(row, names)) for title, names in self.facts]
@@ -178,8 +207,3 @@ class RecordAdmin(ReadOnlyAdmin):
         if field is not None:
             return display_for_field(value, field, "")
         return display_for_value(value, "", boolean=getattr(method, "boolean", False))
-
-
-def _may_act(request: HttpRequest) -> bool:
-    """Buttons are for operators; the services check again."""
-    return bool(getattr(request.user, "is_superuser", False))

@@ -59,9 +59,10 @@ def _client(peer: str, forwarded: str) -> str:
     """The last address that was not written by a trusted proxy. Each proxy appends whom it has seen, so read backwards."""
     for hop in reversed(forwarded.rsplit(",", _MOST_HOPS)[-_MOST_HOPS:]):
         try:
-            address = _plain(str(ipaddress.ip_address(_without_port(hop.strip()))))
+            parsed = ipaddress.ip_address(_without_port(hop.strip()))
         except ValueError:
             return peer
+        address = str(getattr(parsed, "ipv4_mapped", None) or parsed)
         if not _is_trusted(address):
             return address
         peer = address

@@ -9,7 +9,6 @@ from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-
 # Deeper than anything we take, and shallow enough for whoever walks through it.
 _DEEPEST = 32
 

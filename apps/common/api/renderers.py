@@ -44,6 +44,10 @@ class Browsable(BrowsableAPIRenderer):
     def get_default_renderer(self, view: Any) -> BaseRenderer:
         return _Pretty()
 
+    def get_context(self, data: Any, accepted_media_type: Any, renderer_context: Any) -> dict[str, Any]:
+        # Colours for code samples, as an inline style, which our security policy forbids and no page of ours needs.
+        return {**super().get_context(data, accepted_media_type, renderer_context), "code_style": ""}
+
     def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
         form = super().get_raw_data_form(data, view, method, request)
         body = getattr(view, "bodies", {}).get(method)

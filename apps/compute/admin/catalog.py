@@ -5,17 +5,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.contrib import admin
 
-from apps.common.admin import buttons as pressing
 from apps.common.admin import references
-from apps.common.admin.buttons import Button
+from apps.common.admin.buttons import Button, Creation
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
-from apps.common.errors import CloudError
 from apps.compute.models import Flavor, KeyPair
 from apps.compute.services import catalog
 
@@ -38,6 +34,10 @@ class FlavorForm(forms.Form):
     )
 
 
+def _create_flavor(actor: Actor, values: Mapping[str, Any]) -> Flavor:
+    return catalog.create_flavor(actor=actor, **values)
+
+
 def _delete_flavor(actor: Actor, flavor: Flavor, values: Mapping[str, Any]) -> str:
     catalog.delete_flavor(actor=actor, flavor_id=flavor.pk)
     return f"The flavor {flavor} is deleted."
@@ -47,6 +47,7 @@ def _delete_flavor(actor: Actor, flavor: Flavor, values: Mapping[str, Any]) -> s
 class FlavorAdmin(RecordAdmin):
     """Sizes. They are made and deleted, never changed: instances carry their numbers."""
 
+    permission = "compute.flavor.list"
     list_display = ("name", "vcpus", "memory_mb", "disk_gb", "offered")
     list_filter = ("enabled",)
     search_fields = ("name",)
@@ -56,35 +57,14 @@ class FlavorAdmin(RecordAdmin):
         Button(
             name="delete",
             label="Delete",
+            permission="compute.flavor.delete",
             run=_delete_flavor,
             dangerous=True,
             gone=True,
             warning="No new instance can have this size. Instances keep theirs.",
         ),
     )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(getattr(request.user, "is_superuser", False))
-
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """The form of a new flavor; the service makes it."""
-        if not self.has_add_permission(request):
-            return HttpResponse(status=403)
-        form = FlavorForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                made = catalog.create_flavor(actor=pressing.actor_of(request), **form.cleaned_data)
-            except CloudError as error:
-                form.add_error(error.field if error.field in form.fields else None, error.message)
-            else:
-                messages.success(request, f"The flavor {made} is there.")
-                return HttpResponseRedirect(self.page_of(made))
-        page = reverse("admin:compute_flavor_changelist")
-        return pressing.ask_for(
-            request, {**self.context(request), "title": "New flavor", "cancel": page}, "Create", form
-        )
+    creation = Creation(permission="compute.flavor.create", form=FlavorForm, run=_create_flavor)
 
     @admin.display(description="offered", boolean=True)
     def offered(self, flavor: Flavor) -> bool:
@@ -95,6 +75,7 @@ class FlavorAdmin(RecordAdmin):
 class KeyPairAdmin(RecordAdmin):
     """Public SSH keys; their users make and delete them."""
 
+    permission = "compute.key_pair.list"
     list_display = ("name", "user", "fingerprint", "created_at")
     search_fields = ("name", "=fingerprint")
     search_ids = ("pk", "user_id")

@@ -16,8 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from apps.common.admin import buttons as pressing
-from apps.common.admin import drawing, references
+from apps.common.admin import access, drawing, references
 from apps.common.admin.buttons import Button
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
@@ -65,7 +64,9 @@ def _can(action: str) -> Callable[[Instance], bool]:
 
 
 def _power_button(action: str, label: str, warning: str) -> Button:
-    return Button(name=action, label=label, warning=warning, run=_power(action), offered=_can(action))
+    return Button(
+        name=action, label=label, warning=warning, permission="compute.instance.power", run=_power(action), offered=_can(action)
+    )
 
 
 BUTTONS = (
@@ -78,6 +79,7 @@ BUTTONS = (
     Button(
         name="delete",
         label="Delete",
+        permission="compute.instance.delete",
         run=_delete,
         dangerous=True,
         offered=lambda instance: instance.state not in (InstanceState.DELETED, InstanceState.DELETING),
@@ -115,6 +117,7 @@ class StateFilter(admin.SimpleListFilter):
 class InstanceAdmin(RecordAdmin):
     """Virtual machines of all projects."""
 
+    permission = "compute.instance.list"
     list_display = ("name", "state_shown", "project", "host", "addresses_shown", "size_shown", "image_name", "created")
     list_filter = (StateFilter,)
     search_fields = ("name", "=host_name", "addresses__icontains")
@@ -186,7 +189,7 @@ class InstanceAdmin(RecordAdmin):
         cut = False
         if request.method == "POST":
             try:
-                output = console.read(actor=pressing.actor_of(request), instance_id=instance.pk)
+                output = console.read(actor=access.actor_of(request), instance_id=instance.pk)
                 text, cut = drawing.terminal(output.text), output.truncated
             except CloudError as error:
                 messages.error(request, f"{error.message} ({error.code})")

@@ -17,7 +17,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from apps.audit.services import record
+from apps.audit.services.record import Entry
 from apps.common import clock
+from apps.common.context import SYSTEM, Actor
 from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import mend
 from apps.compute.services.place import amounts_of
@@ -72,8 +75,12 @@ def run() -> list[Finding]:
     return [*found, *_content()]
 
 
-def repair(findings: list[Finding]) -> None:
+def repair(findings: list[Finding], *, actor: Actor = SYSTEM) -> None:
     """Repair what can be repaired; run again to see what is left. What hosts have to do takes its time."""
+    # What was ordered: each repair decides under its own lock whether there is still anything to do.
+    ordered = [Entry(resource_id=each.subject, name=each.what, changes={"finding": each.code, "repair": each.fix}) for each in findings if each.repair]
+    with transaction.atomic():
+        record.write_many(actor, "compute.leak.repair", "finding", ordered)
     for finding in findings:
         if finding.repair is None:
             continue

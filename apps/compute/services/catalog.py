@@ -7,6 +7,7 @@ import uuid
 
 from django.db import IntegrityError, transaction
 
+from apps.audit.services import record
 from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
@@ -29,7 +30,10 @@ def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_g
             raise Invalid("flavor.size", f"{field}: expected {least} or more, got {value}.", field=field)
     try:
         with transaction.atomic():
-            return Flavor.objects.create(name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb)
+            flavor = Flavor.objects.create(name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb)
+            sizes = {"vcpus": vcpus, "memory_mb": memory_mb, "disk_gb": disk_gb}
+            record.write(actor, "compute.flavor.create", "flavor", flavor.pk, name=name, changes=sizes)
+            return flavor
     except IntegrityError:
         raise Conflict("flavor.exists", f"There is a flavor named {name!r} already.", field="name") from None
 
@@ -37,7 +41,10 @@ def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_g
 def delete_flavor(*, actor: Actor, flavor_id: uuid.UUID) -> None:
     """Instances keep their flavor's numbers. Raises Forbidden, NotFound."""
     policy.require(actor, "compute.flavor.delete")
-    selectors.flavor(actor=actor, flavor_id=flavor_id).delete()
+    flavor = selectors.flavor(actor=actor, flavor_id=flavor_id)
+    with transaction.atomic():
+        flavor.delete()
+        record.write(actor, "compute.flavor.delete", "flavor", flavor_id, name=flavor.name)
 
 
 def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
@@ -50,7 +57,12 @@ def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
     fingerprint = fingerprint_of(public_key)
     try:
         with transaction.atomic():
-            return KeyPair.objects.create(user_id=actor.user_id, name=name, public_key=public_key, fingerprint=fingerprint)
+            made = KeyPair.objects.create(user_id=actor.user_id, name=name, public_key=public_key, fingerprint=fingerprint)
+            record.write(
+                actor, "compute.key_pair.create", "key_pair", made.pk, project_id=actor.project_id, name=name,
+                changes={"fingerprint": fingerprint},
+            )
+            return made
     except IntegrityError:
         raise Conflict("key_pair.exists", f"You have a key pair named {name!r} already.", field="name") from None
 
@@ -58,7 +70,14 @@ def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
 def delete_key_pair(*, actor: Actor, name: str) -> None:
     """Raises Forbidden, NotFound."""
     policy.require(actor, "compute.key_pair.delete")
-    selectors.key_pair(actor=actor, name=name).delete()
+    found = selectors.key_pair(actor=actor, name=name)
+    key = found.pk  # gone from the row once it is deleted
+    with transaction.atomic():
+        found.delete()
+        record.write(
+            actor, "compute.key_pair.delete", "key_pair", key, project_id=actor.project_id, name=name,
+            changes={"fingerprint": [found.fingerprint, None]},
+        )
 
 
 def fingerprint_of(public_key: str) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import transaction
 
+from apps.audit.services import record
+from apps.audit.services.record import Entry
 from apps.common import bus, clock
 from apps.common.checks import check_name
 from apps.common.context import Actor
@@ -81,6 +83,7 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
                 idempotency.remember(project_id=project_id, token=client_token, request=wanted, resource_ids=ids)
             insert_rows(instances)
             lifecycle.insert_new(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
+            _record(actor, instances)
             _ask_scheduler(operations)
     except idempotency.Twin:
         # The same request came in twice at the same moment, and the other one has committed by now.
@@ -152,6 +155,16 @@ def _operation(actor: Actor, instance: Instance) -> Operation:
     )
     operation.queue, operation.task, operation.message = topics.SCHEDULER, topics.PLACE, str(operation.pk)
     return operation
+
+
+def _record(actor: Actor, instances: Sequence[Instance]) -> None:
+    first = instances[0]
+    asked = {
+        "flavor": first.flavor_name, "image": first.image_name, "image_id": first.image_id, "network_id": first.network_id,
+        **{name: value for name in ("key_name", "zone", "metadata") if (value := getattr(first, name))},
+    }
+    entries = (Entry(resource_id=each.pk, name=each.name, project_id=each.project_id, changes=asked) for each in instances)
+    record.write_many(actor, "compute.instance.create", "instance", entries)
 
 
 def _ask_scheduler(operations: Sequence[Operation]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from apps.audit.services import record
 from apps.common import states
 from apps.common.context import SYSTEM, Actor
 from apps.common.errors import Conflict, NotFound
@@ -54,6 +55,10 @@ def _delete(actor: Actor, instance_id: uuid.UUID) -> Operation | None:
         lifecycle.write([Note(running.pk, "api", "cancelled", "the instance is being deleted")])
     elif operations.open_kinds([instance_id]):
         return None
+    record.write(
+        actor, "compute.instance.delete", "instance", instance.pk, project_id=instance.project_id, name=instance.name,
+        changes={"state": [instance.state, InstanceState.DELETING]},
+    )
     return start(actor, instance)
 
 

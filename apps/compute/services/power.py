@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import Invalid, InvalidState
 from apps.compute import names, selectors
@@ -44,4 +45,8 @@ def power(*, actor: Actor, instance_id: uuid.UUID, action: str) -> Operation:
     )
     body = v1.Power(instance_id=str(instance.pk), action=v1.PowerAction(action))
     commands.begin(operation, task=topics.COMPUTE_POWER, body=body, notes=[Note(operation.pk, "api", "accepted")])
+    record.write(
+        actor, "compute.instance.power", "instance", instance.pk, project_id=instance.project_id, name=instance.name,
+        changes={"action": action},
+    )
     return operation

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from django.db import transaction
 
+from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import Unavailable
 from apps.compute import names, payloads
@@ -85,6 +86,7 @@ def evict(*, actor: Actor, unknown_id: uuid.UUID) -> Operation | None:
     )
     note = Note(operation.pk, "api", "accepted", f"{unknown.instance_id} is of no instance there")
     commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(unknown.instance_id, []), notes=[note])
+    record.write(actor, "compute.stray.remove", "instance", unknown.instance_id, changes={"host": [unknown.host_name, None]})
     return operation
 
 

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import transaction
 
+from apps.audit.services import record
 from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.compute import selectors
@@ -16,14 +17,16 @@ def update(*, actor: Actor, instance_id: uuid.UUID, name: str | None = None, met
     """Change what is given. The guest sees new metadata on its next rebuild only. Raises NotFound, Forbidden."""
     policy.require(actor, "compute.instance.update")
     instance = selectors.locked(actor=actor, instance_id=instance_id)
-    changed = []
     if name is not None:
         check_name(name)
-        instance.name = name
-        changed.append("name")
-    if metadata is not None:
-        instance.metadata = metadata
-        changed.append("metadata")
-    if changed:
-        instance.save(update_fields=changed)
+    wanted = {"name": name, "metadata": metadata}
+    changes = record.changed(instance, **{field: value for field, value in wanted.items() if value is not None})
+    if changes:
+        for field, (_, value) in changes.items():
+            setattr(instance, field, value)
+        instance.save(update_fields=list(changes))
+        record.write(
+            actor, "compute.instance.update", "instance", instance.pk, project_id=instance.project_id, name=instance.name,
+            changes=changes,
+        )
     return instance

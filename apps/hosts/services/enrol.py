@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from apps.audit.services import record
 from apps.common import keys
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
@@ -43,9 +44,10 @@ def enrol(*, actor: Actor, name: str, zone: str = "default", renew: bool = False
     try:
         with transaction.atomic():
             if renew and Host.objects.filter(name=name).update(**key):
-                host = Host.objects.get(name=name)
+                host, changes = Host.objects.get(name=name), {"key_id": sealer.public.id}
             else:
-                host = Host.objects.create(name=name, zone=zone, **key)
+                host, changes = Host.objects.create(name=name, zone=zone, **key), {"zone": zone, "key_id": sealer.public.id}
+            record.write(actor, "hosts.host.enrol", "host", host.pk, name=name, changes=changes)
     except IntegrityError:
         raise Conflict("host.exists", f"A host named {name} is enrolled already; --renew gives it a new key.", field="name") from None
     return Enrolled(host, sealer.private_hex())

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from apps.audit.services import record
@@ -120,6 +121,7 @@ def actor_for(*, user_id: uuid.UUID, place_id: uuid.UUID | None, address: str = 
     return _actor(found, here, everywhere, address=address)
 
 
+@transaction.atomic
 def revoke(*, actor: Actor, token_id: uuid.UUID) -> None:
     """End a token at once, one's own or, with a role on the system, anybody's. Raises NotFound."""
     token = Token.objects.filter(pk=token_id, revoked_at=None).first()

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from django.db import transaction
 
+from apps.audit.services import record
 from apps.common import states
 from apps.common.checks import check_name
 from apps.common.context import Actor
@@ -30,7 +31,13 @@ def register(*, actor: Actor, name: str, disk_format: DiskFormat, visibility: st
     for field, wanted in (("kernel_id", DiskFormat.KERNEL), ("ramdisk_id", DiskFormat.RAMDISK)):
         if (image_id := more.get(field)) is not None and not selectors.usable(actor=actor, image_id=image_id, formats=[wanted]):
             raise NotFound("image.not_found", f"There is no active {wanted.value} image {image_id}.", field=field)
-    return Image.objects.create(project_id=actor.project_id, name=name, disk_format=disk_format.value, visibility=visibility, **more)
+    with transaction.atomic():
+        image = Image.objects.create(
+            project_id=actor.project_id, name=name, disk_format=disk_format.value, visibility=visibility, **more
+        )
+        asked = {"disk_format": disk_format, "visibility": visibility, **{field: value for field, value in more.items() if value}}
+        _record(actor, "images.image.create", image, asked)
+    return image
 
 
 def upload(*, actor: Actor, image_id: uuid.UUID, stream: BinaryIO) -> Image:
@@ -42,7 +49,7 @@ def upload(*, actor: Actor, image_id: uuid.UUID, stream: BinaryIO) -> Image:
     if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.SAVING):
         raise InvalidState("image.state", f"This image is {image.state}; data goes to queued ones only.", state=image.state)
     try:
-        _save(image, stream)
+        _save(actor, image, stream)
     except BaseException:
         states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.QUEUED)
         raise
@@ -77,6 +84,7 @@ def delete(*, actor: Actor, image_id: uuid.UUID) -> None:
     with transaction.atomic():
         if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.DELETED):
             raise InvalidState("image.state", "This image is deleted already.", state=image.state)
+        _record(actor, "images.image.delete", image, {"state": [image.state, ImageState.DELETED]})
     if image.sha256:
         forget_content(image.sha256)
 
@@ -97,16 +105,23 @@ def owned(*, actor: Actor, image_id: uuid.UUID, permission: str) -> Image:
     return image
 
 
-def _save(image: Image, stream: BinaryIO) -> None:
+def _record(actor: Actor, action: str, image: Image, changes: dict[str, Any]) -> None:
+    record.write(actor, action, "image", image.pk, project_id=image.project_id, name=image.name, changes=changes)
+
+
+def _save(actor: Actor, image: Image, stream: BinaryIO) -> None:
     stored = store.receive(stream, most_bytes=settings.ENV.max_image_gb * 1024**3, owner=image.pk)
     try:
         found = inspect.inspect(stored.scratch, DiskFormat(image.disk_format))
+        facts = {
+            "sha256": stored.sha256, "size_bytes": stored.size_bytes, "virtual_size_bytes": found.virtual_size_bytes,
+        }
         with store.exclusively():
             store.keep(stored)
-            moved = states.move(
-                Image.objects.filter(pk=image.pk), MACHINE, ImageState.ACTIVE, sha256=stored.sha256,
-                size_bytes=stored.size_bytes, virtual_size_bytes=found.virtual_size_bytes,
-            )
+            with transaction.atomic():
+                moved = states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.ACTIVE, **facts)
+                if moved:
+                    _record(actor, "images.image.upload", image, facts)
     except BaseException:
         store.discard(stored)
         raise

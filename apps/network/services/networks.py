@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from apps.audit.services import record
 from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
@@ -26,6 +27,10 @@ def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = N
         with transaction.atomic():
             network = Network.objects.create(project_id=policy.in_project(actor), name=name, is_default=is_default)
             _add_subnet(network, _parse(cidr or settings.ENV.network_cidr), dns or [])
+            record.write(
+                actor, "network.network.create", "network", network.pk, project_id=network.project_id, name=name,
+                changes={"cidr": cidr or settings.ENV.network_cidr, "dns": tuple(dns) if dns else None, "is_default": is_default},
+            )
     except IntegrityError:
         raise Conflict("network.exists", f"This project has a network named {name!r}, or a default one, already.", field="name") from None
     return network
@@ -61,6 +66,7 @@ def delete(*, actor: Actor, network_id: uuid.UUID) -> None:
     count = network.ports.count()
     if count:
         raise InvalidState("network.in_use", f"{count} port(s) of this network are in use; delete their instances first.", ports=count)
+    record.write(actor, "network.network.delete", "network", network.pk, project_id=network.project_id, name=network.name)
     network.delete()
 
 

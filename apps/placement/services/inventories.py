@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.db.models import Sum
 
+from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.identity import policy
@@ -46,15 +47,20 @@ def adjust(*, actor: Actor, provider_id: uuid.UUID, resource_class: str, allocat
     inventory = Inventory.objects.select_for_update().filter(provider_id=provider_id, resource_class=resource_class).first()
     if inventory is None:
         raise NotFound("inventory.not_found", f"This provider has no {resource_class}.", field="resource_class")
-    if allocation_ratio is not None:
-        if not 0 < allocation_ratio <= 64:
-            raise Invalid("inventory.ratio", "allocation_ratio: expected a number above 0, at most 64.", field="allocation_ratio")
-        inventory.allocation_ratio = allocation_ratio
-    if reserved is not None:
-        if not 0 <= reserved <= inventory.total:
-            raise Invalid("inventory.reserved", f"reserved: expected 0 to {inventory.total}.", field="reserved")
-        inventory.reserved = reserved
+    if allocation_ratio is not None and not 0 < allocation_ratio <= 64:
+        raise Invalid("inventory.ratio", "allocation_ratio: expected a number above 0, at most 64.", field="allocation_ratio")
+    if reserved is not None and not 0 <= reserved <= inventory.total:
+        raise Invalid("inventory.reserved", f"reserved: expected 0 to {inventory.total}.", field="reserved")
+    wanted = {"allocation_ratio": allocation_ratio, "reserved": reserved}
+    changes = record.changed(inventory, **{name: value for name, value in wanted.items() if value is not None})
+    for name, (_, value) in changes.items():
+        setattr(inventory, name, value)
     _save(inventory)
+    if changes:
+        record.write(
+            actor, "placement.inventory.update", "inventory", f"{provider_id}/{resource_class}",
+            name=f"{inventory.provider.name} {resource_class}", changes=changes,
+        )
     return inventory
 
 

@@ -86,7 +86,7 @@ def test_a_body_that_is_too_big_is_refused_in_identitys_shape(nobody: Keystone, 
 
 
 def test_a_bug_is_a_500_in_identitys_shape_and_tells_nothing(nobody: Keystone, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apis.openstack.identity import versions
+    from apis.openstack.common import versions
 
     def broken(*args: object) -> None:
         raise RuntimeError("the password is swordfish")

@@ -8,12 +8,14 @@ from rich.text import Text
 
 from apps.common.commands import DONE, FAILED, CloudCommand
 from apps.compute.services import audit
+from apps.identity.commands import shell
 
 
 class Command(CloudCommand):
     help = (
         "Prove from the database, the image store and the hosts' last observations that nothing leaks: capacity, addresses,\n"
-        "files, machines on hosts, work that nobody does. Exit code 1 if something is found (with --fix: if something is left)."
+        "files, machines on hosts, work that nobody does. Exit code 1 if something is found (with --fix: if something is left).\n"
+        "Who did what to what is another thing, `manage.py audit_trail`."
     )
     examples = ("", "--fix", "--fix --wait 30 --json")
 
@@ -26,7 +28,7 @@ class Command(CloudCommand):
     def work(self, **options: Any) -> int:
         found = left = audit.run()
         if options["fix"] and found:
-            audit.repair(found)
+            audit.repair(found, actor=shell())
             left = self._look_again(options["wait"])
         if self.as_json:
             self.emit({"findings": [each.as_dict() for each in found], "left": [each.as_dict() for each in left]})

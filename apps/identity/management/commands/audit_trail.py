@@ -32,7 +32,7 @@ class Command(CloudCommand):
     )
 
     def options(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--user", default="", metavar="NAME|ID", help="who did it; `system` is the shell of the control plane")
+        parser.add_argument("--user", default="", metavar="NAME|ID", help="who did it; `shell`: whoever was at the shell of the control plane")
         parser.add_argument("--project", metavar="NAME|ID", help="whose trail it is in")
         parser.add_argument("--action", default="", metavar="BEGINNING", help="such as compute.instance")
         parser.add_argument("--resource-type", default="", metavar="TYPE", help="such as instance")

@@ -1,0 +1,127 @@
+"""The rows of usage: added to, taken from and locked by statements of our own, always in the order of project ids.
+
+A usage row is the last thing that a transaction locks (docs/decisions/0013), and what it says of limits is read by the
+statement that locks it.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import orjson
+from django.db import connection
+from django.db.models import BigIntegerField, UUIDField
+
+from apps.common.context import SYSTEM
+from apps.common.sql import fetch_prepared, values_table
+from apps.identity import builtin
+from apps.identity import selectors as identity
+from apps.quotas import selectors
+from apps.quotas.bounds import REGIONS, Account, DomainAccount, bounds
+from apps.quotas.models import Limit, RegisteredLimit, Usage
+from apps.quotas.resources import RESOURCES, Amounts
+
+_USAGE, _LIMIT, _REGISTERED = (model._meta.db_table for model in (Usage, Limit, RegisteredLimit))
+
+
+def add(changes: Mapping[uuid.UUID, Amounts], names: Collection[str]) -> dict[uuid.UUID, Account]:
+    """Add to what these projects have, and lock their rows. Returns what they have then of `names`, and may have.
+
+    Projects without a row are left out.
+    """
+    ordered = sorted(names)
+    rows = _change(changes, ordered, with_limits=True)
+    to_python = UUIDField().to_python
+    return {
+        to_python(row[0]): Account(
+            to_python(row[1]), dict(zip(ordered, row[2:-1], strict=True)), bounds(orjson.loads(row[-1] or "[]"))
+        )
+        for row in rows
+    }
+
+
+def take(changes: Mapping[uuid.UUID, Amounts]) -> None:
+    """Take from what these projects have, never to less than nothing: an audit finds what was counted wrongly."""
+    names = sorted({name for amounts in changes.values() for name in amounts})
+    if names:
+        taken = {project_id: {name: -amount for name, amount in amounts.items()} for project_id, amounts in changes.items()}
+        _change(taken, names, with_limits=False)
+
+
+def open_rows(project_ids: Iterable[uuid.UUID]) -> None:
+    """Make the rows of projects that have none; who does the same at this moment is waited for."""
+    ids = sorted(project_ids)
+    domains = dict(identity.projects(actor=SYSTEM).filter(pk__in=ids).values_list("pk", "domain_id"))
+    Usage.objects.bulk_create([Usage(project_id=each, domain_id=domains.get(each)) for each in ids], ignore_conflicts=True)
+
+
+def lock(project_id: uuid.UUID) -> Usage:
+    """The row of one project, locked; made if there is none."""
+    open_rows([project_id])
+    return Usage.objects.select_for_update(no_key=True).get(pk=project_id)
+
+
+def lock_domains(domain_ids: Collection[uuid.UUID], names: Collection[str]) -> dict[uuid.UUID, DomainAccount]:
+    """The limits of these domains, locked, so that of all who are bound by them one at a time counts; then what they have.
+
+    To be called after `add`: whoever comes later sees what was added here.
+    """
+    list(selectors.limits_of_domains(domain_ids, names).select_for_update(no_key=True))
+    return selectors.domain_accounts(domain_ids, names)
+
+
+def wait_for_reservations() -> None:
+    """Until those under way are committed; new ones wait for this transaction, and see what it has done.
+
+    For the moment in which a domain gets a limit: who has not seen it does not count with the others.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {_USAGE} IN EXCLUSIVE MODE")
+
+
+def _change(changes: Mapping[uuid.UUID, Amounts], names: Sequence[str], *, with_limits: bool) -> list[Any]:
+    rows = [(project_id, *(changes[project_id].get(name, 0) for name in names)) for project_id in sorted(changes)]
+    values, parameters = values_table((UUIDField(), *[BigIntegerField()] * len(names)), rows)
+    return fetch_prepared(_statement(tuple(names), values, len(rows) > 1, with_limits, connection.vendor), parameters)
+
+
+@cache
+def _statement(names: tuple[str, ...], values: str, many: bool, with_limits: bool, vendor: str) -> str:
+    """Several rows are locked in one order, whatever the plan of the update: two such statements would deadlock otherwise."""
+    locked = source = ""
+    if many and vendor == "postgresql":
+        locked = (
+            f", locked AS (SELECT u.project_id FROM {_USAGE} u JOIN v ON v.project_id = u.project_id "
+            "ORDER BY u.project_id FOR NO KEY UPDATE OF u)"
+        )
+        source = " JOIN locked ON locked.project_id = v.project_id"
+    greatest = "GREATEST" if vendor == "postgresql" else "MAX"
+    changed = ", ".join(f"{name} = {greatest}({_USAGE}.{name} + v.{name}, 0)" for name in names)
+    shown = "".join(f", {_USAGE}.{name}" for name in names)
+    limits = f", {_limits(names, vendor)}" if with_limits else ""
+    return (
+        f"WITH v(project_id, {', '.join(names)}) AS ({values}){locked} UPDATE {_USAGE} SET {changed} FROM v{source} "
+        f"WHERE {_USAGE}.project_id = v.project_id RETURNING {_USAGE}.project_id, {_USAGE}.domain_id{shown}{limits}"
+    )
+
+
+def _limits(names: Iterable[str], vendor: str) -> str:
+    """A subquery: all limits that concern the row, as JSON (see `bounds.Row`)."""
+    array, gather = ("json_build_array", "json_agg") if vendor == "postgresql" else ("json_array", "json_group_array")
+    by_service: dict[str, list[str]] = {}
+    for name in names:
+        by_service.setdefault(RESOURCES[name].service, []).append(f"'{name}'")
+    prepared = UUIDField().get_db_prep_value
+    ours = " OR ".join(
+        f"(r.service_id = '{prepared(builtin.SERVICE_IDS[service], connection)}' AND r.resource_name IN ({', '.join(quoted)}))"
+        for service, quoted in by_service.items()
+    )
+    regions = ", ".join(f"'{region}'" for region in REGIONS)
+    return (
+        f"(SELECT CAST({gather}({array}(r.resource_name, r.region_id, r.default_limit, p.resource_limit, d.resource_limit)) AS text) "
+        f"FROM {_REGISTERED} r LEFT JOIN {_LIMIT} p ON p.registered_id = r.id AND p.project_id = {_USAGE}.project_id "
+        f"LEFT JOIN {_LIMIT} d ON d.registered_id = r.id AND d.domain_id = {_USAGE}.domain_id "
+        f"WHERE r.region_id IN ({regions}) AND ({ours}))"
+    )

@@ -1,0 +1,63 @@
+"""A real browser. Whatever it complains of in its console, the security policy included, fails the test."""
+
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.support.cloud import Cloud
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def stranger(cloud: "Cloud", live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator["Page"]:
+    """The browser of somebody who is not signed in."""
+    from django.db import connections
+
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (Debian package chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    # Playwright keeps an event loop in this thread, and Django would take that for asynchronous code.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    complaints: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(base_url=live_server.url, viewport={"width": 1400, "height": 1000})
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(f"{page.url}: {said.text}") if said.type in ("error", "warning") else None)
+        yield page
+        browser.close()
+        # While that loop runs, Django keeps connections apart from those of the thread: nobody else would close them.
+        connections.close_all()
+    assert complaints == [], "\n".join(complaints)
+
+
+@pytest.fixture
+def page(stranger: "Page") -> "Page":
+    """An operator's browser, signed in by the form."""
+    from django.urls import reverse
+
+    from tests.support.admin import user
+
+    user("root", is_superuser=True, is_staff=True)
+    stranger.goto(reverse("admin:index"))
+    stranger.fill("#id_username", "root")
+    stranger.fill("#id_password", PASSWORD)
+    stranger.click("text=Log in")
+    stranger.wait_for_selector(".cs-overview")
+    return stranger

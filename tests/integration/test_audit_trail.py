@@ -1,0 +1,500 @@
+"""The audit trail: every change is in it exactly when it happened, and nothing takes it out again."""
+
+import ast
+import io
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from apps.audit import selectors
+from apps.audit.models import Record
+from apps.audit.selectors import Search
+from apps.audit.services import record
+from apps.audit.services.record import Attempt, Entry
+from apps.common import clock
+from apps.common.context import SYSTEM
+from apps.common.errors import Forbidden
+from apps.compute.models import Instance, UnknownDomain
+from apps.compute.services import audit, catalog, delete, power, strays, update
+from apps.hosts.services import admission, enrol
+from apps.identity.permissions import TABLE
+from apps.images.models import Image
+from apps.images.services import images
+from apps.network.services import networks
+from apps.operations.services import sweep
+from apps.placement.services import inventories
+from contracts.compute.v1 import DiskFormat
+from tests.support.admin import KEY, address, signed_in, user
+from tests.support.cloud import Cloud, make_flavor, make_project
+from tests.support.identity import make_actor, make_token, make_user
+
+ROOT = Path(__file__).parents[2]
+# What is recorded and asks for no permission of the same name.
+WITHOUT_PERMISSION = {"images.image.upload", "compute.leak.repair", "identity.token.issue"}
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "MEDIA_ROOT", tmp_path / "images")
+
+
+@pytest.fixture
+def trail(cloud: Cloud) -> Callable[[], list[Record]]:
+    """`trail()`: what was recorded since it was asked last, oldest first."""
+    seen = [Record.objects.order_by("pk").last()]
+
+    def since() -> list[Record]:
+        rows = Record.objects.order_by("pk")
+        found = list(rows.filter(pk__gt=seen[0].pk) if seen[0] else rows)
+        seen[0] = found[-1] if found else seen[0]
+        return found
+
+    return since
+
+
+def write(number: int = 0, **more: Any) -> Record:
+    """Some record."""
+    actor = more.pop("actor", SYSTEM)
+    with transaction.atomic():
+        record.write(actor, more.pop("action", "compute.instance.update"), "instance", number, **more)
+    return Record.objects.order_by("pk").last()
+
+
+# Append-only
+
+
+def test_the_database_refuses_to_change_or_to_delete_a_record(cloud: Cloud) -> None:
+    kept = write(name="kept")
+    before = list(Record.objects.order_by("pk").values())
+    key = kept._meta.pk.get_db_prep_value(kept.pk, connection)
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in Record._meta.concrete_fields)
+    twin = f"INSERT INTO audit_record ({columns}) SELECT {columns} FROM audit_record WHERE id = %s"
+    statements = [
+        ("UPDATE audit_record SET name = 'x' WHERE id = %s", [key]),
+        ("UPDATE audit_record SET user_name = ''", []),
+        ("DELETE FROM audit_record WHERE id = %s", [key]),
+        ("DELETE FROM audit_record", []),
+    ]
+    if connection.vendor == "postgresql":
+        statements += [
+            ("TRUNCATE audit_record", []),
+            ("TRUNCATE audit_record CASCADE", []),
+            (f"{twin} ON CONFLICT (id) DO UPDATE SET name = 'x'", [key]),
+            ("WITH gone AS (DELETE FROM audit_record RETURNING id) SELECT count(*) FROM gone", []),
+        ]
+    else:
+        statements += [
+            (twin.replace("INSERT", "INSERT OR REPLACE", 1), [key]),
+            (twin.replace("INSERT", "REPLACE", 1), [key]),
+            ("UPDATE OR IGNORE audit_record SET name = 'x'", []),
+            (f"{twin} ON CONFLICT (id) DO UPDATE SET name = 'x'", [key]),
+        ]
+    for statement, parameters in statements:
+        with pytest.raises(IntegrityError, match="append-only"), connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+    assert list(Record.objects.order_by("pk").values()) == before
+
+
+def test_nor_does_the_orm_get_around_it(cloud: Cloud) -> None:
+    kept = write(name="kept")
+    attempts: list[Callable[[], Any]] = [
+        kept.delete, kept.save, lambda: Record.objects.update(name="x"), lambda: Record.objects.filter(pk=kept.pk).delete(),
+        lambda: Record.objects.bulk_update([kept], ["name"]),
+        lambda: Record.objects.bulk_create([kept], update_conflicts=True, update_fields=["name"], unique_fields=["id"]),
+    ]
+    for attempt in attempts:
+        with pytest.raises(IntegrityError, match="append-only"):
+            attempt()
+    assert Record.objects.filter(name="kept").count() == 1
+
+
+def test_emptying_the_database_by_django_fails(cloud: Cloud) -> None:
+    write(name="kept")
+    with pytest.raises(DatabaseError, match="append-only"):
+        # What `manage.py flush` runs.
+        connection.ops.execute_sql_flush(connection.ops.sql_flush(mock.Mock(SQL_TABLE=str, SQL_KEYWORD=str, SQL_FIELD=str), ["audit_record"]))
+    assert Record.objects.filter(name="kept").exists()
+
+
+def test_the_way_into_the_archive_is_as_the_documentation_says(cloud: Cloud) -> None:
+    """Its owner lifts the triggers, deletes, and puts them back as they were: all in one transaction."""
+    text = (ROOT / "docs/operations.md").read_text().split("## Audit trail")[1].split("\n## ")[0]
+    name = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[connection.vendor]
+    block = text.split(f"-- {name}")[1].split("\n", 1)[1].split("```")[0]
+    write(name="old")
+    write(name="new")
+    limit = Record.objects.get(name="new").at.isoformat(sep=" ", timespec="microseconds")[:26]
+    script = block.replace("2026-01-01 00:00", limit)
+    assert script != block
+    with connection.cursor() as cursor:
+        for statement in _statements(script):
+            cursor.execute(statement)
+    assert not Record.objects.filter(name="old").exists()
+    assert Record.objects.filter(name="new").exists()
+    test_the_database_refuses_to_change_or_to_delete_a_record(cloud)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Statements end with a semicolon at the end of a line."""
+    found = ""
+    for line in script.splitlines():
+        found += line.partition("--")[0] + "\n"
+        if found.rstrip().endswith(";"):
+            yield found
+            found = ""
+    assert not found.strip()
+
+
+# In the transaction of the change
+
+
+def test_a_change_that_is_rolled_back_leaves_no_record(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:
+    with pytest.raises(RuntimeError, match="no more"), transaction.atomic():
+        networks.create(actor=cloud.actor, name="back", cidr="192.168.7.0/24")
+        raise RuntimeError("no more")
+    assert trail() == []
+
+
+def test_a_record_that_cannot_be_written_takes_the_change_back(cloud: Cloud) -> None:
+    with mock.patch.object(record, "insert_rows", side_effect=DatabaseError("disk full")), pytest.raises(DatabaseError):
+        networks.create(actor=cloud.actor, name="back", cidr="192.168.7.0/24")
+    assert [each.name for each in type(cloud.network).objects.all()] == ["default"]
+
+
+def test_nothing_is_recorded_outside_of_a_transaction(cloud: Cloud) -> None:
+    with pytest.raises(RuntimeError, match="in the transaction"):
+        record.write(cloud.actor, "compute.instance.update", "instance", uuid.uuid4())
+
+
+@pytest.mark.parametrize("count", [1, 7, 500])
+def test_many_records_are_one_statement(cloud: Cloud, count: int) -> None:
+    shared = {"flavor": "small"}
+    entries = [Entry(resource_id=uuid.uuid4(), name=f"web-{number}", project_id=cloud.project.pk, changes=shared) for number in range(count)]
+    with transaction.atomic(), CaptureQueriesContext(connection) as told:
+        record.write_many(cloud.actor, "compute.instance.create", "instance", entries)
+    assert len(told) == 1
+    rows = Record.objects.filter(action="compute.instance.create").order_by("pk")
+    assert [(row.resource_id, row.name) for row in rows] == [(str(each.resource_id), each.name) for each in entries]
+    assert {json.dumps(row.changes) for row in rows} == {'{"flavor": [null, "small"]}'}
+
+
+def test_a_refusal_is_recorded_though_all_else_is_rolled_back(cloud: Cloud) -> None:
+    attempt = Attempt(action="compute.instance.delete", resource_type="instance", resource_id="1", method="DELETE", path="/x")
+    try:
+        with transaction.atomic():
+            write(name="rolled back")
+            raise Forbidden("policy.forbidden", "This needs the role member.")
+    except Forbidden as error:
+        record.refused(error, attempt, actor=cloud.actor)
+    last = Record.objects.order_by("pk").last()
+    assert (last.decision, last.code, last.reason) == ("refused", "policy.forbidden", "This needs the role member.")
+    assert (last.user_id, last.project_id, last.actor_project_id) == (cloud.actor.user_id, cloud.project.pk, cloud.project.pk)
+    assert not Record.objects.filter(name="rolled back").exists()
+
+
+def test_a_refusal_that_cannot_be_recorded_disturbs_nobody(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    with mock.patch.object(record, "insert_rows", side_effect=DatabaseError("disk full")):
+        record.refused(Forbidden("policy.forbidden", "No."), Attempt(action="x"), actor=cloud.actor)
+    assert "not in the audit trail" in caplog.text
+    record.refused(Forbidden("c" * 500, "\x00" * 5000), Attempt(action="a" * 500, path="/" * 5000, user_name="\ud800" * 500))
+    assert Record.objects.filter(decision="refused").count() == 1
+
+
+# What is recorded
+
+
+def facts(row: Record) -> tuple[str, str, str, str]:
+    return row.action, row.resource_type, row.resource_id, row.name
+
+
+def test_what_users_do_to_instances_is_recorded(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:
+    cloud.host()
+    actor = make_actor(cloud.project, user=make_user("ann"), address="192.0.2.7", request_id="req-7")
+    trail()
+    made = cloud.create(actor=actor, name="web", count=2, metadata={"role": "web"}).instances
+    first, second = trail()
+    assert [facts(row) for row in (first, second)] == [
+        ("compute.instance.create", "instance", str(each.pk), each.name) for each in made
+    ]
+    assert first.changes["flavor"] == [None, cloud.flavor.name] and first.changes["metadata"] == [None, {"role": "web"}]
+    assert (first.user_id, first.user_name, first.address, first.request_id) == (actor.user_id, "ann", "192.0.2.7", "req-7")
+    assert (first.decision, first.project_id, first.actor_project_id) == ("allowed", cloud.project.pk, cloud.project.pk)
+    assert abs(first.at - clock.now()) < timedelta(minutes=1)
+    cloud.run()
+    update.update(actor=actor, instance_id=made[0].pk, name="www", metadata={"role": "web"})
+    power.power(actor=actor, instance_id=made[0].pk, action="stop")
+    cloud.run()
+    delete.delete(actor=actor, instance_id=made[0].pk)
+    delete.delete(actor=actor, instance_id=made[0].pk)  # the same deletion
+    renamed, stopped, deleted = trail()
+    assert (renamed.action, renamed.changes) == ("compute.instance.update", {"name": ["web-1", "www"]})
+    assert (stopped.action, stopped.changes) == ("compute.instance.power", {"action": [None, "stop"]})
+    assert (deleted.action, deleted.changes) == ("compute.instance.delete", {"state": ["STOPPED", "DELETING"]})
+    assert {row.resource_id for row in (renamed, stopped, deleted)} == {str(made[0].pk)}
+
+
+def test_a_request_that_is_sent_twice_is_recorded_once(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:
+    for _ in range(2):
+        cloud.create(client_token="t", name="web")
+    assert [row.name for row in trail()] == ["web"]
+
+
+def test_what_users_do_to_other_things_is_recorded(cloud: Cloud, trail: Callable[[], list[Record]], tmp_path: Path) -> None:
+    actor = make_actor(cloud.project, user=make_user("ann"))
+    trail()
+    key = catalog.create_key_pair(actor=actor, name="laptop", public_key=KEY)
+    key_id = str(key.pk)
+    catalog.delete_key_pair(actor=actor, name="laptop")
+    network = networks.create(actor=actor, name="back", cidr="192.168.7.0/24", dns=["9.9.9.9", "1.1.1.1"])
+    network_id = str(network.pk)
+    networks.delete(actor=actor, network_id=network.pk)
+    (tmp_path / "disk").write_bytes(b"\0" * 5000)
+    image = images.import_file(actor=actor, name="tiny", path=tmp_path / "disk", disk_format=DiskFormat.RAW)
+    images.delete(actor=actor, image_id=image.pk)
+    rows = trail()
+    assert [facts(row) for row in rows] == [
+        ("compute.key_pair.create", "key_pair", key_id, "laptop"),
+        ("compute.key_pair.delete", "key_pair", key_id, "laptop"),
+        ("network.network.create", "network", network_id, "back"),
+        ("network.network.delete", "network", network_id, "back"),
+        ("images.image.create", "image", str(image.pk), "tiny"),
+        ("images.image.upload", "image", str(image.pk), "tiny"),
+        ("images.image.delete", "image", str(image.pk), "tiny"),
+    ]
+    assert {row.project_id for row in rows} == {cloud.project.pk}
+    assert rows[0].changes == {"fingerprint": [None, key.fingerprint]}
+    assert rows[2].changes["dns"] == [None, ["9.9.9.9", "1.1.1.1"]]
+    assert rows[5].changes["size_bytes"] == [None, 5000] and rows[6].changes == {"state": ["active", "deleted"]}
+
+
+def test_what_operators_do_is_recorded_in_nobodys_project(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:
+    root = make_actor(cloud.project, user=make_user("root", operator=True), operator=True)
+    trail()
+    host = enrol.enrol(actor=root, name="hv1", zone="west").host
+    enrol.enrol(actor=root, name="hv1", renew=True)
+    for _ in range(2):
+        admission.set_enabled(actor=root, name="hv1", enabled=False, reason="new disk")
+    flavor = catalog.create_flavor(actor=root, name="tiny", vcpus=1, memory_mb=64, disk_gb=0)
+    flavor_id = str(flavor.pk)
+    catalog.delete_flavor(actor=root, flavor_id=flavor.pk)
+    inventories.report(provider_id=host.pk, name="hv1", totals={"VCPU": 8})
+    inventories.adjust(actor=root, provider_id=host.pk, resource_class="VCPU", allocation_ratio=2.0, reserved=0)
+    rows = trail()
+    assert [facts(row) for row in rows] == [
+        ("hosts.host.enrol", "host", str(host.pk), "hv1"),
+        ("hosts.host.enrol", "host", str(host.pk), "hv1"),
+        ("hosts.host.update", "host", str(host.pk), "hv1"),  # once: the second time nothing changed
+        ("compute.flavor.create", "flavor", flavor_id, "tiny"),
+        ("compute.flavor.delete", "flavor", flavor_id, "tiny"),
+        ("placement.inventory.update", "inventory", f"{host.pk}/VCPU", "hv1 VCPU"),
+    ]
+    assert {row.project_id for row in rows} == {None}
+    assert rows[2].changes == {"enabled": [True, False], "disabled_reason": ["", "new disk"]}
+    assert list(rows[5].changes) == ["allocation_ratio"] and rows[5].changes["allocation_ratio"][1] == 2.0
+
+
+def test_repairs_are_recorded_as_they_are_ordered(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:
+    host = cloud.host("h1")
+    instance, _ = cloud.active()
+    stray = UnknownDomain.objects.create(
+        host_id=host.id, host_name="h1", instance_id=uuid.uuid4(), power_state="running", seen_at=clock.now(), generation=1
+    )
+    Instance.objects.update(addresses=[])
+    trail()
+    audit.repair(audit.run())
+    found = {(row.action, row.resource_id): row for row in trail()}
+    assert found["compute.leak.repair", str(instance.pk)].changes["finding"] == [None, "instance.addresses"]
+    assert found["compute.leak.repair", str(stray.instance_id)].changes["finding"] == [None, "domain.unknown"]
+    assert found["compute.stray.remove", str(stray.instance_id)].changes == {"host": ["h1", None]}
+    assert strays.evict(actor=SYSTEM, unknown_id=stray.pk) is None
+    assert trail() == []  # nothing was done
+
+
+def test_what_the_system_does_by_itself_is_not_recorded(
+    cloud: Cloud, trail: Callable[[], list[Record]], time_machine: Any
+) -> None:
+    cloud.host()
+    cloud.create(count=3)
+    trail()
+    cloud.schedule()
+    time_machine.forward(3600)
+    sweep.sweep()
+    cloud.run()
+    time_machine.forward(3600)
+    sweep.sweep()
+    cloud.run()
+    assert trail() == []
+
+
+def test_no_secret_is_ever_in_a_record(cloud: Cloud, tmp_path: Path) -> None:
+    password, user_data = "Xk8-unguessable-9", "c2VjcmV0LXVzZXItZGF0YQ=="
+    ann = make_user("ann", cloud.project)
+    ann.set_password(password)
+    ann.save()
+    issued = make_token(ann, cloud.project)
+    enrolled = enrol.enrol(actor=SYSTEM, name="hv1")
+    actor = make_actor(cloud.project, user=ann)
+    cloud.create(actor=actor, name="web", user_data=user_data, metadata={"db_password": password, "token": issued.secret})
+    catalog.create_key_pair(actor=actor, name="laptop", public_key=KEY)
+    with transaction.atomic():
+        record.write(actor, "identity.user.update", "user", ann.pk, name=issued.secret, changes={"password": [None, password], "note": issued.secret})
+    record.refused(Forbidden("policy.forbidden", f"Not with {issued.secret}."), Attempt(action="x", path=f"/x/{issued.secret}"), actor=actor)
+    told = json.dumps(list(Record.objects.values()), default=str)
+    for secret in (password, user_data, issued.secret, issued.token.digest, enrolled.private_key, ann.password):
+        assert secret not in told
+    assert "***" in told and "hv1" in told and "laptop" in told
+
+
+def test_actions_are_names_of_permissions(cloud: Cloud) -> None:
+    named = dict(_actions())
+    assert len(named) > 15
+    unknown = {action: place for action, place in named.items() if action not in TABLE and action not in WITHOUT_PERMISSION}
+    assert unknown == {}
+
+
+def _actions() -> Iterator[tuple[str, str]]:
+    """Every literal that is given as the action to `record.write` and `record.write_many`, with its file."""
+    for path in sorted((ROOT / "apps").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("record.write", "record.write_many", "_record"):
+                action = node.args[1] if len(node.args) > 1 else None
+                if isinstance(action, ast.Constant) and str(action.value).count(".") == 2:
+                    yield action.value, str(path.relative_to(ROOT))
+
+
+# Searching and exporting
+
+
+def found(**search: Any) -> list[str]:
+    return list(selectors.records(Search(**search)).order_by("pk").values_list("name", flat=True))
+
+
+def test_records_are_found_by_everything_that_they_say(cloud: Cloud) -> None:
+    bob = make_actor(make_project(), user=make_user("bob"), address="192.0.2.9", request_id="req-9")
+    write(1, actor=bob, name="a", project_id=cloud.project.pk)
+    write(2, actor=bob, name="b", action="compute.instance.delete", project_id=bob.project_id)
+    record.refused(Forbidden("policy.forbidden", "No."), Attempt(action="images.image.publish"), actor=bob)
+    assert found(user="bob") == found(user=str(bob.user_id)) == ["a", "b", ""]
+    assert found(user="bob", project_id=cloud.project.pk) == ["a"]
+    assert found(user="bob", project_id=bob.project_id) == ["b", ""]
+    assert found(user="bob", action="compute.instance") == ["a", "b"]
+    assert found(user="bob", action="compute.instance.delete") == ["b"] == found(resource_type="instance", resource_id="2")
+    assert found(user="bob", action="compute_instance") == found(user="bob", action="%") == []
+    assert found(user="bob", decision="refused") == found(action="images.image.publish") == [""]
+    assert found(request_id="req-9") == found(address="192.0.2.9") == ["a", "b", ""]
+    assert found(request_id="req-8") == found(address="192.0.2.8") == found(user="eve") == []
+
+
+def test_records_are_found_by_time(cloud: Cloud) -> None:
+    early = write(1, name="early")
+    late = write(2, name="late")
+    assert found(since=late.at, action="compute.instance.update") == ["late"]
+    assert found(until=late.at, action="compute.instance.update") == ["early"]
+    assert found(since=early.at, until=late.at + timedelta(seconds=1), action="compute.instance.update") == ["early", "late"]
+    far = clock.now().replace(year=9999, month=12, day=31), clock.now().replace(year=1)
+    assert found(since=far[0]) == found(until=far[1]) == []
+    assert "late" in found(since=far[1], until=far[0])
+
+
+def test_an_export_reads_in_pieces_and_goes_on_where_it_ended(cloud: Cloud) -> None:
+    for number in range(7):
+        write(number, name=f"n{number}")
+    rows = selectors.records(Search(action="compute.instance.update"))
+    with CaptureQueriesContext(connection) as told:
+        pieces = list(selectors.oldest_first(rows, step=3))
+    assert [[row["name"] for row in piece] for piece in pieces] == [["n0", "n1", "n2"], ["n3", "n4", "n5"], ["n6"]]
+    assert len(told) == 4
+    after = pieces[1][0]["id"]
+    assert [row["name"] for piece in selectors.oldest_first(rows, after=after, most=2) for row in piece] == ["n4", "n5"]
+    assert list(selectors.oldest_first(rows, most=0)) == []
+
+
+# The command
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("audit_trail", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_tells_people_and_programs(cloud: Cloud) -> None:
+    actor = make_actor(cloud.project, user=make_user("bea"), address="192.0.2.7")
+    catalog.create_key_pair(actor=actor, name="laptop", public_key=KEY)
+    record.refused(Forbidden("policy.forbidden", "This needs the role operator."), Attempt(action="hosts.host.list"), actor=actor)
+    told = run("--user", "bea")
+    lines = told.splitlines()
+    assert len(lines) == 3 and "refused: This needs the role operator." in lines[1] and "key_pair laptop" in lines[2]
+    assert "192.0.2.7" in lines[2] and "fingerprint SHA256:" in lines[2]
+    assert len(run("--user", "bea", "--refused").splitlines()) == 2
+    assert [row["action"] for row in json.loads(run("--user", "bea", "--json"))] == ["hosts.host.list", "compute.key_pair.create"]
+    for project in (cloud.project.name, str(cloud.project.pk)):
+        assert "laptop" in run("--project", project, "--action", "compute.key_pair", "--since", "1h", "--until", "2999-01-01")
+    assert "There is no such record." in run("--until", "1h", "--user", "bea")
+    assert len(json.loads(run("--limit", "1", "--json"))) == 1
+
+
+def test_the_command_exports_json_lines_oldest_first(cloud: Cloud) -> None:
+    for number in range(3):
+        write(number, name=f"n{number}")
+    lines = [json.loads(line) for line in run("--jsonl", "--action", "compute.instance.update").splitlines()]
+    assert [line["name"] for line in lines] == ["n0", "n1", "n2"]
+    assert list(lines[0]) == list(selectors.COLUMNS)
+    rest = run("--jsonl", "--after", lines[0]["id"], "--limit", "1")
+    assert json.loads(rest)["name"] == "n1"
+
+
+# The admin
+
+
+def test_the_admin_shows_refusals_and_changes(cloud: Cloud) -> None:
+    operator = signed_in(user("root", is_superuser=True, is_staff=True))
+    changed = write(uuid.uuid4(), name="<b>web</b>", changes={"name": ["<i>old</i>", "new"], "size": [None, 5]}, project_id=cloud.project.pk)
+    record.refused(Forbidden("policy.forbidden", "This needs the role operator."), Attempt(action="hosts.host.list"), actor=cloud.actor)
+    refused = Record.objects.get(decision="refused")
+    listed = operator.get(address(Record)).content.decode()
+    assert "cs-bad" in listed and "cs-good" in listed and "&lt;b&gt;web" in listed and "<b>web" not in listed
+    page = operator.get(address(changed, "change")).content.decode()
+    assert "&lt;i&gt;old&lt;/i&gt;" in page and "→" in page and cloud.project.name in page
+    page = operator.get(address(refused, "change")).content.decode()
+    assert "This needs the role operator." in page and "policy.forbidden" in page
+    for query, there in (("decision__exact=refused", False), ("hours=1", True), ("about=compute", True), ("about=images", False)):
+        assert (str(changed.pk) in operator.get(f"{address(Record)}?{query}").content.decode()) is there, query
+    for text in (changed.resource_id, str(changed.pk), "system", "compute.instance.upd"):
+        assert str(changed.pk) in operator.get(f"{address(Record)}?q={text}").content.decode(), text
+    assert str(changed.pk) not in operator.get(f"{address(Record)}?q=nobody").content.decode()
+
+
+def test_the_admin_offers_no_way_to_change_a_record(cloud: Cloud) -> None:
+    operator = signed_in(user("root", is_superuser=True, is_staff=True))
+    kept = write(1, name="kept")
+    assert operator.post(address(kept, "delete"), {"post": "yes"}).status_code == 403
+    assert operator.post(address(kept, "change"), {"name": "x"}).status_code in (403, 405)
+    assert operator.get(address(Record, "add")).status_code == 403
+    assert Record.objects.get(pk=kept.pk).name == "kept"
+
+
+def test_what_is_refused_to_a_button_is_recorded(cloud: Cloud) -> None:
+    image = Image.objects.get(pk=cloud.image.pk)
+    client = signed_in(user("root", is_superuser=True, is_staff=True))
+    with mock.patch.object(images, "delete", side_effect=Forbidden("policy.forbidden", "Not even you.", permission="images.image.delete")):
+        page = client.post(address(image, "do", "delete"), {"confirmed": "1"}, follow=True).content.decode()
+    assert "Not even you." in page
+    last = Record.objects.get(decision="refused")
+    assert (last.action, last.user_name, last.method) == ("images.image.delete", "root", "POST")
+    assert last.path == address(image, "do", "delete")
+
+
+def test_flavors_made_for_tests_are_recorded_too(cloud: Cloud) -> None:
+    """So no fixture goes around the services."""
+    assert facts(Record.objects.get(resource_id=str(make_flavor(name="odd").pk)))[0] == "compute.flavor.create"
