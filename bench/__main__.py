@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import floor, measures
+from bench import floor, identity, measures
 from bench.client import Client, Timing, concurrently
 from bench.figures import Figures, Load
 from bench.measures import Counters, conninfo
@@ -64,6 +64,8 @@ def _measure(stack: Stack, options: argparse.Namespace, figures: Figures, say: A
     figures.put("idle memory of the control plane, MB", sum(v for k, v in figures.values.items() if k.startswith("idle memory")))
     figures.put(f"idle memory of the agent of {options.hosts} hosts, MB", measures.pss_mb(stack.pid("agent")))
 
+    say("tokens …")
+    identity.measure(stack, figures)
     say("single boots on the idle system …")
     concurrently([load.boot] * 20, threads=4)  # warm every thread's connection
     time.sleep(2)

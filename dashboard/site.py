@@ -1,16 +1,58 @@
-"""How the admin site as a whole looks: names and the templates of its own pages."""
+"""The admin site as a whole: its names, the templates of its own pages, and what its start page lists."""
+
+from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+
+from apps.common.admin.lists import ReadOnlyAdmin
 
 
-def dress() -> None:
-    """Give the one admin site Cloudsite's names and templates."""
-    site = admin.site
-    site.site_header = "Cloudsite"
-    site.site_title = "Cloudsite"
-    site.index_title = "Overview"
-    site.site_url = None
-    site.index_template = "admin/cloudsite/index.html"
-    site.app_index_template = "admin/cloudsite/app_index.html"
-    site.login_template = "admin/cloudsite/login.html"
-    site.password_change_template = "admin/cloudsite/password_change.html"
+class _Autocomplete(AutocompleteJsonView):
+    """Choices by the names that tell them apart, such as a project with its domain."""
+
+    def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
+        shown = super().serialize_result(obj, to_field_name)
+        of_rows = self.model_admin
+        return {**shown, "text": of_rows.label(obj)} if isinstance(of_rows, ReadOnlyAdmin) else shown
+
+
+class Site(admin.AdminSite):
+    """Operators' pages; what each shows and offers follows from the policy."""
+
+    site_header = "Cloudsite"
+    site_title = "Cloudsite"
+    index_title = "Overview"
+    site_url = None
+    index_template = "admin/cloudsite/index.html"
+    app_index_template = "admin/cloudsite/app_index.html"
+    login_template = "admin/cloudsite/login.html"
+    password_change_template = "admin/cloudsite/password_change.html"
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
+        return _Autocomplete.as_view(admin_site=self)(request)
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Beside the lists of rows also the further pages that they name."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        for app in apps:
+            app["models"] = sorted(
+                [*app["models"], *(more for listed in app["models"] for more in self._further(listed))],
+                key=lambda each: str(each["name"]).lower(),
+            )
+        return apps
+
+    def _further(self, listed: dict[str, Any]) -> list[dict[str, Any]]:
+        pages = self._registry.get(listed["model"])
+        if not isinstance(pages, ReadOnlyAdmin):
+            return []
+        start = reverse(f"admin:{pages.opts.app_label}_{pages.opts.model_name}_changelist")
+        return [
+            {
+                **listed, "name": name, "object_name": f"{listed['object_name']}-{name}", "admin_url": start + address,
+                "add_url": None, "view_only": True,
+            }
+            for name, address in pages.entries
+        ]

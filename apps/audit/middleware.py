@@ -17,7 +17,7 @@ from apps.common.errors import CloudError, Forbidden, QuotaExceeded, Unauthentic
 
 # A password hash was computed for each of these, or the lockout holds.
 _LOGINS = ("auth.failed", "auth.locked")
-LOGIN = "identity.login"
+LOGIN = "identity.token.issue"
 
 
 class AuditTrail:

@@ -11,8 +11,8 @@ from apps.common.ids import new_id
 class Record(models.Model):
     """One act, or one refusal.
 
-    `actor_project_id` is the project that the actor worked in; `project_id` the one whose trail this belongs to: that of
-    the resource, for a refusal the actor's, none for what is the installation's. `action` is the name of the permission
+    `actor_project_id` is the project (or domain) that the actor worked in; `project_id` the one whose trail this belongs to:
+    that of the resource, for a refusal the actor's, none for what is the installation's. `action` is the name of the permission
     where there is one. `changes`: field → [before, after].
     """
 

@@ -6,8 +6,10 @@ class ComputeConfig(AppConfig):
     label = "compute"
 
     def ready(self) -> None:
-        from apps.compute import kinds, reconcile
+        from apps.compute import kinds, names, reconcile, selectors
         from apps.operations.kinds import observe_hosts, register
+        from apps.quotas.registry import counted
 
         register(*kinds.KINDS)
         observe_hosts(reconcile.compare)
+        counted(("instances", *names.SIZES), selectors.usage)

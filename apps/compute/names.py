@@ -1,8 +1,10 @@
-"""Names of the operation kinds; what each one does stands in `kinds.py`."""
+"""Names of the operation kinds (what each one does stands in `kinds.py`), and of sizes."""
 
 BUILD = "instance.build"
 DELETE = "instance.delete"
 PURGE = "instance.purge"
 CONSOLE = "instance.console"
 EVICT = "domain.evict"
+# What flavors and instances have of each, under the names by which quotas count it.
+SIZES = ("vcpus", "memory_mb", "disk_gb")
 POWER = {action: f"instance.{action}" for action in ("start", "stop", "reboot_soft", "reboot_hard")}

@@ -1,12 +1,14 @@
 """Reads of instances, flavors and key pairs, scoped to the actor's project (or the actor)."""
 
 import uuid
+from collections.abc import Collection
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
 from apps.common.sql import SAMPLE, Compiled
+from apps.compute import names
 from apps.compute.models import Flavor, Instance, KeyPair
 from apps.compute.states import InstanceState
 from apps.identity import policy
@@ -96,3 +98,12 @@ def key_pair(*, actor: Actor, name: str) -> KeyPair:
     if found is None:
         raise NotFound("key_pair.not_found", f"You have no key pair named {name!r}.", field="key_name")
     return found
+
+
+def usage(project_ids: Collection[uuid.UUID] | None) -> dict[uuid.UUID, dict[str, int]]:
+    """What instances count as in quotas, by project: all that are not deleted, whatever state they are in."""
+    rows = Instance.objects.exclude(state=InstanceState.DELETED)
+    if project_ids is not None:
+        rows = rows.filter(project_id__in=list(project_ids))
+    counted = rows.values_list("project_id").annotate(Count("pk"), *map(Sum, names.SIZES)).order_by()
+    return {row[0]: dict(zip(("instances", *names.SIZES), row[1:], strict=True)) for row in counted}

@@ -82,9 +82,11 @@ def _installation() -> Iterator[Permission]:
 def _directory() -> Iterator[Permission]:
     """Domains, projects, users, groups, roles."""
     for thing, text in (("identity.project", "projects"), ("identity.user", "users"), ("identity.group", "groups")):
-        yield Permission(f"{thing}.list", f"list {text}", None, READ, READ)
+        # One's own projects are those in which one has a role.
+        is_project = thing == "identity.project"
+        yield Permission(f"{thing}.list", f"list {text}", None, READ, READ, own=is_project)
         yield Permission(
-            f"{thing}.get", f"show {text}", READ if thing == "identity.project" else None, READ, READ, own=thing == "identity.user"
+            f"{thing}.get", f"show {text}", READ if is_project else None, READ, READ, own=thing != "identity.group"
         )
         yield Permission(f"{thing}.create", f"create {text}", None, RULE, RULE)
         yield Permission(f"{thing}.update", f"change {text}", None, RULE, RULE)
@@ -92,7 +94,7 @@ def _directory() -> Iterator[Permission]:
     yield Permission("identity.user.set_password", "set another user's password, unlock, take away a second factor", None, RULE, RULE)
     yield Permission("identity.group.members", "put users into groups and take them out", None, RULE, RULE)
     yield Permission("identity.domain.list", "list domains", None, READ, READ)
-    yield Permission("identity.domain.get", "show a domain", READ, READ, READ)
+    yield Permission("identity.domain.get", "show a domain", READ, READ, READ, own=True)
     yield Permission("identity.domain.create", "create domains", None, None, RULE)
     yield Permission("identity.domain.update", "change domains", None, None, RULE)
     yield Permission("identity.domain.delete", "delete domains", None, None, RULE)

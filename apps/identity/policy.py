@@ -5,7 +5,7 @@ The table is in `permissions.py`; settings put the operator's file over it and r
 
 import fnmatch
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -93,9 +93,15 @@ def rule(permission: str) -> Permission:
     return table[permission]
 
 
+def table() -> list[Permission]:
+    """All rows, by name."""
+    return [row for _, row in sorted(settings.POLICY.items())]
+
+
 @dataclass(frozen=True)
 class Definition:
-    """A role with all that it implies: `ids` and `names` include itself."""
+    """A role with all that it implies: `ids` and `names` include itself. `priors`: each that is implied → which role implies
+    it directly."""
 
     id: uuid.UUID
     name: str
@@ -103,6 +109,7 @@ class Definition:
     patterns: frozenset[str]
     ids: frozenset[uuid.UUID]
     names: frozenset[str]
+    priors: Mapping[uuid.UUID, uuid.UUID]
 
 
 def version() -> int:
@@ -116,13 +123,15 @@ def definitions(version: int) -> dict[uuid.UUID, Definition]:
     rows = {row.pk: row for row in RoleRow.objects.all()}
     implied: dict[uuid.UUID, set[uuid.UUID]] = {}
     for prior, after in ImpliedRole.objects.values_list("prior_id", "implied_id"):
-        implied.setdefault(prior, set()).add(after)
+        if after in rows:  # made between the two reads: the next version has it
+            implied.setdefault(prior, set()).add(after)
     found = {}
     for key, row in rows.items():
-        ids = _closure(key, implied)
+        priors = _priors(key, implied)
+        ids = frozenset({key, *priors})
         patterns = frozenset(pattern for each in ids for pattern in rows[each].permissions)
         names = frozenset(rows[each].name for each in ids if rows[each].domain_id is None)
-        found[key] = Definition(key, row.name, row.domain_id, patterns, ids, names)
+        found[key] = Definition(key, row.name, row.domain_id, patterns, ids, names, priors)
     return found
 
 
@@ -162,11 +171,12 @@ def _gives(needed: tuple[str, ...] | None, name: str, names: frozenset[str], pat
     return bool(names.intersection(needed)) or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _closure(start: uuid.UUID, implied: dict[uuid.UUID, set[uuid.UUID]]) -> frozenset[uuid.UUID]:
-    seen, waiting = {start}, [start]
-    while waiting:
-        for each in implied.get(waiting.pop(), ()):
-            if each not in seen:
-                seen.add(each)
+def _priors(start: uuid.UUID, implied: Mapping[uuid.UUID, set[uuid.UUID]]) -> dict[uuid.UUID, uuid.UUID]:
+    found: dict[uuid.UUID, uuid.UUID] = {}
+    waiting = [start]
+    for prior in waiting:
+        for each in sorted(implied.get(prior, ())):
+            if each != start and each not in found:
+                found[each] = prior
                 waiting.append(each)
-    return frozenset(seen)
+    return found

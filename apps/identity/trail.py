@@ -6,6 +6,7 @@ writing and its shapes are there; what has to ask who the reader is, is here.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,11 @@ PERMISSION = "audit.record.list"
 
 @dataclass(frozen=True)
 class Part:
-    """What one reader may see; `everywhere`: all of it."""
+    """What one reader may see, all of it or what concerns the project or domain `scope`."""
 
     rows: QuerySet[Record]
     everywhere: bool
+    scope: uuid.UUID | None = None
 
 
 def records(*, actor: Actor, search: Search) -> Part:
@@ -39,5 +41,7 @@ def records(*, actor: Actor, search: Search) -> Part:
     policy.require(actor, PERMISSION)
     if actor.domain_id is not None:
         projects = Project.objects.filter(domain_id=actor.domain_id).values("pk")
-        return Part(rows.filter(Q(project_id=actor.domain_id) | Q(project_id__in=projects)), everywhere=False)
-    return Part(rows.filter(project_id=actor.project_id), everywhere=False)
+        rows = rows.filter(Q(project_id=actor.domain_id) | Q(project_id__in=projects))
+    else:
+        rows = rows.filter(project_id=actor.project_id)
+    return Part(rows, everywhere=False, scope=actor.domain_id or actor.project_id)

@@ -1,9 +1,9 @@
 """Reads of images: one's own and public ones."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
@@ -68,3 +68,12 @@ def with_content(*, image_id: uuid.UUID) -> Image:
 def by_ids(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Image]:
     """Images by id, whoever owns them; for building instances that were accepted already."""
     return Image.objects.in_bulk(set(ids))
+
+
+def usage(project_ids: Collection[uuid.UUID] | None) -> dict[uuid.UUID, dict[str, int]]:
+    """What images count as in quotas, by project; those of no project are nobody's."""
+    rows = Image.objects.exclude(state=ImageState.DELETED).filter(project_id__isnull=False)
+    if project_ids is not None:
+        rows = rows.filter(project_id__in=list(project_ids))
+    counted = rows.values_list("project_id").annotate(Count("pk"), Sum("size_bytes")).order_by()
+    return {project_id: {"images": count, "image_bytes": size or 0} for project_id, count, size in counted if project_id}

@@ -40,7 +40,7 @@ def receive(stream: BinaryIO, *, most_bytes: int, owner: uuid.UUID | None = None
             while chunk := stream.read(_CHUNK):
                 size += len(chunk)
                 if size > most_bytes:
-                    raise Invalid("image.too_large", f"The image is larger than {most_bytes} bytes.", limit=most_bytes)
+                    raise too_large(most_bytes)
                 digest.update(chunk)
                 file.write(chunk)
             file.flush()
@@ -53,6 +53,11 @@ def receive(stream: BinaryIO, *, most_bytes: int, owner: uuid.UUID | None = None
         scratch.unlink(missing_ok=True)
         raise
     return Stored(scratch, digest.hexdigest(), size)
+
+
+def too_large(most_bytes: int) -> Invalid:
+    """The refusal of more than so many bytes."""
+    return Invalid("image.too_large", f"The image is larger than {most_bytes} bytes.", limit=most_bytes)
 
 
 @contextlib.contextmanager

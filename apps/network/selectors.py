@@ -1,9 +1,11 @@
 """Reads of networks and ports, scoped to the actor's project."""
 
 import uuid
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
@@ -70,3 +72,13 @@ def embedded(device_id: uuid.UUID) -> list[dict[str, str]]:
 def devices() -> set[uuid.UUID]:
     """Everybody who has a port."""
     return set(Port.objects.values_list("device_id", flat=True).distinct())
+
+
+def usage(project_ids: Collection[uuid.UUID] | None) -> dict[uuid.UUID, Counter[str]]:
+    """What networks and ports count as in quotas, by project."""
+    found: dict[uuid.UUID, Counter[str]] = {}
+    for name, rows in (("networks", Network.objects.all()), ("ports", Port.objects.all())):
+        asked: QuerySet[Any] = rows if project_ids is None else rows.filter(project_id__in=list(project_ids))
+        for project_id, count in asked.values_list("project_id").annotate(Count("pk")).order_by():
+            found.setdefault(project_id, Counter())[name] = count
+    return found

@@ -1,11 +1,9 @@
 """Reads of limits and usage."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from django.db.models import Q, QuerySet, Sum
 
@@ -15,9 +13,6 @@ from apps.identity import selectors as identity
 from apps.quotas.bounds import REGIONS, Account, Bound, DomainAccount, Row, bounds
 from apps.quotas.models import Limit, RegisteredLimit, Usage
 from apps.quotas.resources import RESOURCES, UNLIMITED
-
-if TYPE_CHECKING:
-    from apps.identity.models import Project
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,7 @@ class Quota:
 
 def quotas_of_project(*, actor: Actor, project_id: uuid.UUID) -> list[Quota]:
     """All resources of a project. Raises NotFound, Forbidden."""
-    project = identity.project(actor=actor, project_id=project_id)
-    policy.require(actor, "quotas.usage.get", project_id=project_id, domain_id=project.domain_id)
+    project = identity.project(actor=actor, project_id=project_id, permission="quotas.usage.get")
     return quotas({project_id: project.domain_id})[project_id]
 
 
@@ -134,13 +128,13 @@ def domain_accounts(domain_ids: Collection[uuid.UUID], names: Iterable[str]) -> 
     return found
 
 
-def limits_of_domains(domain_ids: Collection[uuid.UUID], names: Iterable[str]) -> QuerySet[Limit]:
+def limits_of_domains(domain_ids: Collection[uuid.UUID], names: Iterable[str]) -> "QuerySet[Limit]":
     """The rows that say what these domains may have of our own resources, in the order in which they are locked."""
     of_ours = _ours(names)
     return Limit.objects.filter(registered__in=RegisteredLimit.objects.filter(of_ours), domain_id__in=list(domain_ids)).order_by("pk")
 
 
-def registered_limits(*, actor: Actor) -> QuerySet[RegisteredLimit]:
+def registered_limits(*, actor: Actor) -> "QuerySet[RegisteredLimit]":
     """All default limits, also those of services that are not ours. Raises Forbidden."""
     policy.require(actor, "quotas.limit.list")
     return RegisteredLimit.objects.all()
@@ -151,19 +145,17 @@ def registered_limit(*, actor: Actor, registered_id: uuid.UUID) -> RegisteredLim
     return registered_limits(actor=actor).filter(pk=registered_id).first()
 
 
-def limits(*, actor: Actor) -> QuerySet[Limit]:
+def limits(*, actor: Actor) -> "QuerySet[Limit]":
     """Limits of the project that the actor works in; of the domain and its projects; or all. Raises Forbidden."""
     policy.require(actor, "quotas.limit.list")
     rows = Limit.objects.select_related("registered")
     if policy.everywhere(actor, "quotas.limit.list"):
         return rows
-    if actor.domain_id is not None:
-        theirs = identity.projects(actor=actor).filter(domain_id=actor.domain_id).values("pk")
-        return rows.filter(Q(domain_id=actor.domain_id) | Q(project_id__in=theirs))
-    return rows.filter(Q(project_id=actor.project_id))
+    mine = Q(project_id__in=identity.projects(actor=actor, permission="quotas.limit.list").values("pk"))
+    return rows.filter(mine | Q(domain_id=actor.domain_id) if actor.domain_id is not None else mine)
 
 
-def registered_of(name: str) -> QuerySet[RegisteredLimit]:
+def registered_of(name: str) -> "QuerySet[RegisteredLimit]":
     """The rows of one of our resources: for no region, and for the one that there is. None of them: the default is built in."""
     return RegisteredLimit.objects.filter(_ours([name]))
 
@@ -174,12 +166,6 @@ def is_ours(registered: RegisteredLimit) -> bool:
     return (
         resource is not None and registered.service_id == builtin.SERVICE_IDS[resource.service] and registered.region_id in REGIONS
     )
-
-
-def owner(*, actor: Actor, owner_id: uuid.UUID) -> Project:
-    """The project or domain of this id. Raises NotFound."""
-    found = identity.projects(actor=actor).filter(pk=owner_id).first()
-    return found if found is not None else identity.domain(actor=actor, domain_id=owner_id)
 
 
 def _ours(names: Iterable[str]) -> Q:

@@ -24,7 +24,7 @@ CSRF_TRUSTED_ORIGINS = [ENV.public_url]
 
 INSTALLED_APPS = [
     "cloudsite",  # first, so that its templates come before those of others
-    "django.contrib.admin",
+    "dashboard.config.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "apps.common",
     "apps.audit",
     "apps.identity",
@@ -81,14 +82,27 @@ DATABASES = {"default": databases.parse(ENV.database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "identity.User"
-AUTHENTICATION_BACKENDS = ["apps.identity.backends.Database"]
-# A name is unique in its domain; our backend asks for the domain.
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+AUTHENTICATION_BACKENDS = ["apps.identity.backends.Lockout", "apps.identity.backends.Database"]
+# A name is unique in its domain; our backend asks for the domain. Who is locked is told by our pages, not by axes' middleware.
+SILENCED_SYSTEM_CHECKS = ["auth.W004", "axes.W002"]
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": ENV.password_length}},
+    {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("username", "email")}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
 ]
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/account/login/"
+SESSION_COOKIE_AGE = ENV.session_hours * 3600
+# The handler does the counting (see there); of axes' tables only the failures are written.
+AXES_HANDLER = "apps.identity.lockout.Handler"
+AXES_USERNAME_CALLABLE = "apps.identity.lockout.name_in"
+AXES_CLIENT_IP_CALLABLE = "apps.identity.lockout.address_of"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -76,6 +76,15 @@ class Environment:
     resend_s: float = _option(5.0, "A message unanswered for so long is sent again (then after twice as long …).", least=0.2, most=600)
     policy_file: Path = _option(Path(), "TOML file that gives permissions to other roles than the built-in table does.")
     token_hours: int = _option(24, "Life of a bearer token.", least=1, most=8760)
+    session_hours: int = _option(12, "Life of a browser's session.", least=1, most=8760)
+    login_attempts: int = _option(
+        5, "Wrong passwords or codes in a row for one user from one address, after which that user is locked for that address.",
+        least=2, most=100,
+    )
+    login_attempts_user: int = _option(50, "The same from all addresses together, after which the user is locked for all.", least=2, most=10000)
+    lock_minutes: int = _option(15, "For how long; `manage.py user_unlock` ends it.", least=1, most=1440)
+    password_length: int = _option(10, "Fewest characters of a password.", least=1, most=128)
+    password_expires_days: int = _option(0, "Passwords set from now on must be changed after so many days; 0: never.", least=0, most=3650)
     max_body_mb: int = _option(2, "Largest request body, MiB; image uploads have their own limit.", least=1, most=1024)
     rate_address: int = _option(
         200, "Requests a second from one address (IPv6: one /64), averaged over 10 s; each web process counts for itself. 0: no limit.",

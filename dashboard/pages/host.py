@@ -53,9 +53,9 @@ def register() -> None:
     """Called once by dashboard/admin.py."""
     admin.site.register(Host, HostPage)
     add_section(Host, "The hypervisor does not answer its agent", _trouble, place=5)
-    add_section(Host, "Capacity", _capacity, place=10)
-    add_section(Host, "Open operations", _operations, place=12)
-    add_section(Host, "Instances", _instances, place=15)
+    add_section(Host, "Capacity", _capacity, place=10, permission="placement.provider.list")
+    add_section(Host, "Open operations", _operations, place=12, permission="operations.operation.list")
+    add_section(Host, "Instances", _instances, place=15, permission="compute.instance.list")
 
 
 def _trouble(request: HttpRequest, host: Host) -> SafeString:

@@ -24,8 +24,8 @@ _OPERATIONS = 20
 def register() -> None:
     """Called once by dashboard/admin.py."""
     add_section(Instance, "What went wrong", _error, place=10)
-    add_section(Instance, "Timeline", _timelines, place=15)
-    add_section(Instance, "Scheduling", _scheduling, place=30)
+    add_section(Instance, "Timeline", _timelines, place=15, permission="operations.operation.list")
+    add_section(Instance, "Scheduling", _scheduling, place=30, permission="compute.instance.explain")
 
 
 def _error(request: HttpRequest, instance: Instance) -> SafeString:

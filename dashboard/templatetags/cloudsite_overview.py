@@ -1,13 +1,14 @@
 """`{% overview %}`: the start page's pictures."""
 
 from collections import Counter
+from typing import Any
 
 from django import template
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.common.admin import drawing, references
+from apps.common.admin import access, drawing, references
 from apps.compute.admin.instances import TONES as INSTANCE_TONES
 from apps.compute.states import InstanceState
 from apps.operations.admin import TONES as OPERATION_TONES
@@ -27,14 +28,14 @@ _MOST_LINKED = 300
 _CELL, _GAP, _PER_ROW = 18, 3, 24
 
 
-@register.inclusion_tag("admin/cloudsite/overview.html", name="overview")
-def show() -> dict[str, object]:
-    """All cards."""
+@register.inclusion_tag("admin/cloudsite/overview.html", name="overview", takes_context=True)
+def show(context: dict[str, Any]) -> dict[str, object]:
+    """The cards whose figures this operator may see."""
+    cards = [draw for draw, permission in _CARDS if access.may(context["request"], permission)]
+    if not cards:
+        return {"every_ms": 0, "cards": []}
     figures = overview.gather()
-    return {
-        "every_ms": _BUSY_MS if figures.open_by_state else _IDLE_MS,
-        "cards": [_instances(figures), _hosts(figures), _capacity(figures), _operations(figures), _failures(figures)],
-    }
+    return {"every_ms": _BUSY_MS if figures.open_by_state else _IDLE_MS, "cards": [draw(figures) for draw in cards]}
 
 
 def _card(title: str, page: str, number: int | None, body: SafeString, *, tone: str = "") -> dict[str, object]:
@@ -139,3 +140,9 @@ def _failures(figures: Figures) -> dict[str, object]:
     )
     page = reverse("admin:operations_operation_changelist") + "?state=failed"
     return _card("Failures in 24 h", page, total, body, tone="bad" if total else "")
+
+
+_CARDS = (
+    (_instances, "compute.instance.list"), (_hosts, "hosts.host.list"), (_capacity, "placement.provider.list"),
+    (_operations, "operations.operation.list"), (_failures, "operations.operation.list"),
+)

@@ -25,7 +25,13 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def stranger(cloud: "Cloud", live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator["Page"]:
+def complaints() -> list[str]:
+    """What the browser has complained of; a test that provokes it takes it away."""
+    return []
+
+
+@pytest.fixture
+def stranger(cloud: "Cloud", live_server: Any, complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator["Page"]:
     """The browser of somebody who is not signed in."""
     from django.db import connections
 
@@ -34,7 +40,6 @@ def stranger(cloud: "Cloud", live_server: Any, monkeypatch: pytest.MonkeyPatch) 
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     # Playwright keeps an event loop in this thread, and Django would take that for asynchronous code.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    complaints: list[str] = []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(base_url=live_server.url, viewport={"width": 1400, "height": 1000})

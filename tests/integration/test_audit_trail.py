@@ -62,12 +62,12 @@ def trail(cloud: Cloud) -> Callable[[], list[Record]]:
     return since
 
 
-def write(number: int = 0, **more: Any) -> Record:
+def write(resource_id: object = 0, **more: Any) -> Record:
     """Some record."""
     actor = more.pop("actor", SYSTEM)
     with transaction.atomic():
-        record.write(actor, more.pop("action", "compute.instance.update"), "instance", number, **more)
-    return Record.objects.order_by("pk").last()
+        record.write(actor, more.pop("action", "compute.instance.update"), "instance", resource_id, **more)
+    return Record.objects.latest("pk")
 
 
 # Append-only
@@ -77,7 +77,7 @@ def test_the_database_refuses_to_change_or_to_delete_a_record(cloud: Cloud) -> N
     kept = write(name="kept")
     before = list(Record.objects.order_by("pk").values())
     key = kept._meta.pk.get_db_prep_value(kept.pk, connection)
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in Record._meta.concrete_fields)
+    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in Record._meta.concrete_fields)
     twin = f"INSERT INTO audit_record ({columns}) SELECT {columns} FROM audit_record WHERE id = %s"
     statements = [
         ("UPDATE audit_record SET name = 'x' WHERE id = %s", [key]),
@@ -128,31 +128,50 @@ def test_emptying_the_database_by_django_fails(cloud: Cloud) -> None:
 
 def test_the_way_into_the_archive_is_as_the_documentation_says(cloud: Cloud) -> None:
     """Its owner lifts the triggers, deletes, and puts them back as they were: all in one transaction."""
-    text = (ROOT / "docs/operations.md").read_text().split("## Audit trail")[1].split("\n## ")[0]
-    name = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[connection.vendor]
-    block = text.split(f"-- {name}")[1].split("\n", 1)[1].split("```")[0]
+    block = _documented("PostgreSQL" if connection.vendor == "postgresql" else "SQLite")
     write(name="old")
     write(name="new")
     limit = Record.objects.get(name="new").at.isoformat(sep=" ", timespec="microseconds")[:26]
     script = block.replace("2026-01-01 00:00", limit)
     assert script != block
-    with connection.cursor() as cursor:
-        for statement in _statements(script):
-            cursor.execute(statement)
+    execute(script)
     assert not Record.objects.filter(name="old").exists()
     assert Record.objects.filter(name="new").exists()
     test_the_database_refuses_to_change_or_to_delete_a_record(cloud)
 
 
-def _statements(script: str) -> Iterator[str]:
+@pytest.mark.skipif("sqlite" in settings.DATABASES["default"]["ENGINE"], reason="SQLite has no accounts")
+def test_an_account_that_does_not_own_the_table_cannot_lift_the_triggers(cloud: Cloud) -> None:
+    """With the two accounts of the documentation."""
+    write(name="kept")
+    execute(_documented("as the owner, once"))
+    try:
+        execute("SET ROLE cloudsite_app;")
+        write(name="by the other account")
+        networks.create(actor=cloud.actor, name="back", cidr="192.168.7.0/24")
+        for statement in (
+            "ALTER TABLE audit_record DISABLE TRIGGER ALL", "DROP TRIGGER audit_record_append_only ON audit_record",
+            "SET session_replication_role = replica", "DROP FUNCTION audit_record_append_only() CASCADE", "DROP TABLE audit_record",
+            "DELETE FROM audit_record", "UPDATE audit_record SET name = ''", "TRUNCATE audit_record",
+        ):
+            with pytest.raises(DatabaseError, match=r"denied|must be owner|append-only"):
+                execute(f"{statement};")
+    finally:
+        execute("RESET ROLE;\nDROP OWNED BY cloudsite_app;\nDROP ROLE cloudsite_app;")
+    assert Record.objects.filter(name__in=["kept", "by the other account"]).count() == 2
+
+
+def _documented(title: str) -> str:
+    """The SQL under this comment in the documentation."""
+    text = (ROOT / "docs/operations.md").read_text().split("## Audit trail")[1].split("\n## ")[0]
+    return text.split(f"-- {title}")[1].split("\n", 1)[1].split("```")[0]
+
+
+def execute(script: str) -> None:
     """Statements end with a semicolon at the end of a line."""
-    found = ""
-    for line in script.splitlines():
-        found += line.partition("--")[0] + "\n"
-        if found.rstrip().endswith(";"):
-            yield found
-            found = ""
-    assert not found.strip()
+    with connection.cursor() as cursor:
+        for statement in script.strip().removesuffix(";").split(";\n"):
+            cursor.execute(statement)
 
 
 # In the transaction of the change
@@ -369,7 +388,7 @@ def _actions() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("record.write", "record.write_many", "_record"):
                 action = node.args[1] if len(node.args) > 1 else None
                 if isinstance(action, ast.Constant) and str(action.value).count(".") == 2:
-                    yield action.value, str(path.relative_to(ROOT))
+                    yield str(action.value), str(path.relative_to(ROOT))
 
 
 # Searching and exporting

@@ -26,7 +26,7 @@ from tests.support.cloud import Cloud
 OURS = {
     "audit", "audit_trail", "demo_image_build", "doctor", "host_disable", "host_enable", "host_enroll", "host_list", "image_import", "image_list",
     "instance_console", "instance_create", "instance_delete", "instance_list", "instance_show", "operation_list",
-    "operation_show", "settings_table", "token_create",
+    "operation_show", "secrets_rotate", "settings_table", "token_create",
 }
 
 

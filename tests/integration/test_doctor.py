@@ -95,7 +95,7 @@ def test_secrets_that_others_can_read_are_a_fault(cloud: Cloud) -> None:
         ("127.0.0.1:8600", "http://127.0.0.1:8600", False, set()),
         ("127.0.0.1:8600", "http://127.0.0.1:8600", True, {("debug", "warning")}),
         ("0.0.0.0:8600", "http://127.0.0.1:8600", True, {("debug", "fault"), ("transport", "warning")}),
-        ("[::1]:8600", "https://cloud.example", False, {("addresses", "fault")}),
+        ("[::1]:8600", "https://cloud.example", False, {("addresses", "fault"), ("transport", "fault")}),
         ("127.0.0.1:8600", "http://cloud.example", False, {("addresses", "fault"), ("transport", "warning")}),
     ],
 )
@@ -108,6 +108,38 @@ def test_what_others_can_reach_is_looked_at(
     monkeypatch.setattr(settings, "DEBUG", debug)
     monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["localhost", "127.0.0.1"])
     assert {(finding.check, finding.verdict) for finding in doctor._public()} == expected
+
+
+def _with(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
+    import dataclasses
+
+    monkeypatch.setattr(settings, "ENV", dataclasses.replace(settings.ENV, **values))  # type: ignore[arg-type]
+    monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["*"])
+
+
+def test_a_proxy_that_nobody_trusts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with(monkeypatch, public_url="https://cloud.example")
+    (finding,) = doctor._public()
+    assert finding.verdict == "fault" and finding.fix.startswith("CLOUDSITE_TRUSTED_PROXIES=")
+    _with(monkeypatch, public_url="https://cloud.example", trusted_proxies=("127.0.0.1/32",))
+    assert list(doctor._public()) == []
+
+
+def test_files_with_passwords_elsewhere_are_looked_at_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "database-url"
+    path.write_text("sqlite:///x")
+    monkeypatch.setenv("CLOUDSITE_DATABASE_URL_FILE", str(path))
+    path.chmod(0o644)
+    assert [(finding.verdict, str(path) in finding.what) for finding in doctor._secrets()][1:] == [("warning", True)]
+    path.chmod(0o600)
+    assert [finding.verdict for finding in doctor._secrets()] == ["ok"]
+
+
+def test_no_password_of_an_address_is_in_a_finding(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with(monkeypatch, broker_url="redis://:hunter2@127.0.0.1:1/0")
+    with mock.patch.object(connection, "cursor", side_effect=OperationalError("no route to postgresql://me:hunter2@db/x")):
+        told = " ".join(finding.what for finding in doctor.examine())
+    assert "hunter2" not in told and "postgresql://me:***@db/x" in told and "redis://127.0.0.1" in told
 
 
 def test_a_check_that_breaks_is_a_finding(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,11 +54,15 @@ def test_a_folder_with_a_long_name_keeps_its_sockets_where_the_kernel_takes_them
         ("network_cidr", "fd00::/64", "IPv4"),
         ("host_name", "-x", "node-1"),
         ("log_level", "LOUD", "DEBUG, INFO"),
+        ("trusted_proxies", "10.0.0.0/24,proxy", "addresses or networks"),
+        ("trusted_proxies", "10.0.0.1/24", "host bits set"),
+        ("rate_address", "-1", "from 0 to 100000"),
+        ("tls_key", "/srv/key.pem", "need each other"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_in_one_sentence_that_names_it(name: str, value: str, words: str) -> None:
     sentence = refusal(**{name: value})
-    assert sentence.startswith(f"CLOUDSITE_{name.upper()}")
+    assert sentence.startswith("CLOUDSITE_") and f"CLOUDSITE_{name.upper()}" in sentence
     assert words in sentence
     assert "\n" not in sentence
     assert sentence.endswith(".")
@@ -67,6 +71,43 @@ def test_a_value_that_cannot_be_used_is_refused_in_one_sentence_that_names_it(na
 def test_passwords_in_addresses_are_not_repeated() -> None:
     assert "hunter2" not in refusal(database_url="mysql://me:hunter2@db/x")
     assert "hunter2" not in refusal(broker_url="kafka://me:hunter2@mq")
+
+
+def test_passwords_are_not_shown_with_the_settings() -> None:
+    shown = repr(load({"CLOUDSITE_DATABASE_URL": "postgresql://me:hunter2@db/x", "CLOUDSITE_BROKER_URL": "redis://:hunter2@mq"}))
+    assert "hunter2" not in shown and "rate_address=" in shown
+
+
+def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "broker-url"
+    path.write_text("amqp://me:hunter2@mq//\n")
+    assert load({"CLOUDSITE_BROKER_URL_FILE": str(path)}).broker_url == "amqp://me:hunter2@mq//"
+    assert load({"CLOUDSITE_BROKER_URL_FILE": ""}) == load({})
+    assert "both set" in refusal(broker_url_file=str(path), broker_url="redis://x")
+    path.write_text("kafka://me:hunter2@mq")
+    assert "hunter2" not in refusal(broker_url_file=str(path))
+
+
+@pytest.mark.parametrize("content", [None, b" \n", b"\xff\xfe"])
+def test_a_file_without_a_value_is_no_default(tmp_path: Path, content: bytes | None) -> None:
+    """A password that is not mounted must not lead to an empty database of one's own."""
+    path = tmp_path / "database-url"
+    if content is not None:
+        path.write_bytes(content)
+    assert refusal(database_url_file=str(path)).startswith("CLOUDSITE_DATABASE_URL_FILE=")
+
+
+def test_only_settings_may_stand_in_files() -> None:
+    assert "is not a setting" in refusal(colour_file="/x")
+
+
+def test_with_a_certificate_the_public_address_is_https() -> None:
+    env = load({"CLOUDSITE_TLS_CERTIFICATE": "/srv/cert.pem", "CLOUDSITE_TLS_KEY": "/srv/key.pem"})
+    assert env.public_url == "https://127.0.0.1:8600"
+
+
+def test_proxies_are_networks_or_the_local_socket() -> None:
+    assert load({"CLOUDSITE_TRUSTED_PROXIES": "127.0.0.1, fd00::/8,unix"}).trusted_proxies == ("127.0.0.1/32", "fd00::/8", "unix")
 
 
 def test_a_misspelt_variable_is_refused_instead_of_ignored() -> None:

@@ -109,11 +109,11 @@ def listing(call: Call, key: str, items: list[dict[str, Any]], onwards: Mapping[
 def narrow(rows: "QuerySet[M]", query: Mapping[str, str], filters: Mapping[str, Filter]) -> "QuerySet[M]":
     """The rows that the query's filters leave. Parameters that are none of them are not looked at."""
     for name, value in query.items():
-        base, _, comparator = name.partition("__")
+        base, parts, comparator = name.partition("__")
         chosen = filters.get(base)
         if chosen is None:
             continue
-        if not comparator:
+        if not parts:
             rows = chosen.narrow(rows, value)
         elif isinstance(chosen, Text) and comparator.removeprefix("i") in _COMPARATORS:
             rows = chosen.narrow(rows, value, comparator)

@@ -90,30 +90,34 @@ class View(DjangoView):
     public: ClassVar[frozenset[str]] = frozenset()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        spoken = self.api.microversions
+        version: Version | None = None
         try:
-            response, version = self._answer(request, kwargs)
+            if spoken is not None:
+                version = spoken.minimum
+                version = spoken.asked(request.headers)
+            response = self._answer(request, version, kwargs)
         except Exception as error:
             refused = errors.answer(self.api, request, error)
             if refused is None:
                 raise
-            response, version = refused, None
-        if self.api.microversions is not None:
-            self.api.microversions.echo(response, version or self.api.microversions.minimum)
+            response = refused
+        if spoken is not None and version is not None:
+            spoken.echo(response, version)
         if request.method == "HEAD":
             response.content = b""
         return response
 
-    def _answer(self, request: HttpRequest, named: dict[str, Any]) -> tuple[HttpResponse, Version | None]:
+    def _answer(self, request: HttpRequest, version: Version | None, named: dict[str, Any]) -> HttpResponse:
         method = "GET" if request.method == "HEAD" else request.method or ""
         if method == "OPTIONS":
-            return nothing(200, {"Allow": self._allow()}), None
+            return nothing(200, {"Allow": self._allow()})
         handler: Callable[..., HttpResponse] | None = getattr(self, method.lower(), None) if method in _METHODS else None
         if handler is None:
             text = f"{request.method} is not known here; this address takes {self._allow()}."
             raise Refused(405, "request.method", text, headers={"Allow": self._allow()})
         caller = None if method in self.public else authenticate(request)
-        version = self.api.microversions.asked(request.headers) if self.api.microversions else None
-        return handler(Call(self.api, request, caller, version), **named), version
+        return handler(Call(self.api, request, caller, version), **named)
 
     @classmethod
     def _allow(cls) -> str:

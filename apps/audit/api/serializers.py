@@ -1,5 +1,6 @@
 """Shapes of records."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ class RecordSerializer(serializers.Serializer[Any]):
     project_id = serializers.UUIDField(allow_null=True, help_text="Of the resource; of a refusal, of who was refused.")
     user_id = serializers.UUIDField(allow_null=True)
     user_name = serializers.CharField(help_text="`shell`: nobody in particular, at the shell of the control plane.")
-    actor_project_id = serializers.UUIDField(allow_null=True, help_text="Where the user worked; null also for one from outside.")
+    actor_project_id = serializers.UUIDField(allow_null=True, help_text="Where the user worked: a project or a domain; null also for one from outside.")
     address = serializers.CharField(help_text="Empty for one from outside of the project.")
     request_id = serializers.CharField()
     method = serializers.CharField(help_text="Of a refused request.")
@@ -37,11 +38,11 @@ def whole(row: Row) -> Row:
     return row
 
 
-def within(row: Row) -> Row:
-    """As a project sees it: of somebody who came from outside (an operator) the name, not where from."""
-    return row if row["actor_project_id"] == row["project_id"] else {**row, "actor_project_id": None, "address": ""}
+def within(scope: uuid.UUID | None) -> Callable[[Row], Row]:
+    """As a project (or domain) sees it: of somebody who came from outside, an operator, the name and not where from."""
 
+    def shape(row: Row) -> Row:
+        inside = row["actor_project_id"] in (row["project_id"], scope)
+        return row if inside else {**row, "actor_project_id": None, "address": ""}
 
-def shape(*, everywhere: bool) -> Callable[[Row], Row]:
-    """How records are shown to whom."""
-    return whole if everywhere else within
+    return shape

@@ -81,7 +81,7 @@ def refused(error: CloudError, attempt: Attempt, *, actor: Actor | None = None) 
     try:
         row = _row(
             who, Decision.REFUSED, action=text(attempt.action, 64), resource_type=text(attempt.resource_type, 32),
-            resource_id=text(attempt.resource_id, 255), project_id=who.project_id, code=text(error.code, 64),
+            resource_id=text(attempt.resource_id, 255), project_id=who.project_id or who.domain_id, code=text(error.code, 64),
             reason=text(error.message, 500), method=text(attempt.method, 8), path=text(attempt.path, 255),
         )
         row.user_name = row.user_name or text(attempt.user_name, 255)
@@ -96,7 +96,7 @@ def refused(error: CloudError, attempt: Attempt, *, actor: Actor | None = None) 
 def _row(actor: Actor, decision: Decision, **facts: Any) -> Record:
     return Record(
         at=clock.now(), decision=decision.value, user_id=actor.user_id, user_name=text(actor.user_name, 255),
-        actor_project_id=actor.project_id, request_id=text(actor.request_id, 64), address=text(actor.address, 64), **facts,
+        actor_project_id=actor.project_id or actor.domain_id, request_id=text(actor.request_id, 64), address=text(actor.address, 64), **facts,
     )
 
 

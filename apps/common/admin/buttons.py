@@ -90,7 +90,9 @@ def press(request: HttpRequest, button: Button, row: Any, form: forms.Form | Non
 
 def show_refusal(form: forms.Form, error: CloudError) -> None:
     """What a service said about a value, beside its field."""
-    form.add_error(error.field if error.field in form.fields else None, f"{error.message} ({error.code})")
+    field = error.field or ""
+    known = next((name for name in (field, field.removesuffix("_id")) if name in form.fields), None)
+    form.add_error(known, f"{error.message} ({error.code})")
 
 
 def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:

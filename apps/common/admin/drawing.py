@@ -152,6 +152,16 @@ def quiet(text: object) -> SafeString:
     return format_html('<span class="cs-quiet">{}</span>', text)
 
 
+def action(label: str, address: str) -> SafeString:
+    """A small button in a table."""
+    return format_html('<a class="cs-button cs-small" href="{}">{}</a>', address, label)
+
+
+def tags(words: Iterable[str]) -> SafeString:
+    """Words on something."""
+    return format_html_join(" ", '<span class="cs-tag">{}</span>', ((word,) for word in words)) or NOTHING
+
+
 def stack(items: Iterable[object]) -> SafeString:
     """One below the other."""
     return format_html_join("", "<div>{}</div>", ((item,) for item in items))

@@ -97,6 +97,10 @@ class ReadOnlyAdmin(_ModelAdmin):
             request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         )
 
+    def label(self, row: Any) -> str:
+        """What to call a row where others choose it from a list."""
+        return str(row)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Changes
 

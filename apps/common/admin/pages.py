@@ -43,12 +43,15 @@ class Section:
 
 
 Draw = Callable[[HttpRequest, Any], SafeString]
-_added: dict[type[Model], list[tuple[int, str, Draw]]] = {}
+_added: dict[type[Model], list[tuple[int, str, Draw, str]]] = {}
 
 
-def add_section(model: type[Model], title: str, draw: Draw, *, place: int = 50) -> None:
-    """Show `draw(request, row)` on the pages of `model`; a lower `place` is nearer to the top, facts are at 20."""
-    _added.setdefault(model, []).append((place, title, draw))
+def add_section(model: type[Model], title: str, draw: Draw, *, place: int = 50, permission: str = "") -> None:
+    """Show `draw(request, row)` on the pages of `model`; a lower `place` is nearer to the top, facts are at 20.
+
+    `permission`: who sees it, if it takes more than to see the page.
+    """
+    _added.setdefault(model, []).append((place, title, draw, permission))
 
 
 class RecordAdmin(ReadOnlyAdmin):
@@ -74,7 +77,7 @@ class RecordAdmin(ReadOnlyAdmin):
         """Whether the page changes by itself at the moment."""
         return False
 
-    def links(self, row: Any) -> list[tuple[str, str]]:
+    def links(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
         """Further pages of this row: label and address."""
         return []
 
@@ -131,7 +134,7 @@ class RecordAdmin(ReadOnlyAdmin):
                     for button in self.buttons
                     if button.offered(row) and buttons.may_press(request, button)
                 ],
-                "links": [*self.links(row), ("History", self._named("history", row))],
+                "links": [*self.links(request, row), ("History", self._named("history", row))],
             },
         )
 
@@ -193,7 +196,11 @@ class RecordAdmin(ReadOnlyAdmin):
     def _sections(self, request: HttpRequest, row: Any) -> list[Section]:
         placed = [(20, title, self._facts(row, names)) for title, names in self.facts]
         placed += [(20, title, getattr(self, method)(row)) for title, method in self.pictures]
-        placed += [(place, title, draw(request, row)) for place, title, draw in _added.get(self.model, ())]
+        placed += [
+            (place, title, draw(request, row))
+            for place, title, draw, permission in _added.get(self.model, ())
+            if not permission or access.may(request, permission)
+        ]
         placed.sort(key=lambda each: each[0])
         return [Section(title, body) for _, title, body in placed if body]
 

@@ -171,10 +171,10 @@ class InstanceAdmin(RecordAdmin):
     def is_live(self, instance: Instance) -> bool:
         return instance.state in _CHANGING or self._under_way(instance) != ""
 
-    def links(self, instance: Instance) -> list[tuple[str, str]]:
-        return (
-            [("Console log", reverse("admin:compute_instance_console", args=[instance.pk]))] if instance.host_id else []
-        )
+    def links(self, request: HttpRequest, instance: Instance) -> list[tuple[str, str]]:
+        if instance.host_id is None or not access.may(request, "compute.instance.console"):
+            return []
+        return [("Console log", reverse("admin:compute_instance_console", args=[instance.pk]))]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.console_view)
@@ -185,6 +185,7 @@ class InstanceAdmin(RecordAdmin):
         instance = self._found(request, str(object_id))
         if instance is None:
             return self._missing(request, str(object_id))
+        access.require(request, "compute.instance.console")
         text: SafeString | None = None
         cut = False
         if request.method == "POST":

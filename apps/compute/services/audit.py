@@ -9,18 +9,19 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import groupby
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.audit.services import record
 from apps.audit.services.record import Entry
 from apps.common import clock
 from apps.common.context import SYSTEM, Actor
+from apps.common.sql import snapshot
 from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import mend
 from apps.compute.services.place import amounts_of
@@ -30,6 +31,7 @@ from apps.network import selectors as networks
 from apps.operations import selectors as operations
 from apps.placement import selectors as placement
 from apps.placement.services import inventories
+from apps.quotas.services import audit as quotas
 
 log = logging.getLogger(__name__)
 # Work that is past its deadline is the sweep's for so long.
@@ -68,7 +70,7 @@ class Facts:
 
 def run() -> list[Finding]:
     """All findings, in the order of the checks."""
-    with _snapshot():
+    with snapshot():
         living = Instance.objects.exclude(state=InstanceState.DELETED).defer("user_data", "public_key").in_bulk()
         facts = Facts(living, operations.open_kinds())
         found = [finding for check in CHECKS for finding in check(facts)]
@@ -165,6 +167,15 @@ def _domains(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _quotas(facts: Facts) -> Iterator[Finding]:
+    """Projects that are said to use more or less than they have."""
+    for project_id, drifts in groupby(quotas.drifts(), key=lambda drift: drift.project_id):
+        yield Finding(
+            "quota.mismatch", f"project {project_id}: {'; '.join(map(str, drifts))}", "count again", str(project_id),
+            partial(quotas.recount, project_id),
+        )
+
+
 def _content() -> Iterator[Finding]:
     """The store of images against its rows: outside of the snapshot, since files are looked at."""
     for loss in contents.lost():
@@ -178,22 +189,10 @@ def _content() -> Iterator[Finding]:
         yield Finding("image.content_orphan", what, "delete the file", name, partial(contents.sweep_out, name))
 
 
-# Inventories first: what is counted wrongly cannot be given back or claimed.
+# Inventories first: what is counted wrongly cannot be given back or claimed. Quotas last: other repairs give back as well.
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _inventories, _allocations, _ports, _stuck, _late, _pointless, _domains,
+    _inventories, _allocations, _ports, _stuck, _late, _pointless, _domains, _quotas,
 )
-
-
-@contextmanager
-def _snapshot() -> Iterator[None]:
-    if connection.in_atomic_block:
-        yield
-        return
-    with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def _amounts(held: Mapping[tuple[uuid.UUID, str], int]) -> str:

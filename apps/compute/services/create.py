@@ -26,6 +26,7 @@ from apps.network.services import networks as network_services
 from apps.operations import selectors as operations_of
 from apps.operations.services import idempotency, lifecycle
 from apps.operations.services.lifecycle import Note
+from apps.quotas.services import reservations
 from contracts import topics
 from contracts.compute.v1 import DiskFormat
 
@@ -65,7 +66,7 @@ class Created:
 def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
     """Accept one request for one or many equal instances.
 
-    Raises Forbidden, Invalid, NotFound (flavor, image, network, key), Conflict (client token).
+    Raises Forbidden, Invalid, NotFound (flavor, image, network, key), Conflict (client token), QuotaExceeded.
     """
     policy.require(actor, "compute.instance.create")
     project_id = policy.in_project(actor)
@@ -85,6 +86,9 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
             lifecycle.insert_new(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
             _record(actor, instances)
             _ask_scheduler(operations)
+            # Last, see reservations. Ports are taken when a host is found; whoever has no room for them need not begin.
+            amounts = {"instances": wanted.count, **{name: wanted.count * getattr(flavor, name) for name in names.SIZES}}
+            reservations.reserve(project_id=project_id, amounts=amounts, room={"ports": wanted.count})
     except idempotency.Twin:
         # The same request came in twice at the same moment, and the other one has committed by now.
         return _recalled(actor, idempotency.recall(project_id=project_id, token=client_token, request=wanted) or [])

@@ -59,7 +59,7 @@ def _place(operation_ids: Sequence[str]) -> None:
     ready = _write(placed, notes)
     choose.record([(operation.pk, choice) for (operation, _), choice in [*placed, *refused]])
     lifecycle.write(notes)
-    lifecycle.dispatch(ready)
+    lifecycle.dispatch(_within_quotas(placed, ready))
 
 
 def _jobs(operation_ids: Sequence[str]) -> list[Job]:
@@ -96,7 +96,7 @@ def _claim_ports(placed: list[tuple[Job, Choice]]) -> list[tuple[Job, Choice]]:
     """Ports and addresses for all; if a network is full, its instances fail and the others go on."""
     wishes = [ports.Wish(instance.pk, instance.project_id, instance.network_id) for (_, instance), _ in placed]
     try:
-        claimed = ports.claim(wishes)
+        claimed = ports.draw(wishes)
     except CloudError as error:
         if len(placed) == 1:
             (operation, instance), _ = placed[0]
@@ -106,6 +106,16 @@ def _claim_ports(placed: list[tuple[Job, Choice]]) -> list[tuple[Job, Choice]]:
     for (_, instance), _ in placed:
         instance.claimed_ports = claimed[instance.pk]  # type: ignore[attr-defined]
     return placed
+
+
+def _within_quotas(placed: list[tuple[Job, Choice]], ready: list[Operation]) -> list[Operation]:
+    """Count the ports, last of all (see reservations): whoever has too many by now fails, the others are told to their hosts."""
+    claimed = {instance.pk: instance.claimed_ports for (_, instance), _ in placed}  # type: ignore[attr-defined]
+    refused = ports.charge(claimed)
+    for (operation, instance), _ in placed:
+        if (error := refused.get(instance.pk)) is not None:
+            release.build_failed(operation, instance, error)
+    return [operation for operation in ready if operation.resource_id not in refused]
 
 
 def _write(placed: list[tuple[Job, Choice]], notes: list[Note]) -> list[Operation]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from apps.common import clock, states
 from apps.common.errors import CloudError
+from apps.compute import names
 from apps.compute.models import Instance
 from apps.compute.states import MACHINE, InstanceState
 from apps.network.services import ports
@@ -15,6 +17,7 @@ from apps.operations.redaction import shown_on_resource
 from apps.operations.services import lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.placement.services import claims
+from apps.quotas.services import reservations
 
 if TYPE_CHECKING:
     from apps.operations.models import Operation
@@ -46,10 +49,16 @@ def fail_without_operation(instance: Instance, error: CloudError) -> None:
 
 
 def gone(instance_ids: Sequence[uuid.UUID]) -> None:
-    """These instances are deleted: nothing of them is left anywhere."""
-    free(instance_ids)
+    """These instances are deleted: nothing of them is left anywhere. Those that were before are passed over."""
     rows = Instance.objects.filter(pk__in=list(instance_ids))
-    states.move(
-        rows, MACHINE, InstanceState.DELETED, deleted_at=clock.now(), power_state="", host_id=None, addresses=[],
-        user_data="", public_key="", error=None, wanted_gone=False,
-    )
+    leaving = rows.filter(state__in=states.sources(MACHINE, InstanceState.DELETED)).select_for_update().order_by("pk")
+    freed: dict[uuid.UUID, Counter[str]] = {}
+    for project_id, *sizes in leaving.values_list("project_id", *names.SIZES):
+        freed.setdefault(project_id, Counter()).update(instances=1, **dict(zip(names.SIZES, sizes, strict=True)))
+    with reservations.gathered():
+        free(instance_ids)
+        reservations.release_many(freed)
+        states.move(
+            rows, MACHINE, InstanceState.DELETED, deleted_at=clock.now(), power_state="", host_id=None, addresses=[],
+            user_data="", public_key="", error=None, wanted_gone=False,
+        )

@@ -38,7 +38,7 @@ class RecordList(View):
         """
         query = filters.RecordQuery.read(request)
         part = trail.records(actor=actor_of(request), search=filters.search(query))
-        shape = serializers.shape(everywhere=part.everywhere)
+        shape = serializers.whole if part.everywhere else serializers.within(part.scope)
         if getattr(request.accepted_renderer, "format", "") != JSONLines.format:
             return page(request, part.rows, shape, *selectors.COLUMNS)
         if request.method == "HEAD":

@@ -5,7 +5,14 @@ from django.db import transaction
 
 from apps.identity import builtin
 from apps.identity.models import (
-    Endpoint, ImpliedRole, PolicyVersion, Project, ProjectAncestor, Region, Role, Service,
+    Endpoint,
+    ImpliedRole,
+    PolicyVersion,
+    Project,
+    ProjectAncestor,
+    Region,
+    Role,
+    Service,
 )
 
 

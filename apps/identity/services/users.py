@@ -1,8 +1,11 @@
-"""Users: made, changed, deleted."""
+"""Users: made, changed, deleted; their passwords."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, TypedDict, Unpack
 
+from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -11,33 +14,51 @@ from apps.audit.services import record
 from apps.common import clock
 from apps.common.checks import check_name
 from apps.common.context import Actor
-from apps.common.errors import Conflict, Invalid
-from apps.identity import builtin, policy
-from apps.identity.models import User
+from apps.common.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from apps.identity import builtin, policy, selectors
+from apps.identity.fields import OF_USERS, USER_NAME, check_email, check_text, merged
+from apps.identity.models import Project, User
+from apps.identity.services import administrators, holdings, tokens
+
+# What comes from the directory is changed there.
+_OF_DIRECTORY = ("username", "email")
+_MOST_PASSWORD = 4096
+
+
+class UserChanges(TypedDict, total=False):
+    """What may be changed; `options` are put over those that there are, null takes one away."""
+
+    username: str
+    email: str
+    description: str
+    enabled: bool
+    default_project_id: uuid.UUID | None
+    options: Mapping[str, Any]
 
 
 def create_user(
     *, actor: Actor, username: str, password: str | None = None, email: str = "", description: str = "",
-    domain_id: uuid.UUID | None = None,
+    domain_id: uuid.UUID | None = None, enabled: bool = True, default_project_id: uuid.UUID | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> User:
     """A user of a domain (the actor's, else the default one); without a password it cannot sign in with one.
 
-    Raises Forbidden, Invalid (name or password), Conflict.
+    Raises Forbidden, Invalid (a field; `user.password`, `user.default_project`), NotFound (domain), Conflict (`user.exists`).
     """
-    domain_id = domain_id or actor.domain_id or builtin.DEFAULT_DOMAIN_ID
-    policy.require(actor, "identity.user.create", domain_id=domain_id)
-    check_name(username, field="username")
-    user = User(username=username, email=email, description=description, domain_id=domain_id)
-    if password is not None:
-        _check("user.password", "password", lambda: validate_password(password, user))
-    user.set_password(password)
-    user.password_changed_at = clock.now()
+    policy.require(actor, "identity.user.create")
+    domain_id = owner_of(actor, "identity.user.create", domain_id)
+    _check_fields({"username": username, "email": email, "description": description, "default_project_id": default_project_id})
+    user = User(
+        username=username, email=email, description=description, domain_id=domain_id, is_active=enabled,
+        default_project_id=default_project_id, options=merged({}, options or {}, OF_USERS),
+    )
+    _new_password(user, password)
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            record.write(actor, "identity.user.create", "user", user.pk, name=username)
+            record.write(actor, "identity.user.create", "user", user.pk, project_id=domain_id, name=username)
     except IntegrityError:
-        raise Conflict("user.exists", f"There is a user named {username!r} already.", field="username") from None
+        raise _not_made(username, domain_id) from None
     return user
 
 
@@ -47,6 +68,164 @@ def ensure_user(*, actor: Actor, username: str, password: str) -> tuple[User, bo
     if found is not None:
         return found, False
     return create_user(actor=actor, username=username, password=password), True
+
+
+def update_user(*, actor: Actor, user_id: uuid.UUID, **changes: Unpack[UserChanges]) -> User:
+    """Change what is given. Whoever is disabled is out at once, and signs in anew when enabled again.
+
+    Raises NotFound, Forbidden (also `user.read_only`, `user.on_system`), Invalid, Conflict (`user.exists`), InvalidState
+    (`identity.last_admin`).
+    """
+    _check_fields(changes)
+    try:
+        with transaction.atomic(), nullcontext() if changes.get("enabled", True) else administrators.last_one_stays():
+            user = selectors.user(actor=actor, user_id=user_id, permission="identity.user.update", lock=True)
+            administrators.require_over_user(actor, "identity.user.update", user)
+            changed = _changed(user, changes)
+            if user.source != "database" and (field := next((name for name in _OF_DIRECTORY if name in changed), None)):
+                raise read_only(user, field)
+            _save(actor, user, changed)
+    except IntegrityError:
+        raise _exists(changes.get("username", "")) from None
+    return user
+
+
+def set_password(*, actor: Actor, user_id: uuid.UUID, password: str | None) -> None:
+    """Give a user another password, or none; all its tokens end. Raises NotFound, Forbidden (also `user.read_only`,
+    `user.on_system`), Invalid (`user.password`)."""
+    permission = "identity.user.set_password"
+    user = selectors.user(actor=actor, user_id=user_id, permission=permission)
+    administrators.require_over_user(actor, permission, user)
+    if user.source != "database":
+        raise read_only(user, "password")
+    _new_password(user, password)  # takes its time, so before the transaction
+    with transaction.atomic():
+        _write_password(user)
+        tokens.revoke_all_of([user.pk])
+        record.write(actor, permission, "user", user.pk, project_id=user.domain_id, name=user.username)
+
+
+def change_password(*, user_id: uuid.UUID, old: str, new: str, actor: Actor | None = None, request: Any = None) -> None:
+    """One's own password for another one, in exchange for the old one; all other tokens end.
+
+    Without an actor the old password is the proof of who asks. `request`: for the lockout. Raises Unauthenticated
+    (`auth.failed`: wrong password or unknown user), Forbidden (`user.read_only`, `user.password_locked`), Invalid
+    (`user.password`, `user.password_same`).
+    """
+    permission = "identity.password.change"
+    if actor is not None:
+        policy.require(actor, permission, user_id=user_id)
+    known = User.objects.filter(pk=user_id).values_list("username", "domain_id").first() or ("", None)
+    user = authenticate(request, username=known[0], password=old, domain_id=known[1])
+    if not isinstance(user, User) or user.pk != user_id or not user.domain.enabled:
+        raise Unauthenticated("auth.failed", "Unknown user or wrong password.")
+    if user.source != "database":
+        raise read_only(user, "password")
+    if user.options.get("lock_password"):
+        raise Forbidden("user.password_locked", "Your password is set by an administrator only.", field="password")
+    if new == old:
+        raise Invalid("user.password_same", "The new password is the old one.", field="password")
+    _new_password(user, new)
+    who = actor or Actor(user_id=user.pk, user_name=user.username, project_id=None)
+    with transaction.atomic():
+        _write_password(user)
+        tokens.revoke_all_of([user.pk], except_token=who.token_id)
+        record.write(who, permission, "user", user.pk, project_id=user.domain_id, name=user.username)
+
+
+def delete_user(*, actor: Actor, user_id: uuid.UUID) -> None:
+    """Delete a user with its roles, tokens and credentials. What it made in projects stays, under its plain id.
+
+    Raises NotFound, Forbidden (also `user.oneself`, `user.on_system`), InvalidState (`identity.last_admin`).
+    """
+    permission = "identity.user.delete"
+    with transaction.atomic():
+        user = selectors.user(actor=actor, user_id=user_id, permission=permission)
+        if user.pk == actor.user_id:
+            raise Forbidden("user.oneself", "You cannot delete yourself; somebody else must.")
+        administrators.require_over_user(actor, permission, user)
+        with administrators.last_one_stays():
+            # Whoever gives it a role at this moment waits for this lock, and finds nobody.
+            if User.objects.select_for_update().filter(pk=user.pk).first() is None:
+                raise NotFound("user.not_found", f"There is no user {user_id} of yours.", field="user_id")
+            holdings.forget_users([user.pk])
+            record.write(actor, permission, "user", user.pk, project_id=user.domain_id, name=user.username)
+            User.objects.filter(pk=user.pk).delete()
+
+
+def owner_of(actor: Actor, permission: str, domain_id: uuid.UUID | None) -> uuid.UUID:
+    """The domain in which something is to be made: the one given, the actor's, or the default one. Raises NotFound."""
+    key = domain_id or actor.domain_id or builtin.DEFAULT_DOMAIN_ID
+    if not policy.allows(actor, permission, domain_id=key) or not Project.objects.filter(pk=key, is_domain=True).exists():
+        raise NotFound("domain.not_found", f"There is no domain {key} of yours.", field="domain_id")
+    return key
+
+
+def read_only(user: User, field: str) -> Forbidden:
+    """For what comes from the directory."""
+    return Forbidden("user.read_only", f"{user.username} comes from the directory: change its {field} there.", field=field)
+
+
+def _check_fields(given: Mapping[str, Any]) -> None:
+    if "username" in given:
+        check_name(given["username"], field="username", most=USER_NAME)
+    if "email" in given:
+        check_email(given["email"])
+    if "description" in given:
+        check_text(given["description"])
+    project_id = given.get("default_project_id")
+    if project_id is not None and Project.objects.filter(pk=project_id, is_domain=True).exists():
+        raise Invalid(
+            "user.default_project", f"User's default project ID cannot be a domain ID: {project_id}", field="default_project_id"
+        )
+
+
+def _changed(user: User, changes: Mapping[str, Any]) -> dict[str, list[Any]]:
+    wanted = {name: changes[name] for name in ("username", "email", "description", "default_project_id") if name in changes}
+    if "enabled" in changes:
+        wanted["is_active"] = changes["enabled"]
+    if "options" in changes:
+        wanted["options"] = merged(user.options, changes["options"], OF_USERS)
+    return record.changed(user, **wanted)
+
+
+def _save(actor: Actor, user: User, changed: Mapping[str, list[Any]]) -> None:
+    if not changed:
+        return
+    for field, (_, value) in changed.items():
+        setattr(user, field, value)
+    user.save(update_fields=list(changed))
+    if not user.is_active:
+        tokens.revoke_all_of([user.pk])
+    shown = {"enabled" if name == "is_active" else name: value for name, value in changed.items()}
+    record.write(actor, "identity.user.update", "user", user.pk, project_id=user.domain_id, name=user.username, changes=shown)
+
+
+def _new_password(user: User, password: str | None) -> None:
+    if password is not None:
+        if len(password) > _MOST_PASSWORD:
+            raise Invalid("user.password", f"password: expected at most {_MOST_PASSWORD} characters.", field="password")
+        _check("user.password", "password", lambda: validate_password(password, user))
+    user.set_password(password)
+    user.password_changed_at, user.password_expires_at = clock.now(), None
+
+
+def _write_password(user: User) -> None:
+    changed = User.objects.filter(pk=user.pk).update(
+        password=user.password, password_changed_at=user.password_changed_at, password_expires_at=user.password_expires_at
+    )
+    if not changed:
+        raise NotFound("user.not_found", "This user was deleted at this moment.", field="user_id")
+
+
+def _not_made(username: str, domain_id: uuid.UUID) -> Conflict | NotFound:
+    if not Project.objects.filter(pk=domain_id).exists():
+        return NotFound("domain.not_found", f"There is no domain {domain_id} of yours.", field="domain_id")
+    return _exists(username)
+
+
+def _exists(username: str) -> Conflict:
+    return Conflict("user.exists", f"There is a user named {username!r} in this domain already.", field="username")
 
 
 def _check(code: str, field: str, validate: Callable[[], None]) -> None:

@@ -19,8 +19,13 @@ def body_of(request: Request) -> BinaryIO:
     django_request = request._request
     if (content_type := django_request.content_type or "") not in ("", MEDIA_TYPE):
         raise UnsupportedMediaType(content_type)
-    length = django_request.META.get("CONTENT_LENGTH") or "0"
-    return cast(BinaryIO, _Measured(django_request, int(length) if length.isdecimal() else 0))
+    return cast(BinaryIO, _Measured(django_request, size_of(request)))
+
+
+def size_of(request: Request) -> int:
+    """How many bytes the body has."""
+    length = request._request.META.get("CONTENT_LENGTH") or "0"
+    return int(length) if length.isdecimal() else 0
 
 
 class _Measured:

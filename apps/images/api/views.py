@@ -78,8 +78,9 @@ class ImageFile(View):
     def put(self, request: Request, image_id: uuid.UUID) -> Response:
         """Upload: the body is the file. It is hashed and inspected before the image becomes active."""
         NoQuery.read(request)
-        actor = actor_of(request)
-        return Response(serializers.image(actor, images.upload(actor=actor, image_id=image_id, stream=uploads.body_of(request))))
+        actor, body = actor_of(request), uploads.body_of(request)
+        image = images.upload(actor=actor, image_id=image_id, stream=body, size_bytes=uploads.size_of(request))
+        return Response(serializers.image(actor, image))
 
 
 class _Whatever(BaseContentNegotiation):

@@ -3,11 +3,10 @@
 import uuid
 from dataclasses import dataclass
 
-from apps.common import states
 from apps.images import store
 from apps.images.models import Image
 from apps.images.services import images
-from apps.images.states import MACHINE, ImageState
+from apps.images.states import ImageState
 
 # A file appears a moment before its row says so; an upload writes to its scratch file all the time.
 _SETTLED_S = 60.0
@@ -57,4 +56,4 @@ def give_up(image_id: uuid.UUID) -> None:
     for name in store.scratches(idle_s=_ABANDONED_S):
         if name.startswith(f"{image_id}."):
             store.remove_scratch(name)
-    states.move(Image.objects.filter(pk=image_id), MACHINE, ImageState.QUEUED)
+    images.give_up(image_id)

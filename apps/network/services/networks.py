@@ -14,12 +14,13 @@ from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
 from apps.common.sql import SAMPLE, Compiled
 from apps.identity import policy
 from apps.network.models import Network, Subnet
+from apps.quotas.services import reservations
 
 
 def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = None, is_default: bool = False) -> Network:
     """A network with one IPv4 subnet; the first address is the gateway, the last ones of the range stay free.
 
-    Raises Forbidden, Invalid (cidr), Conflict (name).
+    Raises Forbidden, Invalid (cidr), Conflict (name), QuotaExceeded.
     """
     policy.require(actor, "network.network.create")
     check_name(name, most=64)
@@ -31,6 +32,7 @@ def create(*, actor: Actor, name: str, cidr: str = "", dns: list[str] | None = N
                 actor, "network.network.create", "network", network.pk, project_id=network.project_id, name=name,
                 changes={"cidr": cidr or settings.ENV.network_cidr, "dns": tuple(dns) if dns else None, "is_default": is_default},
             )
+            reservations.reserve(project_id=network.project_id, amounts={"networks": 1})
     except IntegrityError:
         raise Conflict("network.exists", f"This project has a network named {name!r}, or a default one, already.", field="name") from None
     return network
@@ -68,6 +70,7 @@ def delete(*, actor: Actor, network_id: uuid.UUID) -> None:
         raise InvalidState("network.in_use", f"{count} port(s) of this network are in use; delete their instances first.", ports=count)
     record.write(actor, "network.network.delete", "network", network.pk, project_id=network.project_id, name=network.name)
     network.delete()
+    reservations.release(project_id=network.project_id, amounts={"networks": 1})
 
 
 def _parse(cidr: str) -> ipaddress.IPv4Network:

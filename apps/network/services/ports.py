@@ -4,14 +4,17 @@ import ipaddress
 import random
 import secrets
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 
-from apps.common.errors import Conflict, NoCapacity
+from apps.common.errors import Conflict, NoCapacity, QuotaExceeded
 from apps.common.sql import insert_rows
 from apps.network.models import FixedIP, Network, Port, Subnet
+from apps.quotas.services import reservations
 
 _TRIES = 5
 _random = random.SystemRandom()
@@ -37,31 +40,60 @@ class Claimed:
 
 
 def claim(wishes: Sequence[Wish]) -> dict[uuid.UUID, list[Claimed]]:
-    """Ports for many devices at once; device id → its ports. Raises NoCapacity `network.full`, NotFound never: a network
-    that vanished counts as full."""
+    """Ports for many devices at once, all or none; device id → its ports. Raises what `draw` raises, QuotaExceeded."""
+    with transaction.atomic():
+        claimed = draw(wishes)
+        for error in charge(claimed).values():
+            raise error
+    return claimed
+
+
+def draw(wishes: Sequence[Wish]) -> dict[uuid.UUID, list[Claimed]]:
+    """The same without counting them: `charge` must follow in the same transaction.
+
+    Raises NoCapacity `network.full`, Conflict; NotFound never: a network that vanished counts as full.
+    """
     claimed: dict[uuid.UUID, list[Claimed]] = {wish.device_id: [] for wish in wishes}
     by_network: dict[uuid.UUID, list[Wish]] = {}
     for wish in wishes:
         by_network.setdefault(wish.network_id, []).append(wish)
     subnets = {subnet.network_id: subnet for subnet in Subnet.objects.select_related("network").filter(network_id__in=by_network)}
-    for network_id, group in by_network.items():
-        if network_id not in subnets:
-            raise NoCapacity("network.full", "The network is gone or has no subnet.")
-        for each in _claim_in(subnets[network_id], group):
-            claimed[each.port.device_id].append(each)
+    with transaction.atomic() if len(by_network) > 1 else nullcontext():
+        for network_id, group in by_network.items():
+            if network_id not in subnets:
+                raise NoCapacity("network.full", "The network is gone or has no subnet.")
+            for each in _draw_in(subnets[network_id], group):
+                claimed[each.port.device_id].append(each)
     return claimed
+
+
+def charge(drawn: Mapping[uuid.UUID, Sequence[Claimed]]) -> dict[uuid.UUID, QuotaExceeded]:
+    """Count ports that were drawn in this transaction. Devices whose project may have no more lose theirs: device id → why."""
+    asked = {device_id: claimed for device_id, claimed in drawn.items() if claimed}
+    wishes = [reservations.Wish(claimed[0].port.project_id, {"ports": len(claimed)}) for claimed in asked.values()]
+    verdicts = zip(asked, reservations.reserve_each(wishes), strict=True)
+    refused = {device_id: error for device_id, error in verdicts if error is not None}
+    _delete([each.port.pk for device_id in refused for each in asked[device_id]])
+    return refused
 
 
 def release(device_ids: Iterable[uuid.UUID]) -> None:
     """Free the ports and addresses of these devices. None is no error."""
-    ids = list(Port.objects.filter(device_id__in=set(device_ids)).values_list("pk", flat=True))
-    if ids:
+    # Locked, so that whoever does the same at this moment finds none, and they are given back once.
+    held = Port.objects.select_for_update().filter(device_id__in=set(device_ids)).order_by("pk").values_list("pk", "project_id")
+    freed = dict(held)
+    _delete(list(freed))
+    reservations.release_many({project_id: {"ports": count} for project_id, count in Counter(freed.values()).items()})
+
+
+def _delete(port_ids: Sequence[uuid.UUID]) -> None:
+    if port_ids:
         # Two plain deletes instead of the collector's select and cascade.
-        FixedIP.objects.filter(port_id__in=ids)._raw_delete("default")
-        Port.objects.filter(pk__in=ids)._raw_delete("default")
+        FixedIP.objects.filter(port_id__in=port_ids)._raw_delete("default")
+        Port.objects.filter(pk__in=port_ids)._raw_delete("default")
 
 
-def _claim_in(subnet: Subnet, wishes: Sequence[Wish]) -> list[Claimed]:
+def _draw_in(subnet: Subnet, wishes: Sequence[Wish]) -> list[Claimed]:
     for _ in range(_TRIES):
         # In order, so that two that want some of the same addresses wait for each other in one direction only.
         addresses = sorted(_free_addresses(subnet, len(wishes)))

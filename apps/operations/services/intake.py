@@ -21,6 +21,7 @@ from apps.operations.models import Operation, Rejection
 from apps.operations.services import lifecycle, sweep
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OPEN, OpState
+from apps.quotas.services import reservations
 from contracts import topics
 from contracts.envelope import CLOCK_SKEW_S, BadSignature, Envelope, EnvelopeError, Kind, split, unpack
 from contracts.hosts import v1
@@ -138,8 +139,9 @@ def _conduct(pairs: list[tuple[Received, Report]]) -> None:
                 ended.add(operation.pk)
     answers = [a for a in answers if a.operation.pk not in ended or a.report.outcome is not Outcome.PROGRESS]
     lifecycle.write(note for answer in answers for note in _host_notes(answer))
-    for group in _grouped(answers):
-        _apply(group)
+    with reservations.gathered():
+        for group in _grouped(answers):
+            _apply(group)
 
 
 def _with_uuid(pairs: list[tuple[Received, Report]]) -> list[tuple[Received, Report]]:

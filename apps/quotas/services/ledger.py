@@ -22,6 +22,7 @@ from apps.quotas.bounds import REGIONS, Account, DomainAccount, bounds
 from apps.quotas.models import Limit, RegisteredLimit, Usage
 from apps.quotas.resources import RESOURCES, Amounts
 
+_ID, _AMOUNT = UUIDField(), BigIntegerField()
 _USAGE, _LIMIT, _REGISTERED = (model._meta.db_table for model in (Usage, Limit, RegisteredLimit))
 
 
@@ -32,10 +33,9 @@ def add(changes: Mapping[uuid.UUID, Amounts], names: Collection[str]) -> dict[uu
     """
     ordered = sorted(names)
     rows = _change(changes, ordered, with_limits=True)
-    to_python = UUIDField().to_python
     return {
-        to_python(row[0]): Account(
-            to_python(row[1]), dict(zip(ordered, row[2:-1], strict=True)), bounds(orjson.loads(row[-1] or "[]"))
+        _ID.to_python(row[0]): Account(
+            _ID.to_python(row[1]), dict(zip(ordered, row[2:-1], strict=True)), bounds(orjson.loads(row[-1] or "[]"))
         )
         for row in rows
     }
@@ -83,7 +83,7 @@ def wait_for_reservations() -> None:
 
 def _change(changes: Mapping[uuid.UUID, Amounts], names: Sequence[str], *, with_limits: bool) -> list[Any]:
     rows = [(project_id, *(changes[project_id].get(name, 0) for name in names)) for project_id in sorted(changes)]
-    values, parameters = values_table((UUIDField(), *[BigIntegerField()] * len(names)), rows)
+    values, parameters = values_table((_ID, *[_AMOUNT] * len(names)), rows)
     return fetch_prepared(_statement(tuple(names), values, len(rows) > 1, with_limits, connection.vendor), parameters)
 
 
@@ -113,7 +113,7 @@ def _limits(names: Iterable[str], vendor: str) -> str:
     by_service: dict[str, list[str]] = {}
     for name in names:
         by_service.setdefault(RESOURCES[name].service, []).append(f"'{name}'")
-    prepared = UUIDField().get_db_prep_value
+    prepared = _ID.get_db_prep_value
     ours = " OR ".join(
         f"(r.service_id = '{prepared(builtin.SERVICE_IDS[service], connection)}' AND r.resource_name IN ({', '.join(quoted)}))"
         for service, quoted in by_service.items()

@@ -9,6 +9,7 @@ from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
 from apps.identity import builtin, policy
+from apps.identity import selectors as identity
 from apps.quotas import selectors
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.resources import MOST, RESOURCES, UNLIMITED
@@ -24,7 +25,7 @@ def set_limits(*, actor: Actor, owner_id: uuid.UUID, limits: Wanted) -> None:
 
     Raises NotFound, Forbidden, Invalid.
     """
-    owner = selectors.owner(actor=actor, owner_id=owner_id)
+    owner = identity.place(actor=actor, place_id=owner_id)
     if owner.is_domain:
         policy.require(actor, "quotas.default.set")
         target = {"domain_id": owner.pk}

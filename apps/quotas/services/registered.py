@@ -12,6 +12,7 @@ from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
 from apps.identity import policy
+from apps.identity import selectors as identity
 from apps.quotas import selectors
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.resources import MOST, UNLIMITED
@@ -68,8 +69,8 @@ def change_registered(*, actor: Actor, registered_id: uuid.UUID, **changes: Any)
     try:
         with transaction.atomic():
             row = _registered(registered_id)
-            identity = {name: value for name, value in changes.items() if name not in ("default_limit", "description")}
-            if any(getattr(row, name) != value for name, value in identity.items()) and row.limits.exists():
+            key = {name: value for name, value in changes.items() if name not in ("default_limit", "description")}
+            if any(getattr(row, name) != value for name, value in key.items()) and row.limits.exists():
                 raise _in_use()
             told = {name: [getattr(row, name), value] for name, value in changes.items() if getattr(row, name) != value}
             for name, value in changes.items():
@@ -155,7 +156,7 @@ def _create(actor: Actor, row: NewLimit) -> Limit:
 
 
 def _may_set(actor: Actor, *, project_id: uuid.UUID | None, domain_id: uuid.UUID | None) -> None:
-    owner = selectors.owner(actor=actor, owner_id=project_id or domain_id or uuid.UUID(int=0))
+    owner = identity.place(actor=actor, place_id=project_id or domain_id or uuid.UUID(int=0))
     if owner.is_domain != (domain_id is not None):
         raise NotFound("limit.owner", f"There is no such {'domain' if domain_id else 'project'}: {owner.pk}.")
     if owner.is_domain:

@@ -47,5 +47,25 @@ def test_compiled_modules_are_kept_even_if_the_shell_says_otherwise() -> None:
     assert "PYTHONDONTWRITEBYTECODE" not in programs.environment(ENV, {"PYTHONDONTWRITEBYTECODE": "1"})
 
 
+def test_what_stands_in_a_file_is_not_spelled_out(tmp_path: Path) -> None:
+    path = tmp_path / "database-url"
+    path.write_text("postgresql://me:hunter2@db/x")
+    given = {"CLOUDSITE_DATABASE_URL_FILE": str(path)}
+    told = programs.environment(load(given), given)
+    assert "hunter2" not in repr(told)
+    assert load({name: value for name, value in told.items() if name.startswith("CLOUDSITE_")}).database_url.endswith("@db/x")
+
+
+def test_the_agent_has_no_way_to_the_database() -> None:
+    for name in ("CLOUDSITE_DATABASE_URL", "CLOUDSITE_DATABASE_URL_FILE"):
+        assert f"-u {name} " in programs.procfile()["agent"]
+
+
+def test_with_a_certificate_the_web_server_is_told_of_it() -> None:
+    env = load({"CLOUDSITE_TLS_CERTIFICATE": "/srv/cert.pem", "CLOUDSITE_TLS_KEY": "/srv/key.pem"})
+    assert programs.environment(env, {})["GRANIAN_SSL_KEYFILE"] == "/srv/key.pem"
+    assert not [name for name in programs.environment(ENV, {}) if name.startswith("GRANIAN")]
+
+
 def test_no_password_is_on_a_command_line() -> None:
     assert not any("password" in command or "auth" in command for command in programs.procfile().values())

@@ -46,7 +46,7 @@ class Command(CloudCommand):
             made = images.import_stream(
                 actor=actor_of(options), name=options["name"], disk_format=DiskFormat(options["format"]),
                 visibility="public" if options["public"] else "private",
-                stream=progress.wrap_file(file, total=path.stat().st_size, description=path.name),
+                stream=progress.wrap_file(file, total=path.stat().st_size, description=path.name), size_bytes=path.stat().st_size,
                 kernel_id=options["kernel"], ramdisk_id=options["ramdisk"], kernel_args=options["kernel_args"],
                 min_memory_mb=options["min_memory_mb"], min_disk_gb=options["min_disk_gb"],
             )

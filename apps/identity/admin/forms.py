@@ -1,0 +1,92 @@
+"""Fields and forms that several pages of identity use."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.db.models import QuerySet
+
+from apps.identity.models import Assignment, GroupMember, Project, Role
+
+DESCRIPTION = 4096
+
+
+def chosen_by_name(model: Any, relation: str, **more: Any) -> "forms.ModelChoiceField[Any]":
+    """A field for a row of a big table, found by typing a part of its name; `relation` of `model` says which table."""
+    field = model._meta.get_field(relation)
+    rows: QuerySet[Any] = field.related_model._default_manager.all()
+    return forms.ModelChoiceField(queryset=rows, widget=AutocompleteSelect(field, admin.site), **more)
+
+
+class Described(forms.Form):
+    """What almost everything has."""
+
+    name = forms.CharField(max_length=255)
+    description = forms.CharField(max_length=DESCRIPTION, required=False, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class DomainChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A domain; there are few of them."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(queryset=Project.objects.filter(is_domain=True).order_by("name"), **more)
+
+
+class RoleChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A role, with its domain if it is of one."""
+
+    def __init__(self, **more: Any) -> None:
+        rows = Role.objects.select_related("domain").order_by("-builtin", "domain__name", "name")
+        super().__init__(queryset=rows, **more)
+
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj} (of the domain {obj.domain})" if obj.domain_id else str(obj)
+
+
+class PlaceForm(forms.Form):
+    """Where a role counts."""
+
+    project = chosen_by_name(
+        Assignment, "project", required=False, label="Project or domain", help_text="Empty: on the system, which is everywhere."
+    )
+    inherited = forms.BooleanField(
+        required=False, label="For all below", help_text="Not there itself, but in all projects below it."
+    )
+
+
+class GiveHereForm(forms.Form):
+    """Somebody gets a role in a given place."""
+
+    user = chosen_by_name(Assignment, "user", required=False)
+    group = chosen_by_name(Assignment, "group", required=False, help_text="A user or a group, not both.")
+    role = RoleChoice()
+    inherited = PlaceForm.base_fields["inherited"]
+
+
+class GiveForm(PlaceForm):
+    """A given user or group gets a role somewhere."""
+
+    role = RoleChoice()
+    field_order = ("role", "project", "inherited")
+
+
+class AssignForm(PlaceForm):
+    """Anybody gets a role anywhere."""
+
+    user = chosen_by_name(Assignment, "user", required=False)
+    group = chosen_by_name(Assignment, "group", required=False, help_text="A user or a group, not both.")
+    role = RoleChoice()
+    field_order = ("user", "group", "role", "project", "inherited")
+
+
+class JoinForm(forms.Form):
+    """A user goes into a group."""
+
+    group = chosen_by_name(GroupMember, "group")
+
+
+class MemberForm(forms.Form):
+    """A group gets a user."""
+
+    user = chosen_by_name(GroupMember, "user")

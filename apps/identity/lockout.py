@@ -1,0 +1,164 @@
+"""Guessing of passwords and codes is stopped: so many failures in a row, and a user is locked for a while.
+
+django-axes keeps the failures and hears of them from Django's sign-in; this is its handler. Counted is per user and address,
+so that who guesses locks the user for that address only, and, up to a higher limit, per user from all addresses together.
+Never per address alone: one of them may be a whole office. Unknown names are counted like known ones, so that the lock does
+not tell which exist. A failure costs one statement, a check one, and nothing that was typed in is kept but the name.
+"""
+
+import hashlib
+import ipaddress
+import logging
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from axes.handlers.database import AxesDatabaseHandler
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max, Q, Sum
+from django.http import HttpRequest
+
+from apps.common import clock
+from apps.common.errors import Unauthenticated
+from apps.common.rates import network_of
+from apps.identity.builtin import DEFAULT_DOMAIN_ID
+from apps.identity.models import User
+
+log = logging.getLogger(__name__)
+
+_LONGEST_NAME = 255
+_NOWHERE = "::"
+_COUNT = """INSERT INTO axes_accessattempt (user_agent, ip_address, username, http_accept, path_info, attempt_time, get_data,
+ post_data, failures_since_start) VALUES ('', %s, %s, '', %s, %s, '', '', 1)
+ON CONFLICT (username, ip_address, user_agent) DO UPDATE SET attempt_time = excluded.attempt_time, path_info = excluded.path_info,
+ failures_since_start = CASE WHEN axes_accessattempt.attempt_time <= %s THEN 1 ELSE axes_accessattempt.failures_since_start + 1 END"""
+
+
+class Handler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types
+    """What axes asks and tells, in our own counts."""
+
+    def is_locked(self, request: HttpRequest, credentials: Mapping[str, Any] | None = None) -> bool:
+        return _waiting_s(request, name_in(request, credentials)) > 0
+
+    def user_login_failed(self, sender: Any, credentials: Mapping[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
+        if request is not None and not getattr(request, "axes_locked_out", False):
+            failed(request, name_in(request, credentials))
+
+    def user_logged_in(self, sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+        succeeded(request, name_of(user.username, user.domain_id))
+
+    def user_logged_out(self, sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+        """Nothing to count."""
+
+
+def name_of(username: str, domain_id: uuid.UUID | None = None) -> str:
+    """Under what a user's failures are kept: the name as people know it, with its domain unless that is the default one."""
+    name = username if domain_id in (None, DEFAULT_DOMAIN_ID) else f"{domain_id}/{username}"
+    name = name.replace("\x00", "\ufffd")
+    return name if len(name) <= _LONGEST_NAME else hashlib.sha256(name.encode()).hexdigest()
+
+
+def name_in(request: HttpRequest, credentials: Mapping[str, Any] | None) -> str:
+    """The same out of what Django's `authenticate` was given."""
+    given = credentials or {}
+    return name_of(str(given.get("username") or ""), given.get("domain_id"))
+
+
+def address_of(request: HttpRequest) -> str:
+    """Where the request comes from; a whole /64 of IPv6 is one sender."""
+    try:
+        return str(ipaddress.ip_address(network_of(str(request.META.get("REMOTE_ADDR", ""))).partition("/")[0]))
+    except ValueError:
+        return _NOWHERE  # a local socket
+
+
+def check(request: HttpRequest | None, name: str) -> None:
+    """Raises Unauthenticated `auth.locked` (fact retry_after_s) if the user of that name is locked for this sender."""
+    if request is None:
+        return
+    wait_s = _waiting_s(request, name)
+    if wait_s > 0:
+        raise refusal(wait_s)
+
+
+def refusal(wait_s: float) -> Unauthenticated:
+    """The answer while a lock holds, whether or not the password is right this time."""
+    return Unauthenticated(
+        "auth.locked", f"Too many wrong passwords or codes: wait {_told(wait_s)} before you try again.", retry_after_s=round(wait_s, 1)
+    )
+
+
+def failed(request: HttpRequest | None, name: str) -> None:
+    """Count a failure: one statement, which commits at once."""
+    if request is None:
+        return
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, [address_of(request), name, request.path_info[:255], _stored(now), _stored(now - _span())])
+
+
+def succeeded(request: HttpRequest | None, name: str) -> None:
+    """Forget the failures of this user from this address, if the check of this request found some."""
+    if request is not None and getattr(request, "cloudsite_failures", 1):
+        AccessAttempt.objects.filter(username=name, ip_address=address_of(request)).delete()
+
+
+def unlock(*, name: str) -> int:
+    """Forget all failures of a user; how many there were."""
+    rows = AccessAttempt.objects.filter(username=name)
+    count: int = rows.aggregate(all=Sum("failures_since_start"))["all"] or 0
+    rows.delete()
+    return count
+
+
+def prune() -> int:
+    """Delete failures that no longer count."""
+    count: int = AccessAttempt.objects.filter(attempt_time__lte=clock.now() - _span()).delete()[0]
+    return count
+
+
+def _waiting_s(request: HttpRequest, name: str) -> float:
+    """How long a lock still holds; 0: there is none. Leaves the number of failures for `succeeded`."""
+    here = Q(ip_address=address_of(request))
+    found = AccessAttempt.objects.filter(username=name, attempt_time__gt=clock.now() - _span()).aggregate(
+        here=Sum("failures_since_start", filter=here), here_at=Max("attempt_time", filter=here),
+        all=Sum("failures_since_start"), all_at=Max("attempt_time"),
+    )
+    request.cloudsite_failures = found["here"] or 0  # type: ignore[attr-defined]
+    env = settings.ENV
+    locked_at = [
+        found[f"{where}_at"] for where, most in (("here", env.login_attempts), ("all", env.login_attempts_user))
+        if (found[where] or 0) >= most
+    ]
+    if not locked_at or _is_exempt(name):
+        return 0.0
+    wait_s: float = (max(locked_at) + _span() - clock.now()).total_seconds()
+    request.cloudsite_locked_s = max(wait_s, 0.0)  # type: ignore[attr-defined]
+    return wait_s
+
+
+def _is_exempt(name: str) -> bool:
+    """Users with the option `ignore_lockout_failure_attempts`; asked only once a lock would hold."""
+    domain, _, username = name.rpartition("/")
+    rows = User.objects.filter(options__ignore_lockout_failure_attempts=True)
+    found = rows.filter(username=name, domain_id=DEFAULT_DOMAIN_ID)
+    try:
+        found |= rows.filter(username=username, domain_id=uuid.UUID(domain))
+    except ValueError:
+        pass  # no other domain in the name
+    return found.exists()
+
+
+def _span() -> timedelta:
+    return timedelta(minutes=settings.ENV.lock_minutes)
+
+
+def _stored(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _told(wait_s: float) -> str:
+    return f"{wait_s / 60:.0f} minutes" if wait_s > 90 else f"{max(wait_s, 1):.0f} s"
