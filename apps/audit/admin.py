@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -15,13 +16,17 @@ from apps.audit.states import Decision
 from apps.common import clock
 from apps.common.admin import drawing, references
 from apps.common.admin.lists import reference
-from apps.common.admin.pages import RecordAdmin
+from apps.common.admin.pages import RecordAdmin, add_link
 from apps.common.ids import first_at
 
 # So many fields are named in the list; all of them are on the record's page.
 _MOST_FIELDS = 3
 _SPANS = {"1": "last hour", "24": "last 24 hours", "168": "last 7 days", "720": "last 30 days"}
+_PERMISSION = "audit.record.list"
 _CONTEXTS = ("compute", "network", "images", "identity", "quotas", "hosts", "placement", "http")
+
+
+add_link("Audit trail", lambda row: f"{reverse('admin:audit_record_changelist')}?q={row.pk}", permission=_PERMISSION)
 
 
 class WhenFilter(admin.SimpleListFilter):
@@ -56,7 +61,7 @@ class ContextFilter(admin.SimpleListFilter):
 class AuditRecordAdmin(RecordAdmin):
     """Who did what to what, from where; what was refused, and why."""
 
-    permission = "audit.record.list"
+    permission = _PERMISSION
     list_display = ("time", "decision_shown", "action", "resource", "user", "project", "address", "gist")
     list_filter = ("decision", WhenFilter, ContextFilter)
     search_fields = (

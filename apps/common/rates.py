@@ -91,11 +91,6 @@ def network_of(address: str) -> str:
         return address
 
 
-def forget() -> None:
-    """Start anew with the settings as they are now; for tests."""
-    _limiter.cache_clear()
-
-
 @cache
 def _limiter(scope: str) -> Limiter | None:
     """None if the operator has set the limit to 0."""

@@ -8,6 +8,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.apps import apps
@@ -28,10 +29,10 @@ class Column:
     label: str
     field: str
 
-    def rows(self) -> "QuerySet[object]":
+    def rows(self) -> "QuerySet[Any]":
         """All rows with something sealed."""
-        manager = apps.get_model(self.label)._base_manager
-        return manager.exclude(**{self.field: ""}).exclude(**{f"{self.field}__isnull": True})
+        rows: QuerySet[Any] = apps.get_model(self.label)._base_manager.exclude(**{self.field: ""})
+        return rows.exclude(**{f"{self.field}__isnull": True})
 
     def by_key(self) -> dict[str, int]:
         """Key id → how many rows are sealed with it."""

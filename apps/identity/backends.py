@@ -1,7 +1,7 @@
 """How Django finds a user by name and password: names are unique in a domain only."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from axes.backends import AxesStandaloneBackend
 from django.contrib.auth.hashers import make_password
@@ -11,18 +11,14 @@ from django.http import HttpRequest
 from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import Credential, Project, User
 
-if TYPE_CHECKING:
-    _Backend = object
-else:
-    _Backend = AxesStandaloneBackend
 
-
-class Lockout(_Backend):
+class Lockout(AxesStandaloneBackend):
     """First of all: whoever guesses is refused before anything is looked at (`lockout`). Signs nobody in."""
 
     def authenticate(self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **others: Any) -> None:
         if request is not None:
-            super().authenticate(request, username=username, password=password, **others)  # type: ignore[misc]
+            request.cloudsite_login = username or ""  # type: ignore[attr-defined]  # the audit trail looks here
+            super().authenticate(request, username=username, password=password, **others)
 
 
 class Database:

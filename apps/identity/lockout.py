@@ -8,7 +8,6 @@ not tell which exist. A failure costs one statement, a check one, and nothing th
 
 import hashlib
 import ipaddress
-import logging
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -24,10 +23,9 @@ from django.http import HttpRequest
 from apps.common import clock
 from apps.common.errors import Unauthenticated
 from apps.common.rates import network_of
+from apps.identity import errors
 from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import User
-
-log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 255
 _NOWHERE = "::"
@@ -37,7 +35,7 @@ ON CONFLICT (username, ip_address, user_agent) DO UPDATE SET attempt_time = excl
  failures_since_start = CASE WHEN axes_accessattempt.attempt_time <= %s THEN 1 ELSE axes_accessattempt.failures_since_start + 1 END"""
 
 
-class Handler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types
+class Handler(AxesDatabaseHandler):
     """What axes asks and tells, in our own counts."""
 
     def is_locked(self, request: HttpRequest, credentials: Mapping[str, Any] | None = None) -> bool:
@@ -81,14 +79,7 @@ def check(request: HttpRequest | None, name: str) -> None:
         return
     wait_s = _waiting_s(request, name)
     if wait_s > 0:
-        raise refusal(wait_s)
-
-
-def refusal(wait_s: float) -> Unauthenticated:
-    """The answer while a lock holds, whether or not the password is right this time."""
-    return Unauthenticated(
-        "auth.locked", f"Too many wrong passwords or codes: wait {_told(wait_s)} before you try again.", retry_after_s=round(wait_s, 1)
-    )
+        raise errors.locked(wait_s)
 
 
 def failed(request: HttpRequest | None, name: str) -> None:
@@ -100,9 +91,15 @@ def failed(request: HttpRequest | None, name: str) -> None:
         cursor.execute(_COUNT, [address_of(request), name, request.path_info[:255], _stored(now), _stored(now - _span())])
 
 
+def refusal(request: HttpRequest | None) -> Unauthenticated:
+    """Why Django's `authenticate` has found nobody for this request."""
+    wait_s = getattr(request, "cloudsite_locked_s", 0.0)
+    return errors.locked(wait_s) if wait_s else errors.failed()
+
+
 def succeeded(request: HttpRequest | None, name: str) -> None:
     """Forget the failures of this user from this address, if the check of this request found some."""
-    if request is not None and getattr(request, "cloudsite_failures", 1):
+    if request is not None and getattr(request, "cloudsite_failures", True):
         AccessAttempt.objects.filter(username=name, ip_address=address_of(request)).delete()
 
 
@@ -158,7 +155,3 @@ def _span() -> timedelta:
 
 def _stored(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
-
-
-def _told(wait_s: float) -> str:
-    return f"{wait_s / 60:.0f} minutes" if wait_s > 90 else f"{max(wait_s, 1):.0f} s"

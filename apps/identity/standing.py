@@ -1,4 +1,4 @@
-"""The one query behind every request: is this token good, and which roles does its user have where it works?
+"""The one query behind every request: is this token (or access key) good, and which roles does its user have where it works?
 
 Written in SQL: the ORM cannot say the union of four ways to a role, and PostgreSQL keeps the plan of a prepared statement,
 which costs more to make than the query to run. It looks at rows as they are now, so whatever is taken away is gone at once.
@@ -7,11 +7,14 @@ which costs more to make than the query to run. It looks at rows as they are now
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
 import psycopg
 from django.db import connection
+
+from apps.identity.access_rules import Rule
 
 # Ids of roles of user {u} for project or domain {p} (p…) and on the system (s…), own and by groups, comma-separated.
 _ROLES = """(SELECT {join} FROM (
@@ -32,14 +35,32 @@ _TOKEN = (
 )
 _CREDENTIAL = """ac.permissions, ac.unrestricted, ac.expires_at,
  (SELECT {join_plain} FROM identity_applicationcredential_roles x WHERE x.applicationcredential_id = ac.id),
- EXISTS (SELECT 1 FROM identity_applicationcredential_access_rules y WHERE y.applicationcredential_id = ac.id)"""
+ (SELECT {join_rules} FROM identity_applicationcredential_access_rules y JOIN identity_accessrule ar ON ar.id = y.accessrule_id
+  WHERE y.applicationcredential_id = ac.id)"""
+# An access key is for ever, and has no prefix.
+_KEY = "ec.id, FALSE, ec.trust_id, ec.application_credential_id, ec.name, '', ec.created_at, NULL, NULL, ec.last_used_at"
 _FROM_PLACE = "LEFT JOIN identity_project p ON p.id = {place} LEFT JOIN identity_project pd ON pd.id = p.domain_id"
 _BY_DIGEST = f"""SELECT {_USER}, {_PLACE}, {_ROLES}, {_VERSION}, {_TOKEN}, {_CREDENTIAL}
 FROM identity_token t JOIN identity_user u ON u.id = t.user_id JOIN identity_project ud ON ud.id = u.domain_id
 {_FROM_PLACE} LEFT JOIN identity_applicationcredential ac ON ac.id = t.application_credential_id
 WHERE t.digest = %s"""
+_BY_ACCESS = f"""SELECT {_USER}, {_PLACE}, {_ROLES}, {_VERSION}, {_KEY}, {_CREDENTIAL}, ec.blob
+FROM identity_credential ec JOIN identity_user u ON u.id = ec.user_id JOIN identity_project ud ON ud.id = u.domain_id
+{_FROM_PLACE} LEFT JOIN identity_applicationcredential ac ON ac.id = ec.application_credential_id
+WHERE ec.access = %s AND ec.type = 'ec2'"""
 _BY_USER = f"""SELECT {_USER}, {_PLACE}, {_ROLES}, {_VERSION}
 FROM identity_user u JOIN identity_project ud ON ud.id = u.domain_id {_FROM_PLACE} WHERE u.id = %s"""
+_JOINS_POSTGRES = {
+    "join": "string_agg(k || role_id::text, ',' ORDER BY k, role_id)",
+    "join_plain": "string_agg(x.role_id::text, ',')",
+    "join_rules": "string_agg(ar.service || ' ' || ar.method || ' ' || ar.path, chr(10))",
+}
+_JOINS_SQLITE = {
+    "join": "group_concat(k || role_id)", "join_plain": "group_concat(x.role_id)",
+    "join_rules": "group_concat(ar.service || ' ' || ar.method || ' ' || ar.path, char(10))",
+}
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_NO_IDS: frozenset[uuid.UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +96,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """A token with all that decides whether it is good. `credential_…`: of the application credential that it came from."""
+    """A token or access key with all that decides whether it is good. `credential_…`: of the application credential that it
+    came from; `access_rules`: empty for none."""
 
     standing: Standing
     id: uuid.UUID
@@ -92,29 +114,36 @@ class Bearer:
     credential_unrestricted: bool
     credential_expires_at: datetime | None
     credential_roles: frozenset[uuid.UUID]
-    has_access_rules: bool
+    access_rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Whose access key it is. `blob`: the sealed secret."""
+
+    bearer: Bearer
+    blob: str
 
 
 def by_digest(digest: str) -> Bearer | None:
     """The token of this SHA-256; None if there is none."""
-    row = _one(_BY_DIGEST.format(u="t.user_id", p="t.project_id", place="t.project_id", **_joins()), (digest,))
-    if row is None:
-        return None
-    key, system, trust, credential, name, prefix, made, expires, revoked, used, allowed, free, ends, roles, rules = row[15:]
-    return Bearer(
-        _standing(row), _id(key), bool(system), _maybe(trust), _maybe(credential), name, prefix, _moment(made),
-        _moment(expires), _when(revoked), _when(used), _patterns(allowed), bool(free), _when(ends),
-        frozenset(uuid.UUID(text) for text in (roles or "").split(",") if text), bool(rules),
-    )
+    row = _one(_statement("digest"), (digest,))
+    return None if row is None else _bearer(row)
+
+
+def by_access(access: str) -> KeyHolder | None:
+    """The access key with this public id; None if there is none."""
+    row = _one(_statement("access"), (access,))
+    return None if row is None else KeyHolder(_bearer(row), row[30])
 
 
 def of(user_id: uuid.UUID, place_id: uuid.UUID | None) -> Standing | None:
     """How a user stands in a project or domain (None: in none); None if there is no such user."""
-    place = "CAST(%s AS uuid)" if _postgres() else "%s"
-    row = _one(_BY_USER.format(u="u.id", p="p.id", place=place, **_joins()), (_key(place_id), _key(user_id)))
+    row = _one(_statement("user"), (_key(place_id), _key(user_id)))
     return None if row is None else _standing(row)
 
 
+@lru_cache(maxsize=4096)
 def split(roles: str) -> tuple[frozenset[uuid.UUID], frozenset[uuid.UUID]]:
     """(ids of roles in the place, ids of roles on the system)."""
     here: set[uuid.UUID] = set()
@@ -128,6 +157,18 @@ def _standing(row: Any) -> Standing:
     return Standing(
         _id(row[0]), row[1], bool(row[2]), _id(row[3]), row[4], bool(row[5]), _maybe(row[6]), row[7], bool(row[8]),
         bool(row[9]), _maybe(row[10]), row[11], bool(row[12]), row[13] or "", row[14] or 0,
+    )
+
+
+def _bearer(row: Any) -> Bearer:
+    key, system, trust, credential, name, prefix, made, expires, revoked, used, allowed, free, ends, roles, rules = row[15:30]
+    if credential is None:
+        limits: tuple[Any, ...] = (None, False, None, _NO_IDS, ())
+    else:
+        limits = (_patterns(allowed), bool(free), _when(ends), _ids(roles or ""), _rules(rules or ""))
+    return Bearer(
+        _standing(row), _id(key), bool(system), _maybe(trust), _maybe(credential), name, prefix, _moment(made),
+        _NEVER if expires is None else _moment(expires), _when(revoked), _when(used), *limits,
     )
 
 
@@ -145,10 +186,16 @@ def _postgres() -> bool:
     return connection.vendor == "postgresql"
 
 
-def _joins() -> dict[str, str]:
-    if _postgres():
-        return {"join": "string_agg(k || role_id::text, ',' ORDER BY k, role_id)", "join_plain": "string_agg(x.role_id::text, ',')"}
-    return {"join": "group_concat(k || role_id)", "join_plain": "group_concat(x.role_id)"}
+@cache
+def _statement(by: str) -> str:
+    """The SQL text for the database that there is."""
+    postgres = _postgres()
+    template, columns = {
+        "digest": (_BY_DIGEST, {"u": "t.user_id", "p": "t.project_id", "place": "t.project_id"}),
+        "access": (_BY_ACCESS, {"u": "ec.user_id", "p": "ec.project_id", "place": "ec.project_id"}),
+        "user": (_BY_USER, {"u": "u.id", "p": "p.id", "place": "CAST(%s AS uuid)" if postgres else "%s"}),
+    }[by]
+    return template.format(**columns, **(_JOINS_POSTGRES if postgres else _JOINS_SQLITE))
 
 
 def _key(value: uuid.UUID | None) -> Any:
@@ -176,3 +223,13 @@ def _patterns(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, str):
         value = orjson.loads(value)
     return None if value is None else tuple(value)
+
+
+@lru_cache(maxsize=1024)
+def _ids(texts: str) -> frozenset[uuid.UUID]:
+    return frozenset(uuid.UUID(text) for text in texts.split(",") if text)
+
+
+@lru_cache(maxsize=1024)
+def _rules(lines: str) -> tuple[Rule, ...]:
+    return tuple(Rule(*line.split(" ", 2)) for line in lines.split("\n") if line)

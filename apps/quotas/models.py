@@ -67,11 +67,11 @@ class Limit(models.Model):
 class Usage(models.Model):
     """What one project has, all in one row, so that a reservation is one statement and one lock.
 
-    Made on first use. The database refuses less than nothing. `domain_id`: null if identity does not know the project.
+    Made on first use, gone with its project. The database refuses less than nothing.
     """
 
     project_id = models.UUIDField(primary_key=True)
-    domain_id = models.UUIDField(null=True, db_index=True)
+    domain_id = models.UUIDField(db_index=True)
     instances = models.PositiveBigIntegerField(default=0)
     vcpus = models.PositiveBigIntegerField(default=0)
     memory_mb = models.PositiveBigIntegerField(default=0)

@@ -130,8 +130,7 @@ def domain_accounts(domain_ids: Collection[uuid.UUID], names: Iterable[str]) -> 
 
 def limits_of_domains(domain_ids: Collection[uuid.UUID], names: Iterable[str]) -> "QuerySet[Limit]":
     """The rows that say what these domains may have of our own resources, in the order in which they are locked."""
-    of_ours = _ours(names)
-    return Limit.objects.filter(registered__in=RegisteredLimit.objects.filter(of_ours), domain_id__in=list(domain_ids)).order_by("pk")
+    return Limit.objects.filter(registered__in=registered_of(names), domain_id__in=list(domain_ids)).order_by("pk")
 
 
 def registered_limits(*, actor: Actor) -> "QuerySet[RegisteredLimit]":
@@ -155,9 +154,9 @@ def limits(*, actor: Actor) -> "QuerySet[Limit]":
     return rows.filter(mine | Q(domain_id=actor.domain_id) if actor.domain_id is not None else mine)
 
 
-def registered_of(name: str) -> "QuerySet[RegisteredLimit]":
-    """The rows of one of our resources: for no region, and for the one that there is. None of them: the default is built in."""
-    return RegisteredLimit.objects.filter(_ours([name]))
+def registered_of(names: Iterable[str]) -> "QuerySet[RegisteredLimit]":
+    """The rows of our resources: for no region, and for the one that there is. None of them: the default is built in."""
+    return RegisteredLimit.objects.filter(_ours(names))
 
 
 def is_ours(registered: RegisteredLimit) -> bool:
@@ -177,7 +176,7 @@ def _ours(names: Iterable[str]) -> Q:
 
 def _registered() -> dict[uuid.UUID, RegisteredLimit]:
     """Those that we enforce: a handful."""
-    return {row.pk: row for row in RegisteredLimit.objects.filter(_ours(RESOURCES))}
+    return {row.pk: row for row in registered_of(RESOURCES)}
 
 
 _ByOwner = dict[uuid.UUID, dict[uuid.UUID, int]]

@@ -20,6 +20,8 @@ FROM_FILE = "_FILE"
 # A port up to 65535, behind an address or a name; IPv6 in brackets.
 _LISTEN = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
 
+_DN = r"[A-Za-z0-9.-]+ *=.+"
+_ATTRIBUTE = r"[A-Za-z][A-Za-z0-9-]*"
 
 class SettingError(Exception):
     """A `CLOUDSITE_*` variable has a value that cannot be used; the text names it and what was expected."""
@@ -85,6 +87,44 @@ class Environment:
     lock_minutes: int = _option(15, "For how long; `manage.py user_unlock` ends it.", least=1, most=1440)
     password_length: int = _option(10, "Fewest characters of a password.", least=1, most=128)
     password_expires_days: int = _option(0, "Passwords set from now on must be changed after so many days; 0: never.", least=0, most=3650)
+    ldap_url: str = _option(
+        "", "LDAP directory whose users may sign in; several servers, separated by spaces, are tried in order. Empty: none.",
+        pattern=r"ldap[si]?://\S+( +ldap[si]?://\S+)*", form="ldaps://ldap.example.org",
+    )
+    ldap_start_tls: bool = _option(False, "Encrypt `ldap://` by StartTLS.")
+    ldap_ca_file: Path = _option(Path(), "PEM file of the CA that signed the directory's certificate; empty: those of this machine.")
+    ldap_bind_dn: str = _option("", "Account that reads the directory; empty: anonymously.", pattern=_DN, form="cn=reader,dc=example,dc=org")
+    ldap_bind_password: str = _option("", "Its password.", secret=True)
+    ldap_user_base: str = _option(
+        "", "Below what users are, such as `ou=people,dc=example,dc=org`; several are separated by `;`.", pattern=_DN,
+        form="ou=people,dc=example,dc=org",
+    )
+    ldap_user_filter: str = _option("(objectClass=person)", "Which entries there are users.", pattern=r"\(.+\)", form="(objectClass=person)")
+    ldap_name_attribute: str = _option("uid", "A user's name; Active Directory: `sAMAccountName`.", pattern=_ATTRIBUTE, form="uid")
+    ldap_email_attribute: str = _option("mail", "A user's email address.", pattern=_ATTRIBUTE, form="mail")
+    ldap_id_attribute: str = _option(
+        "entryUUID", "What stays when users and groups are renamed; Active Directory: `objectGUID`; `dn`: nothing does.",
+        pattern=_ATTRIBUTE, form="entryUUID",
+    )
+    ldap_enabled_attributes: tuple[str, ...] = _option(
+        ("pwdAccountLockedTime", "shadowExpire", "userAccountControl", "nsAccountLock"),
+        "What tells that a user is disabled, locked or expired, where an entry has it. Any other name is that of a boolean, true for"
+        " enabled users, or, with `!` before it, for disabled ones.",
+    )
+    ldap_group_base: str = _option("", "Below what groups are, as for users; empty: no groups are taken over.", pattern=_DN, form="ou=groups,dc=example,dc=org")
+    ldap_group_filter: str = _option("", "Which entries there are groups; empty: those of the type.", pattern=r"\(.+\)", form="(cn=cloud-*)")
+    ldap_group_type: str = _option(
+        "groupOfNames", "How groups tell their members; groups in groups count in all but `posixGroup`.",
+        choices=("groupOfNames", "groupOfUniqueNames", "posixGroup", "activeDirectory"),
+    )
+    ldap_group_name_attribute: str = _option("cn", "A group's name.", pattern=_ATTRIBUTE, form="cn")
+    ldap_domain: str = _option("ldap", "Domain in which the directory's users and groups live; made if there is none of that name.", pattern=r"[^/]{1,64}", form="ldap")
+    ldap_sync_s: int = _option(30, "Users and groups are synchronised with the directory every so many seconds.", least=5, most=86400)
+    ldap_timeout_s: float = _option(3.0, "How long the directory may take to answer one question.", least=0.2, most=60)
+    ldap_most_disabled_percent: int = _option(
+        50, "A synchronisation that would disable more than this share of the directory's users, and more than 10, stops and says so.",
+        least=1, most=100,
+    )
     max_body_mb: int = _option(2, "Largest request body, MiB; image uploads have their own limit.", least=1, most=1024)
     rate_address: int = _option(
         200, "Requests a second from one address (IPv6: one /64), averaged over 10 s; each web process counts for itself. 0: no limit.",
@@ -106,6 +146,7 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
     env = Environment(**values)
     if (env.tls_certificate == Path()) != (env.tls_key == Path()):
         raise SettingError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY need each other: set both or none.")
+    _check_directory(env)
     run = env.run if env.run != Path() else _short_run_dir(env.var)
     return dataclasses.replace(
         env,
@@ -117,9 +158,16 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
     )
 
 
+def _check_directory(env: Environment) -> None:
+    if env.ldap_url and not env.ldap_user_base:
+        raise SettingError(f"{PREFIX}LDAP_URL needs {PREFIX}LDAP_USER_BASE: below what are the directory's users?")
+    if env.ldap_start_tls and not all(url.startswith("ldap://") for url in env.ldap_url.split()):
+        raise SettingError(f"{PREFIX}LDAP_START_TLS is for ldap:// only: ldaps:// is encrypted from the start, ldapi:// never leaves this machine.")
+
+
 def _given(source: Mapping[str, str], known: "Mapping[str, dataclasses.Field[Any]]") -> dict[str, str]:
     """Variable → its text, which stands in the environment or in a file. Raises SettingError."""
-    given = {}
+    given: dict[str, str] = {}
     for name in sorted(name for name in source if name.startswith(PREFIX)):
         text, variable = source[name].strip(), name
         if name not in known:

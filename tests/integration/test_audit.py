@@ -12,13 +12,14 @@ from apps.common import clock
 from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import audit
 from apps.images import store
-from apps.images.models import Image
+from apps.images.services import images
 from apps.network.models import FixedIP, Port
 from apps.operations.models import Operation
 from apps.placement.models import Allocation, Inventory
+from apps.quotas.models import Usage
 from contracts.compute.v1 import PowerState
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
-from tests.support.cloud import Cloud, operation_of
+from tests.support.cloud import Cloud, make_image, operation_of
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,7 @@ def test_what_nobody_holds_is_given_back(cloud: Cloud) -> None:
     Inventory.objects.filter(provider_id=host.id, resource_class="VCPU").update(used=F("used") + 2)
     port = Port.objects.create(network=cloud.network, project_id=cloud.project.pk, device_id=nobody, mac="02:00:00:00:00:01")
     FixedIP.objects.create(port=port, subnet=cloud.network.subnets.get(), address="10.64.0.99")
-    assert codes() == ["allocation.orphan", "port.orphan"]
+    assert codes() == ["allocation.orphan", "port.orphan", "quota.mismatch"]
     assert fix() == []
     assert_consistent()
 
@@ -162,7 +163,7 @@ def test_work_on_an_instance_that_is_gone_is_cancelled(cloud: Cloud) -> None:
     instance, _ = cloud.active()
     operation = cloud.power(instance, "stop")
     Instance.objects.update(state="DELETED", host_id=None)
-    assert set(codes()) == {"allocation.orphan", "port.orphan", "operation.pointless"}
+    assert set(codes()) == {"allocation.orphan", "port.orphan", "operation.pointless", "quota.mismatch"}
     assert fix() == []
     operation.refresh_from_db()
     assert (operation.state, operation.error["code"]) == ("cancelled", "operation.pointless")
@@ -264,12 +265,12 @@ def test_the_store_is_compared_with_the_images(cloud: Cloud, monkeypatch: pytest
     assert not orphan.exists() and not scratch.exists()
     store.path_of(cloud.image.sha256).unlink()
     assert fix() == ["image.content_missing"]
-    Image.objects.update(state="deleted")
+    images.delete(actor=cloud.actor, image_id=cloud.image.pk)
     assert codes() == []
 
 
 def test_an_upload_that_died_waits_for_its_data_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    half = Image.objects.create(project_id=cloud.project.pk, name="half", disk_format="raw", state="saving")
+    half = make_image(cloud.project, name="half", disk_format="raw", state="saving", size_bytes=4096)
     scratch = Path(settings.MEDIA_ROOT, "incoming", f"{half.pk}.abc")
     scratch.parent.mkdir()
     scratch.write_bytes(b"half")
@@ -280,7 +281,8 @@ def test_an_upload_that_died_waits_for_its_data_again(cloud: Cloud, monkeypatch:
     assert codes() == ["image.interrupted", "image.content_orphan"]
     assert fix() == []
     half.refresh_from_db()
-    assert half.state == "queued" and not scratch.exists()
+    assert (half.state, half.size_bytes) == ("queued", None) and not scratch.exists()
+    assert Usage.objects.get().image_bytes == cloud.image.size_bytes
 
 
 def test_the_operation_is_named(cloud: Cloud) -> None:

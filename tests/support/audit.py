@@ -6,15 +6,17 @@ from django.db.models import Sum
 
 from apps.compute.models import Instance
 from apps.compute.states import InstanceState
-from apps.network.models import FixedIP, Port
+from apps.images.models import Image
+from apps.network.models import FixedIP, Network, Port
 from apps.operations.models import Operation
 from apps.operations.states import OPEN_VALUES
 from apps.placement.models import Allocation, Inventory
+from apps.quotas.models import Usage
 
 
 def discrepancies() -> list[str]:
     """Everything that is claimed without an owner, owned without a claim, counted wrongly, or waiting for nobody."""
-    return [*_capacity(), *_claims(), *_addresses(), *_waiting()]
+    return [*_capacity(), *_claims(), *_addresses(), *_waiting(), *_quotas()]
 
 
 def assert_consistent() -> None:
@@ -27,6 +29,8 @@ def assert_nothing_is_claimed() -> None:
     assert Port.objects.count() == 0
     assert FixedIP.objects.count() == 0
     assert Inventory.objects.exclude(used=0).count() == 0
+    if not Instance.objects.exclude(state=InstanceState.DELETED).exists():
+        assert Usage.objects.exclude(instances=0, vcpus=0, memory_mb=0, disk_gb=0, ports=0).count() == 0
 
 
 def _capacity() -> list[str]:
@@ -73,3 +77,23 @@ def _waiting() -> list[str]:
     busy = set(Operation.objects.filter(state__in=OPEN_VALUES).values_list("resource_id", flat=True))
     stuck = Instance.objects.filter(state__in=[InstanceState.BUILD, InstanceState.DELETING]).exclude(pk__in=busy)
     return [f"instance {pk} is {state} and nobody works on it" for pk, state in stuck.values_list("pk", "state")]
+
+
+def _quotas() -> list[str]:
+    there: dict[object, Counter[str]] = {}
+    for instance in Instance.objects.exclude(state=InstanceState.DELETED):
+        sizes = {"vcpus": instance.vcpus, "memory_mb": instance.memory_mb, "disk_gb": instance.disk_gb}
+        there.setdefault(instance.project_id, Counter()).update(instances=1, **sizes)
+    for network in Network.objects.all():
+        there.setdefault(network.project_id, Counter()).update(networks=1)
+    for port in Port.objects.all():
+        there.setdefault(port.project_id, Counter()).update(ports=1)
+    for image in Image.objects.exclude(state="deleted").exclude(project_id=None):
+        there.setdefault(image.project_id, Counter()).update(images=1, image_bytes=image.size_bytes or 0)
+    names = ("instances", "vcpus", "memory_mb", "disk_gb", "networks", "ports", "images", "image_bytes")
+    said = {row.project_id: Counter({name: getattr(row, name) for name in names}) for row in Usage.objects.all()}
+    return [
+        f"project {project_id} uses {there.get(project_id)}, its usage says {said.get(project_id)}"  # type: ignore[call-overload]
+        for project_id in said.keys() | there.keys()
+        if +there.get(project_id, Counter()) != +said.get(project_id, Counter())  # type: ignore[call-overload]
+    ]

@@ -14,6 +14,8 @@ from apps.images.models import Image
 from apps.network.models import Network
 from apps.network.services import networks
 from apps.operations.models import Operation
+from apps.quotas.resources import RESOURCES, UNLIMITED
+from apps.quotas.services import limits, reservations
 from contracts import topics
 from tests.support.bus import FakeBus
 from tests.support.hosts import Command, FakeHost
@@ -31,12 +33,20 @@ def make_flavor(**fields: Any) -> Flavor:
 
 def make_image(project: Project | None = None, **fields: Any) -> Image:
     """An active image; its content is nowhere, since nobody here fetches it."""
-    return Image.objects.create(
+    image = Image.objects.create(
         **{
             "project_id": project.pk if project else None, "name": "demo", "state": "active", "disk_format": "qcow2",
             "visibility": "public", "size_bytes": 1024, "virtual_size_bytes": 1024, "sha256": "0" * 64, **fields,
         }
     )
+    if project:
+        reservations.reserve(project_id=project.pk, amounts={"images": 1, "image_bytes": image.size_bytes or 0})
+    return image
+
+
+def unlimited() -> None:
+    """No project has limits of anything, unless a test sets some."""
+    limits.set_defaults(actor=SYSTEM, limits=dict.fromkeys(RESOURCES, UNLIMITED))
 
 
 class Cloud:
@@ -44,6 +54,7 @@ class Cloud:
 
     def __init__(self, bus: FakeBus) -> None:
         self.bus = bus
+        unlimited()
         self.project = make_project()
         self.actor = make_actor(self.project)
         self.flavor = make_flavor()

@@ -1,14 +1,19 @@
 """Fixtures for everything that works on the database; `tests/conftest.py` makes them known where Django is."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import pytest
+from django.conf import settings
 
 from apps.common import bus as real_bus
 from apps.common import clock as real_clock
+from apps.common import rates
+from apps.common.api import edge
 from apps.operations.services import intake
 from tests.support.bus import FakeBus
 from tests.support.cloud import Cloud, forget_table
@@ -52,3 +57,20 @@ def time_machine() -> Iterator[Time]:
     wall = SimpleNamespace(time=lambda: now().timestamp())
     with mock.patch.object(real_clock, "now", now), mock.patch.object(intake, "time", wall):
         yield moved
+
+
+@pytest.fixture
+def edge_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """`edge_settings(rate_address=5, trusted_proxies=("10.0.0.1/32",))`: for one test; all counters begin anew."""
+
+    def forget() -> None:
+        edge._is_trusted.cache_clear()
+        rates._limiter.cache_clear()
+
+    def change(**values: Any) -> None:
+        monkeypatch.setattr(settings, "ENV", dataclasses.replace(settings.ENV, **values))
+        forget()
+
+    yield change
+    monkeypatch.undo()
+    forget()

@@ -5,18 +5,27 @@ from typing import Any
 
 from apps.common.context import EVERYTHING, SYSTEM, Actor
 from apps.identity import builtin
-from apps.identity.models import Assignment, Project, User
+from apps.identity.models import Assignment, Group, Project, User
 from apps.identity.permissions import OWN, TABLE
-from apps.identity.services import assignments, signin, users
+from apps.identity.services import assignments, domains, signin, tokens, users
 from apps.identity.services.assignments import Given
 from apps.identity.services.tokens import Issued
 
 PASSWORD = "correct horse battery"
 
 
-def make_user(name: str = "ann", project: Project | None = None, role: str = "member", *, operator: bool = False) -> User:
+def make_domain(name: str = "") -> Project:
+    return domains.create_domain(actor=SYSTEM, name=name or f"domain-{uuid.uuid4().hex[:8]}")
+
+
+def make_user(
+    name: str = "ann", project: Project | None = None, role: str = "member", *, operator: bool = False, domain: Project | None = None
+) -> User:
     """A user with `role` in `project`, if one is given; an operator has the role admin on the system."""
-    user, _ = users.ensure_user(actor=SYSTEM, username=name, password=PASSWORD)
+    if domain is not None:
+        user = users.create_user(actor=SYSTEM, username=name, password=PASSWORD, domain_id=domain.pk)
+    else:
+        user, _ = users.ensure_user(actor=SYSTEM, username=name, password=PASSWORD)
     if project is not None:
         give(user, role, project)
     if operator:
@@ -24,16 +33,24 @@ def make_user(name: str = "ann", project: Project | None = None, role: str = "me
     return user
 
 
-def give(user: User, role: str, place: Project | None = None, *, inherited: bool = False) -> Assignment:
+def give(holder: User | Group, role: str, place: Project | None = None, *, inherited: bool = False) -> Assignment:
     """A role in a project or domain, or on the system."""
-    given = Given(
-        role_id=assignments.role_named(role), user_id=user.pk, place_id=place.pk if place else None, inherited=inherited
-    )
-    return assignments.give(actor=SYSTEM, given=given)
+    return assignments.give(actor=SYSTEM, given=given(holder, role, place, inherited=inherited))
+
+
+def given(holder: User | Group, role: str, place: Project | None = None, *, inherited: bool = False) -> Given:
+    """What to give or to take, by the role's name or id."""
+    of = {"user_id": holder.pk} if isinstance(holder, User) else {"group_id": holder.pk}
+    return Given(role_id=assignments.role_named(role), place_id=place.pk if place else None, inherited=inherited, **of)
 
 
 def make_token(user: User, project: Project, **more: Any) -> Issued:
     return signin.issue_at_shell(user=user, project_id=project.pk, **more)
+
+
+def actor_in(user: User, place: Project | None = None) -> Actor:
+    """The user as it really stands in a project or domain, or in none."""
+    return tokens.actor_for(user_id=user.pk, place_id=place.pk if place else None)
 
 
 def make_actor(project: Project | None, *, user: User | None = None, role: str = "member", operator: bool = False, **more: Any) -> Actor:

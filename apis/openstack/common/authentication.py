@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
+from apis.openstack.common.api import Api
 from apps.common.context import Actor
 from apps.common.errors import Unauthenticated
 from apps.identity.services import tokens
@@ -19,12 +20,18 @@ class Caller:
     secret: str
 
 
-def authenticate(request: HttpRequest) -> Caller:
-    """Raises Unauthenticated. Leaves the actor where the audit trail finds it."""
+def authenticate(api: Api, request: HttpRequest) -> Caller:
+    """Raises Unauthenticated, Forbidden (an application credential whose rules do not allow this request).
+
+    Leaves the actor where limits and the audit trail find it.
+    """
     secret = _secret(request)
     if not secret:
         raise Unauthenticated("auth.required", "Send a token as X-Auth-Token.")
-    held = tokens.check(secret=secret, address=address_of(request))
+    held = tokens.check(
+        secret=secret, address=address_of(request), service=api.type, method=request.method or "",
+        path=request.path_info.removeprefix(api.path),
+    )
     request.cloudsite_actor = held.actor  # type: ignore[attr-defined]
     return Caller(held.actor, held.bearer, secret)
 

@@ -116,7 +116,7 @@ class View(DjangoView):
         if handler is None:
             text = f"{request.method} is not known here; this address takes {self._allow()}."
             raise Refused(405, "request.method", text, headers={"Allow": self._allow()})
-        caller = None if method in self.public else authenticate(request)
+        caller = None if method in self.public else authenticate(self.api, request)
         return handler(Call(self.api, request, caller, version), **named)
 
     @classmethod

@@ -8,15 +8,19 @@ from apis.openstack.common.faults import Fault
 
 _UNAUTHENTICATED = "The request you have made requires authentication."
 _FORBIDDEN = "You are not authorized to perform the requested action"
+# Who gets these has shown to know the password, or asked too often, or named a method that there is not.
+_TOLD = frozenset({"auth.second_factor", "auth.password_expired", "auth.locked", "auth.method_unknown"})
 
 
 def error(fault: Fault) -> dict[str, Any]:
     """Identity's texts where clients know them: who fails to sign in is not told what was wrong."""
     content = errors.titled(fault)
-    if fault.status == 401:
+    if fault.status == 401 and fault.code not in _TOLD:
         content["error"]["message"] = _UNAUTHENTICATED
-        if "methods" in fault.facts:
-            content["error"] |= {"message": fault.message, "identity": {"methods": fault.facts["methods"]}}
+    if fault.code == "auth.method_unknown":
+        content["error"]["identity"] = {"methods": fault.facts["methods"]}
+    elif fault.code == "auth.second_factor":
+        content["required_auth_methods"] = fault.facts["required_auth_methods"]
     elif fault.code == "policy.forbidden":
         permission = fault.facts.get("permission")
         content["error"]["message"] = f"{_FORBIDDEN}: {permission}. {fault.message}" if permission else f"{_FORBIDDEN}. {fault.message}"

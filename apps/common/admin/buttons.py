@@ -42,7 +42,8 @@ class Button:
 
     `label` is the verb on the button, `warning` says what it means for the row. `permission`: who may press it, as the
     service will ask. `offered`: whether the row is in a state for it; the service decides in the end. `notice`: what
-    else there is to know about the row before. `gone`: the row has no page afterwards.
+    else there is to know about the row before. `gone`: the row has no page afterwards. `bulk`: also for many rows of the
+    list. `in_table`: not at the top of the page; lines of its tables link to it.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Button:
     dangerous: bool = False
     gone: bool = False
     bulk: bool = True
+    in_table: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -162,6 +162,16 @@ def tags(words: Iterable[str]) -> SafeString:
     return format_html_join(" ", '<span class="cs-tag">{}</span>', ((word,) for word in words)) or NOTHING
 
 
+def row(items: Iterable[object]) -> SafeString:
+    """One beside the other."""
+    return format_html('<div class="cs-buttons">{}</div>', format_html_join("", "{}", ((item,) for item in items)))
+
+
+def words(items: Iterable[SafeString]) -> SafeString:
+    """One after the other in a line; empty ones are left out."""
+    return format_html_join(" ", "{}", ((item,) for item in items if item))
+
+
 def stack(items: Iterable[object]) -> SafeString:
     """One below the other."""
     return format_html_join("", "<div>{}</div>", ((item,) for item in items))

@@ -44,6 +44,7 @@ class Section:
 
 Draw = Callable[[HttpRequest, Any], SafeString]
 _added: dict[type[Model], list[tuple[int, str, Draw, str]]] = {}
+_links: list[tuple[str, Callable[[Any], str], str]] = []
 
 
 def add_section(model: type[Model], title: str, draw: Draw, *, place: int = 50, permission: str = "") -> None:
@@ -52,6 +53,11 @@ def add_section(model: type[Model], title: str, draw: Draw, *, place: int = 50, 
     `permission`: who sees it, if it takes more than to see the page.
     """
     _added.setdefault(model, []).append((place, title, draw, permission))
+
+
+def add_link(label: str, address: Callable[[Any], str], *, permission: str) -> None:
+    """Show a link to `address(row)` on the pages of all models, to those who have the permission."""
+    _links.append((label, address, permission))
 
 
 class RecordAdmin(ReadOnlyAdmin):
@@ -132,9 +138,13 @@ class RecordAdmin(ReadOnlyAdmin):
                 "buttons": [
                     (button, self._named("do", row, button.name))
                     for button in self.buttons
-                    if button.offered(row) and buttons.may_press(request, button)
+                    if not button.in_table and button.offered(row) and buttons.may_press(request, button)
                 ],
-                "links": [*self.links(request, row), ("History", self._named("history", row))],
+                "links": [
+                    *self.links(request, row),
+                    *((label, address(row)) for label, address, permission in _links if access.may(request, permission)),
+                    ("History", self._named("history", row)),
+                ],
             },
         )
 

@@ -76,8 +76,8 @@ def handle(error: Exception, call: dict[str, Any]) -> Response | None:
         if (request := call.get("request")) is not None:
             request._request.cloudsite_refusal = error  # the audit trail looks here
         status = STATUS[error.kind]
-        headers = {"WWW-Authenticate": CHALLENGE} if status == 401 else wait_headers(error)
-        return _response(status, body(status, error.code, error.message, field=error.field, **error.facts), headers)
+        more = {**({"WWW-Authenticate": CHALLENGE} if status == 401 else {}), **wait_headers(error)}
+        return _response(status, body(status, error.code, error.message, field=error.field, **error.facts), more)
     if isinstance(error, exceptions.ValidationError):
         found = flatten(error.get_full_details())
         first = found[0]

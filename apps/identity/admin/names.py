@@ -17,6 +17,7 @@ from apps.common.errors import Forbidden
 from apps.identity import policy
 from apps.identity.models import (
     ApplicationCredential,
+    Credential,
     Endpoint,
     Group,
     Project,
@@ -24,6 +25,7 @@ from apps.identity.models import (
     Role,
     Service,
     Token,
+    Trust,
     User,
 )
 from apps.identity.services import tokens
@@ -50,7 +52,8 @@ for kind, page, model, field in (
     ("user", "user", User, "username"), ("project", "project", Project, "name"), ("domain", "project", Project, "name"),
     ("group", "group", Group, "name"), ("role", "role", Role, "name"), ("token", "token", Token, "prefix"),
     ("application_credential", "applicationcredential", ApplicationCredential, "name"),
-    ("service", "service", Service, "type"), ("endpoint", "endpoint", Endpoint, "url"),
+    ("credential", "credential", Credential, "type"), ("access_key", "credential", Credential, "access"),
+    ("trust", "trust", Trust, "trustor__username"), ("service", "service", Service, "type"), ("endpoint", "endpoint", Endpoint, "url"),
 ):
     references.register(kind, model=f"identity_{page}", names=_named(model, field))
 # Roles are given by assignments; Django's groups would only be a second, silent way.

@@ -17,6 +17,8 @@ from apps.identity.standing import Bearer
 A = TypeVar("A", bound=BaseAuthentication)
 Found = tuple[User, Actor] | None
 PROJECT_IN_SESSION = "project_id"
+# The native API's service type, for access rules of application credentials.
+SERVICE = "cloudsite"
 
 
 def _once(authenticate: Callable[[A, Request], Found]) -> Callable[[A, Request], Found]:
@@ -41,7 +43,9 @@ class BearerToken(BaseAuthentication):
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             return None
-        held = tokens.check(secret=secret.strip(), address=address_of(request))
+        held = tokens.check(
+            secret=secret.strip(), address=address_of(request), service=SERVICE, method=request.method or "", path=request.path
+        )
         request._request.cloudsite_token = held.bearer  # type: ignore[attr-defined]
         return _user(held.actor), _known(request, held.actor)
 

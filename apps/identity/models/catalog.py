@@ -14,6 +14,9 @@ class Region(models.Model):
     description = models.TextField(blank=True)
     parent = models.ForeignKey("self", models.PROTECT, related_name="children", null=True)
 
+    def __str__(self) -> str:
+        return self.id
+
 
 class Service(models.Model):
     """A kind of API, such as `compute`. Without endpoints it is not in the catalog."""
@@ -23,6 +26,9 @@ class Service(models.Model):
     name = models.CharField(max_length=255, blank=True)
     description = models.TextField(blank=True)
     enabled = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return self.type
 
 
 class Endpoint(models.Model):
@@ -43,6 +49,9 @@ class Endpoint(models.Model):
                 condition=models.Q(interface__in=["public", "internal", "admin"]), name="%(app_label)s_%(class)s_known_interface"
             )
         ]
+
+    def __str__(self) -> str:
+        return f"{self.interface} {self.url}"
 
 
 class StoredPolicy(models.Model):

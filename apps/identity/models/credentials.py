@@ -24,6 +24,9 @@ class AccessRule(models.Model):
             models.UniqueConstraint(fields=["user", "service", "method", "path"], name="%(app_label)s_%(class)s_once")
         ]
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} of {self.service}"
+
 
 class ApplicationCredential(models.Model):
     """A password for a program, for one project, with at most the roles and permissions that its owner gave it.
@@ -72,6 +75,9 @@ class Trust(models.Model):
     redelegated_from = models.ForeignKey("self", models.CASCADE, related_name="redelegations", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.trustor} to {self.trustee}"
 
 
 class Credential(models.Model):

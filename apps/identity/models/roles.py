@@ -94,3 +94,6 @@ class Assignment(models.Model):
                 name="%(app_label)s_%(class)s_one_place",
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.role} of {self.user or self.group} on {'the system' if self.system else self.project}"

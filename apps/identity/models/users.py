@@ -11,6 +11,8 @@ from apps.identity.builtin import DEFAULT_DOMAIN_ID, Role
 from apps.identity.models.projects import Project
 
 SOURCES = ("database", "ldap")
+# Why the directory keeps a user out; empty: it does not.
+DIRECTORY_STATES = ("disabled", "locked", "expired", "gone")
 
 
 class Users(BaseUserManager["User"]):
@@ -38,7 +40,9 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     default_project_id = models.UUIDField(null=True, blank=True)
     source = models.CharField(max_length=16, choices=[(s, s) for s in SOURCES], default="database")
-    external_id = models.CharField(max_length=512, blank=True, help_text="Its name (DN) in the directory.")
+    external_id = models.CharField(max_length=512, blank=True, help_text="What stays the same in the directory: UUID, or name (DN).")
+    # Set: the directory has disabled it, and only the directory enables it again. Empty with a disabled user: it was disabled here.
+    directory_state = models.CharField(max_length=16, blank=True, default="")
     options = models.JSONField(default=dict)
     password_changed_at = models.DateTimeField(null=True)
     password_expires_at = models.DateTimeField(null=True)
@@ -56,6 +60,11 @@ class User(AbstractBaseUser):
                 name="%(app_label)s_%(class)s_external_once",
             ),
             models.CheckConstraint(condition=models.Q(source__in=SOURCES), name="%(app_label)s_%(class)s_known_source"),
+            models.CheckConstraint(
+                condition=models.Q(directory_state="")
+                | models.Q(directory_state__in=DIRECTORY_STATES, source="ldap", is_active=False),
+                name="%(app_label)s_%(class)s_known_directory_state",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -102,7 +111,7 @@ class Group(models.Model):
     name = models.CharField(max_length=64)
     description = models.TextField(blank=True)
     source = models.CharField(max_length=16, choices=[(s, s) for s in SOURCES], default="database")
-    external_id = models.CharField(max_length=512, blank=True, help_text="Its name (DN) in the directory.")
+    external_id = models.CharField(max_length=512, blank=True, help_text="What stays the same in the directory: UUID, or name (DN).")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

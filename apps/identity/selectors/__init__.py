@@ -40,6 +40,7 @@ from apps.identity.selectors.places import (
     project_by,
     project_named,
     projects,
+    projects_reached,
     projects_with_a_role,
     subtree,
     tags,
@@ -49,7 +50,7 @@ __all__ = [
     "Effective", "Wanted", "assignments", "catalog", "domain", "domain_by", "domain_named", "domains",
     "domains_with_a_role", "effective", "endpoint", "endpoints", "group", "group_named", "groups",
     "groups_of_user", "holder", "implied_roles", "is_member", "members", "of_user", "parents", "permissions",
-    "place", "project", "project_by", "project_named", "projects", "projects_of_user", "projects_with_a_role",
+    "place", "project", "project_by", "project_named", "projects", "projects_of_user", "projects_reached", "projects_with_a_role",
     "region", "regions", "role", "roles", "service", "services", "stored_policies", "stored_policy", "subtree",
     "tags", "tokens", "user", "user_named", "users",
 ]

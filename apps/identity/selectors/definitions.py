@@ -17,7 +17,7 @@ def roles(*, actor: Actor, permission: str = "identity.role.list") -> "QuerySet[
     if policy.everywhere(actor, permission):
         return Role.objects.all()
     policy.require(actor, permission)
-    domain = [actor.domain_id] if actor.domain_id else Project.objects.filter(pk=actor.project_id).values("domain_id")
+    domain = [actor.domain_id] if actor.domain_id else Project.objects.filter(Q(pk=actor.project_id)).values("domain_id")
     seen = Q(domain_id__in=domain)
     if permission in ("identity.role.list", "identity.role.get"):
         seen |= Q(domain=None)

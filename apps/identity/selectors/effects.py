@@ -60,10 +60,8 @@ def effective(*, actor: Actor, wanted: Wanted) -> list[Effective]:
     """
     if wanted.group_id is not None:
         raise Invalid("assignment.group", "Groups are taken apart in this list: ask for a user, or without `effective`.", field="group_id")
-    wanted, places = _narrowed(actor, wanted)
-    if wanted is None:
-        return []
-    return _expanded(wanted, places)
+    seen, places = _narrowed(actor, wanted)
+    return [] if seen is None else _expanded(seen, places)
 
 
 def of_user(user_id: uuid.UUID, place_id: uuid.UUID | None) -> list[Effective]:

@@ -65,4 +65,4 @@ def place_of(actor: Actor) -> "QuerySet[Project]":
     """The project that the actor works in, or the domain and all in it."""
     if actor.domain_id is not None:
         return Project.objects.filter(Q(pk=actor.domain_id) | Q(domain_id=actor.domain_id))
-    return Project.objects.filter(pk=actor.project_id)
+    return Project.objects.filter(Q(pk=actor.project_id))

@@ -24,12 +24,19 @@ def _reaching(user_id: uuid.UUID | None) -> Exists:
 
 
 def projects_with_a_role(user_id: uuid.UUID) -> "QuerySet[Project]":
-    """Enabled projects in which the user has a role, own, by a group or inherited; all of them for whom administers the
-    installation."""
-    rows = Project.objects.filter(is_domain=False, enabled=True, domain__enabled=True)
+    """Enabled projects that the user may enter: those that it reaches, all of them for whom administers the installation."""
     if Assignment.objects.filter(holder(user_id), system=True, role_id=builtin.ROLE_IDS[builtin.Role.ADMIN]).exists():
-        return rows
-    return rows.filter(_reaching(user_id))
+        return _enabled_projects()
+    return projects_reached(user_id)
+
+
+def projects_reached(user_id: uuid.UUID) -> "QuerySet[Project]":
+    """Enabled projects in which the user has a role, own, by a group or inherited."""
+    return _enabled_projects().filter(_reaching(user_id))
+
+
+def _enabled_projects() -> "QuerySet[Project]":
+    return Project.objects.filter(is_domain=False, enabled=True, domain__enabled=True)
 
 
 def domains_with_a_role(user_id: uuid.UUID) -> "QuerySet[Project]":
@@ -91,9 +98,9 @@ def domains(*, actor: Actor, permission: str = "identity.domain.list") -> "Query
     policy.require(actor, permission, user_id=actor.user_id)
     seen = Q(pk__in=[])
     if permission in actor.own_grants:
-        seen |= Q(pk__in=User.objects.filter(pk=actor.user_id).values("domain_id"))
+        seen |= Q(pk__in=User.objects.filter(Q(pk=actor.user_id)).values("domain_id"))
     if permission in actor.grants:
-        works_in = Project.objects.filter(pk=actor.project_id).values("domain_id")
+        works_in = Project.objects.filter(Q(pk=actor.project_id)).values("domain_id")
         seen |= Q(pk=actor.domain_id) if actor.domain_id is not None else Q(pk__in=works_in)
     return rows.filter(seen)
 

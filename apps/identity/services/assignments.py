@@ -1,6 +1,7 @@
 """Who has which role where: given and taken away."""
 
 import uuid
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ from apps.common.context import Actor
 from apps.common.errors import Forbidden, Invalid, NotFound
 from apps.identity import builtin, policy
 from apps.identity.models import Assignment, Group, Project, Role, User
+from apps.identity.services import administrators, delegation
+
+GIVE, TAKE, LIST = "identity.assignment.create", "identity.assignment.delete", "identity.assignment.list"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,37 +33,53 @@ class Given:
 
 
 def give(*, actor: Actor, given: Given) -> Assignment:
-    """Give a role; again is no error. Raises Forbidden, NotFound (role, user, group, place), Invalid."""
-    role, place = _resolve(actor, "identity.assignment.create", given)
-    _not_beyond(actor, role, place)
+    """Give a role; again is no error.
+
+    Raises NotFound (role, user, group, place), Forbidden (also `role.beyond_own`, `role.other_domain`,
+    `assignment.inherited_beyond`), Invalid.
+    """
+    role, place = _resolve(actor, GIVE, given)
+    _not_beyond(actor, role, place, inherited=given.inherited)
     values = _values(given)
     try:
         with transaction.atomic():
-            made, new = Assignment.objects.get_or_create(**values)
+            made, new = Assignment.objects.select_related("role", "user", "group", "project").get_or_create(**values)
             if new:
-                _record(actor, "identity.assignment.create", made, role)
+                _record(actor, GIVE, made, role)
     except IntegrityError:
         raise NotFound("assignment.vanished", "User, group, role or place was deleted at this moment.") from None
     return made
 
 
 def take(*, actor: Actor, given: Given) -> None:
-    """Take a role away; it is gone with the next request. Raises Forbidden, NotFound."""
-    role, _ = _resolve(actor, "identity.assignment.delete", given)
-    with transaction.atomic():
+    """Take a role away; it is gone with the next request. Raises NotFound, Forbidden, InvalidState (`identity.last_admin`)."""
+    role, _ = _resolve(actor, TAKE, given)
+    guarded = given.system and role.pk == builtin.ROLE_IDS[builtin.Role.ADMIN]
+    with transaction.atomic(), administrators.last_one_stays() if guarded else nullcontext():
         found = Assignment.objects.select_for_update().filter(**_values(given)).first()
         if found is None:
             raise NotFound("assignment.not_found", "There is no such role assignment.")
-        _record(actor, "identity.assignment.delete", found, role)
+        _record(actor, TAKE, found, role)
         found.delete()
 
 
 def take_by_id(*, actor: Actor, assignment_id: uuid.UUID) -> None:
     """The same by the id of the assignment."""
+    policy.require(actor, TAKE)
     found = Assignment.objects.select_related("project").filter(pk=assignment_id).first()
-    if found is None or not _may(actor, "identity.assignment.delete", found.project):
+    if found is None or not _may(actor, TAKE, found.project):
         raise NotFound("assignment.not_found", f"There is no role assignment {assignment_id} that you may take away.")
     take(actor=actor, given=given_of(found))
+
+
+def check_role(*, actor: Actor, given: Given) -> Assignment:
+    """The assignment itself, as it was given. Raises NotFound (also `assignment.not_found`), Forbidden, Invalid."""
+    if not (given.user_id is not None and given.user_id == actor.user_id and LIST in actor.own_grants):
+        _resolve(actor, LIST, given)
+    found = Assignment.objects.select_related("role", "user", "group", "project").filter(**_values(given)).first()
+    if found is None:
+        raise NotFound("assignment.not_found", "There is no such role assignment.")
+    return found
 
 
 def given_of(row: Assignment) -> Given:
@@ -78,16 +98,7 @@ def _may(actor: Actor, permission: str, place: Project | None) -> bool:
 def _resolve(actor: Actor, permission: str, given: Given) -> tuple[Role, Project | None]:
     if (given.user_id is None) == (given.group_id is None):
         raise Invalid("assignment.holder", "Expected a user or a group, and not both.", field="user_id")
-    place = None
-    if given.place_id is not None:
-        place = Project.objects.filter(pk=given.place_id).first()
-        if place is None:
-            raise NotFound("project.not_found", f"There is no project or domain {given.place_id}.", field="project_id")
-        policy.require(actor, permission, project_id=place.pk, domain_id=place.pk if place.is_domain else place.domain_id)
-    elif given.inherited:
-        raise Invalid("assignment.inherited", "A role on the system is not inherited: it counts everywhere.", field="inherited")
-    else:
-        policy.require_everywhere(actor, permission)
+    place = _place(actor, permission, given)
     role = Role.objects.filter(pk=given.role_id).first()
     if role is None:
         raise NotFound("role.not_found", f"There is no role {given.role_id}.", field="role_id")
@@ -95,22 +106,36 @@ def _resolve(actor: Actor, permission: str, given: Given) -> tuple[Role, Project
         raise NotFound("user.not_found", f"There is no user {given.user_id}.", field="user_id")
     if given.group_id is not None and not Group.objects.filter(pk=given.group_id).exists():
         raise NotFound("group.not_found", f"There is no group {given.group_id}.", field="group_id")
-    if role.domain_id is not None and (place is None or role.domain_id != (place.pk if place.is_domain else place.domain_id)):
+    if role.domain_id is not None and place is None:
+        raise Invalid("role.of_domain", f"The role {role.name} is of one domain, so it is not given on the system.", field="role_id")
+    if role.domain_id is not None and place is not None and role.domain_id != (place.pk if place.is_domain else place.domain_id):
         raise Forbidden("role.other_domain", f"The role {role.name} is of another domain.", field="role_id")
     return role, place
 
 
-def _not_beyond(actor: Actor, role: Role, place: Project | None) -> None:
-    """Nobody gives what they do not have themselves: a project's admin none of an operator's own powerful roles."""
-    if place is None or policy.everywhere(actor, "identity.assignment.create"):
-        return
-    scope: policy.Scope = "domain" if place.is_domain else "project"
-    beyond = policy.grants(scope, frozenset({role.pk}), policy.version()) - actor.grants
-    if beyond and not (actor.domain_id and scope == "project"):
+def _place(actor: Actor, permission: str, given: Given) -> Project | None:
+    """Where; None: on the system."""
+    if given.place_id is None:
+        if given.inherited:
+            raise Invalid("assignment.inherited", "A role on the system is not inherited: it counts everywhere.", field="inherited")
+        policy.require_everywhere(actor, permission)
+        return None
+    policy.require(actor, permission)
+    place = Project.objects.filter(pk=given.place_id).first()
+    if place is None or not _may(actor, permission, place):
+        raise NotFound("project.not_found", f"There is no project or domain {given.place_id} of yours.", field="project_id")
+    return place
+
+
+def _not_beyond(actor: Actor, role: Role, place: Project | None, *, inherited: bool) -> None:
+    """Nobody gives what they do not have themselves: a project's admin none of an operator's own powerful roles, and none
+    in the projects below."""
+    if inherited and actor.domain_id is None and not policy.everywhere(actor, GIVE):
         raise Forbidden(
-            "role.beyond_own", f"The role {role.name} has permissions that you do not have: {', '.join(sorted(beyond)[:5])}.",
-            field="role_id",
+            "assignment.inherited_beyond", "A role that goes down to the projects below is given by the domain's admin.", field="inherited"
         )
+    scope: policy.Scope = "system" if place is None else "domain" if place.is_domain and not inherited else "project"
+    delegation.require_role(actor, GIVE, role.pk, role.name, scope)
 
 
 def _values(given: Given) -> dict[str, Any]:
@@ -122,7 +147,7 @@ def _values(given: Given) -> dict[str, Any]:
 
 def _record(actor: Actor, action: str, row: Assignment, role: Role) -> None:
     holder = {"user": str(row.user_id)} if row.user_id else {"group": str(row.group_id)}
-    changes = {"role": role.name, **holder, "inherited": row.inherited, "system": row.system}
+    changes: dict[str, Any] = {"role": role.name, **holder, "inherited": row.inherited, "system": row.system}
     record.write(actor, action, "assignment", row.pk, project_id=row.project_id, name=role.name, changes=changes)
 
 

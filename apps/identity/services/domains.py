@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from apps.audit.services import record
 from apps.common.checks import check_name
@@ -78,36 +79,33 @@ def delete_domain(*, actor: Actor, domain_id: uuid.UUID) -> None:
         check_mutable(locked.options, None, "domain")
         if locked.enabled:
             raise InvalidState("domain.enabled", "Cannot delete a domain that is enabled, please disable it first.")
-        if User.objects.filter(pk=actor.user_id, domain=locked).exists():
+        if User.objects.filter(Q(pk=actor.user_id), domain=locked).exists():
             raise Forbidden("user.oneself", "You are a user of this domain: somebody else must delete it.")
         _delete(actor, locked)
 
 
 def _delete(actor: Actor, domain: Project) -> None:
     """Leaves first: a project goes only when none is below it."""
-    rows = Project.objects.filter(domain=domain).select_for_update(of=("self",)).order_by("pk")
-    living = list(rows)
+    living = list(Project.objects.filter(domain=domain).select_for_update().order_by("pk"))
     while living:
         parents = {each.parent_id for each in living}
         leaves = [each for each in living if each.pk not in parents]
         projects.delete_all(actor, leaves)
         living = [each for each in living if each.pk in parents]
     with administrators.last_one_stays():
-        for kind, found in (("user", User.objects.filter(domain=domain)), ("group", Group.objects.filter(domain=domain))):
-            entries = [
-                record.Entry(resource_id=each.pk, name=str(each), project_id=domain.pk) for each in found.only("pk", *_NAMES[kind])
-            ]
+        users, groups = list(User.objects.filter(domain=domain)), list(Group.objects.filter(domain=domain))
+        holdings.forget_users([user.pk for user in users])
+        for kind, rows in (("user", users), ("group", groups)):
+            entries = [record.Entry(resource_id=each.pk, name=str(each), project_id=domain.pk) for each in rows]
             record.write_many(actor, f"identity.{kind}.delete", kind, entries)
-            if kind == "user":
-                holdings.forget_users([each.resource_id for each in entries])
-            found.delete()
+        User.objects.filter(domain=domain).delete()
+        Group.objects.filter(domain=domain).delete()
     if Role.objects.filter(domain=domain).exists():
         versions.bump()
-    record.write(actor, "identity.domain.delete", "domain", domain.pk, name=domain.name, project_id=domain.pk)
+    domain_id = domain.pk
+    record.write(actor, "identity.domain.delete", "domain", domain_id, name=domain.name, project_id=domain.pk)
     domain.delete()
-
-
-_NAMES = {"user": ("username",), "group": ("name",)}
+    holdings.forget([domain_id])
 
 
 def _exists(name: str) -> Conflict:

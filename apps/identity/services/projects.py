@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from apps.audit.services import record
 from apps.common.checks import check_name
@@ -79,7 +79,7 @@ def update_project(*, actor: Actor, project_id: uuid.UUID, **changes: Unpack[Pro
     try:
         with transaction.atomic():
             project = selectors.project(actor=actor, project_id=project_id, permission="identity.project.update")
-            above = Project.objects.select_for_update(no_key=True).get(pk=project.parent_id)  # parents first: no deadlock
+            above = Project.objects.select_for_update(no_key=True).get(Q(pk=project.parent_id))  # parents first: no deadlock
             project = selectors.project(actor=actor, project_id=project_id, permission="identity.project.update", lock=True)
             check_mutable(project.options, changes, "project")
             if "enabled" in changes and changes["enabled"] != project.enabled:

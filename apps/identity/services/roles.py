@@ -78,7 +78,7 @@ def update_role(*, actor: Actor, role_id: uuid.UUID, **changes: Unpack[RoleChang
             versions.bump()
             role = _mine(actor, role_id, "identity.role.update")
             check_mutable(role.options, changes, "role")
-            wanted: dict[str, Any] = {name: changes[name] for name in ("name", "description") if name in changes}  # type: ignore[literal-required]
+            wanted: dict[str, Any] = {name: changes[name] for name in ("name", "description") if name in changes}
             if "permissions" in changes:
                 wanted["permissions"] = sorted(set(changes["permissions"]))
             if "options" in changes:

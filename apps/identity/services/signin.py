@@ -1,43 +1,26 @@
-"""Signing in: proofs of who one is, then a token for the scope that is asked for.
+"""Signing in: a token for the scope that is asked for, in exchange for proofs of who one is.
 
-Whatever is wrong with name, password or domain, the answer is the same, so that nobody learns which users exist.
+What hinders (a second factor that is missing, no role in the scope) is told to those who proved something only.
 """
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import authenticate
-from django.db import transaction
-from django.db.models import Q
+from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from apps.audit.services import record
+from apps.common import clock
 from apps.common.context import Actor
 from apps.common.errors import Forbidden, Invalid, Unauthenticated
-from apps.identity import selectors, standing
-from apps.identity.models import Project, User
-from apps.identity.services import tokens
+from apps.identity import errors, lockout, selectors, standing
+from apps.identity.models import Project, Token, Trust, User
+from apps.identity.services import factors, tokens, totp
+from apps.identity.services.proofs import Proof, by_application_credential, by_password, by_token, by_totp
 from apps.identity.services.tokens import Issued
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proof:
-    """A user who has shown to be that user, by one method.
-
-    `parent`: the first audit id of the token that it was shown by. `place`: what the proof is bound to (an application
-    credential has its project). `not_after`: no token lives longer than what it came from.
-    """
-
-    user: User
-    method: str
-    parent: str = ""
-    not_after: datetime | None = None
-    application_credential_id: uuid.UUID | None = None
-    place: Project | None = None
-    actor: Actor | None = None
-    methods: tuple[str, ...] = field(default=())
+from apps.identity.standing import Standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,89 +34,89 @@ class Scope:
     default: bool = False
 
 
-def refused() -> Unauthenticated:
-    """The one answer to all that is wrong."""
-    return Unauthenticated("auth.failed", "Unknown user or wrong password.")
-
-
-def by_password(
-    *, password: str, user_id: uuid.UUID | None = None, username: str = "", domain_id: uuid.UUID | None = None, request: Any = None
-) -> Proof:
-    """Raises Unauthenticated."""
-    if user_id is not None:
-        known = User.objects.filter(pk=user_id).values_list("username", "domain_id").first()
-        username, domain_id = known or ("", None)
-    user = authenticate(request, username=username, password=password, domain_id=domain_id)
-    if not isinstance(user, User) or not user.domain.enabled:
-        raise refused()
-    return Proof(user=user, method="password")
-
-
-def by_token(*, secret: str) -> Proof:
-    """A token for another scope out of one that is good. Raises Unauthenticated, Forbidden (bound to its project)."""
-    held = tokens.check(secret=secret)
-    if held.bearer.application_credential_id is not None or held.bearer.trust_id is not None:
-        raise Forbidden("auth.bound", "A token of an application credential or trust makes no other tokens.")
-    row = tokens.token_row(held.bearer.id)
-    return Proof(
-        user=row.user, method="token", parent=row.audit_ids[-1], not_after=row.expires_at, actor=held.actor,
-        methods=tuple(row.methods),
-    )
-
-
 def issue(*, proofs: Sequence[Proof], scope: Scope, name: str = "", hours: int | None = None, request: Any = None) -> Issued:
     """A token in exchange for proofs, which must be of one user. Raises Unauthenticated, Forbidden."""
     user = proofs[0].user
     if any(proof.user.pk != user.pk for proof in proofs):
-        raise refused()
-    place = next((proof.place for proof in proofs if proof.place is not None), None) or _place(user, scope)
+        raise errors.failed()
     methods = tuple(dict.fromkeys(m for proof in proofs for m in (proof.method, *proof.methods)))
+    factors.require(user, methods)
+    bound = next((proof.place_id for proof in proofs if proof.place_id is not None), None)
     ends = [proof.not_after for proof in proofs if proof.not_after is not None]
-    with transaction.atomic():
-        token, secret = tokens.make(
-            user=user, project=place, system=scope.system, methods=methods, name=name, hours=hours,
-            application_credential_id=next((p.application_credential_id for p in proofs if p.application_credential_id), None),
-            parent=next((proof.parent for proof in proofs if proof.parent), ""), not_after=min(ends) if ends else None,
-        )
-        bearer = standing.by_digest(token.digest)
-        assert bearer is not None
-        try:
-            actor = tokens.actor_of(bearer, address=_address(request))
-        except Unauthenticated:
-            raise Unauthenticated("auth.scope", "You have no role there, or it is disabled.") from None
-        record.write(actor, "identity.token.issue", "token", token.pk, project_id=token.project_id, name=str(token))
+    try:
+        with transaction.atomic():
+            trust = None if scope.trust_id is None else _use_trust(user, scope.trust_id)
+            if trust is not None:
+                bound, ends = trust.project_id, [*ends, trust.expires_at] if trust.expires_at else ends
+            token, secret = tokens.make(
+                user=trust.trustor if trust is not None and trust.impersonation else user, trust=trust, system=scope.system,
+                place_id=bound or scope.project_id or scope.domain_id or _default_place(user, scope), methods=methods, name=name,
+                application_credential_id=next((p.application_credential_id for p in proofs if p.application_credential_id), None),
+                parent=next((p.parent for p in proofs if p.parent), ""), hours=hours, not_after=min(ends) if ends else None,
+            )
+            actor = _holder(token, is_domain=bound is None and scope.domain_id is not None, address=_address(request))
+            record.write(actor, "identity.token.issue", "token", token.pk, project_id=token.project_id, name=str(token))
+    except IntegrityError:  # user, project or credential was deleted at this moment
+        raise errors.scope() from None
+    lockout.succeeded(request, lockout.name_of(user.username, user.domain_id))
     return Issued(token, secret, actor)
 
 
-def _place(user: User, scope: Scope) -> Project | None:
-    if scope.project_id is not None or scope.domain_id is not None:
-        key = scope.project_id or scope.domain_id
-        found = Project.objects.select_related("domain").filter(Q(pk=key), is_domain=scope.domain_id is not None).first()
-        if found is None:
-            raise Unauthenticated("auth.scope", "You have no role there, or it is disabled.")
-        return found
-    if scope.default and user.default_project_id is not None:
-        found = Project.objects.select_related("domain").filter(pk=user.default_project_id, is_domain=False).first()
-        where = standing.of(user.pk, found.pk) if found is not None else None
-        return found if where is not None and where.enabled and standing.split(where.roles)[0] else None
-    return None
+def _holder(token: Token, *, is_domain: bool, address: str) -> Actor:
+    """The actor of a token that was just made, as every later request will see it. Raises Unauthenticated."""
+    bearer = standing.by_digest(token.digest)
+    if bearer is None:
+        raise errors.failed()
+    found = bearer.standing
+    if found.place_id != token.project_id or (found.place_id is not None and found.place_is_domain != is_domain):
+        raise errors.scope()
+    try:
+        actor = tokens.actor_of(bearer, address=address)
+    except Unauthenticated:
+        raise errors.scope() from None
+    token.project = _place_of(found)
+    return actor
+
+
+def _place_of(found: Standing) -> Project | None:
+    """The row, as far as `standing` has read it, for those who show the new token."""
+    if found.place_id is None:
+        return None
+    domain = None
+    if not found.place_is_domain:
+        domain = Project(id=found.place_domain_id, name=found.place_domain_name or "", is_domain=True, enabled=found.place_domain_enabled)
+    return Project(
+        id=found.place_id, name=found.place_name or "", is_domain=found.place_is_domain, enabled=found.place_enabled, domain=domain
+    )
+
+
+def _use_trust(user: User, trust_id: uuid.UUID) -> Trust:
+    """A trust given to this user; one use of it is spent in the caller's transaction. Raises Unauthenticated, Forbidden."""
+    trust = Trust.objects.select_related("trustor__domain", "trustee").filter(pk=trust_id, deleted_at=None).first()
+    if trust is None or (trust.expires_at is not None and trust.expires_at <= clock.now()):
+        raise Unauthenticated("auth.trust_over", "There is no such trust, or it has ended.")
+    if trust.trustee_id != user.pk:
+        raise Forbidden("auth.trust_other", "This trust was given to somebody else.")
+    if trust.remaining_uses is not None:
+        # The update decides among several who want the last use.
+        rows = Trust.objects.filter(pk=trust.pk, deleted_at=None, remaining_uses__gt=0)
+        if not rows.update(remaining_uses=F("remaining_uses") - 1):
+            raise Forbidden("auth.trust_used_up", "This trust has no uses left.")
+    return trust
+
+
+def _default_place(user: User, scope: Scope) -> uuid.UUID | None:
+    """The user's default project, unless it may not work there."""
+    if not scope.default or user.default_project_id is None:
+        return None
+    found = standing.of(user.pk, user.default_project_id)
+    if found is None or found.place_id is None or found.place_is_domain or not found.enabled:
+        return None
+    return found.place_id if standing.split(found.roles)[0] else None
 
 
 def _address(request: Any) -> str:
     return str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
-
-
-def login(
-    *, username: str, password: str, domain: str = "", project: str = "", name: str = "", hours: int | None = None,
-    request: Any = None,
-) -> Issued:
-    """A password for a token in a project: the native API's way. `domain` and `project`: id or name.
-
-    Raises Unauthenticated, Forbidden (no role there), Invalid (which project?).
-    """
-    proof = by_password(username=username, password=password, domain_id=domain_of(domain), request=request)
-    scope = Scope(project_id=project_for(proof.user, project))
-    return issue(proofs=[proof], scope=scope, name=name, hours=hours, request=request)
 
 
 def issue_at_shell(*, user: User, project_id: uuid.UUID, name: str = "", hours: int | None = None) -> Issued:
@@ -141,17 +124,46 @@ def issue_at_shell(*, user: User, project_id: uuid.UUID, name: str = "", hours: 
     return issue(proofs=[Proof(user=user, method="shell")], scope=Scope(project_id=project_id), name=name, hours=hours)
 
 
+def session_actor(*, user: User, chosen: str | None, address: str = "") -> Actor:
+    """The actor of a signed-in browser in the project that was chosen there, else in its default or first one, else in none."""
+    mine = selectors.projects_with_a_role(user.pk)
+    place = None
+    for wanted in (chosen, user.default_project_id):
+        if place is None and wanted:
+            place = mine.filter(pk=wanted).values_list("pk", flat=True).first()
+    if place is None:
+        place = mine.order_by("created_at").values_list("pk", flat=True).first()
+    return tokens.actor_for(user_id=user.pk, place_id=place, address=address)
+
+
+def login(
+    *, username: str, password: str, otp: str = "", domain: str = "", project: str = "", name: str = "", hours: int | None = None,
+    request: Any = None,
+) -> Issued:
+    """A password, and a code where one is needed, for a token in a project: the native API's way. `domain` and `project`: id or
+    name.
+
+    Raises Unauthenticated, Forbidden (no role there), Invalid (which project?).
+    """
+    proofs = [by_password(username=username, password=password, domain_id=domain_of(domain), request=request)]
+    user = proofs[0].user
+    if otp:
+        totp.prove(user=user, code=otp, request=request)
+        proofs.append(Proof(user=user, method="totp"))
+    factors.require(user, [proof.method for proof in proofs])
+    scope = Scope(project_id=project_for(user, project))
+    return issue(proofs=proofs, scope=scope, name=name, hours=hours, request=request)
+
+
 def domain_of(given: str) -> uuid.UUID | None:
-    """The id of the domain with this id or name; None if none is given. Raises Unauthenticated."""
+    """The id of the domain with this id or name; None if none is given. What leads nowhere is the id of no domain: it takes the
+    same way, and the same time, as a wrong password."""
     if not given:
         return None
     try:
         return uuid.UUID(given)
     except ValueError:
-        found = Project.objects.filter(is_domain=True, name=given).values_list("pk", flat=True).first()
-    if found is None:
-        raise refused()
-    return found
+        return Project.objects.filter(is_domain=True, name=given).values_list("pk", flat=True).first() or uuid.UUID(int=0)
 
 
 def project_for(user: User, given: str) -> uuid.UUID:
@@ -171,19 +183,6 @@ def project_for(user: User, given: str) -> uuid.UUID:
     return ids[0]
 
 
-def session_actor(*, user: User, chosen: str | None, address: str = "") -> Actor:
-    """The actor of a signed-in browser in the project that was chosen there, else in its default or first one, else in none."""
-    mine = selectors.projects_with_a_role(user.pk)
-    place = None
-    for wanted in (chosen, user.default_project_id):
-        if place is None and wanted:
-            place = mine.filter(pk=wanted).values_list("pk", flat=True).first()
-    if place is None:
-        # An operator may enter all projects, but is in none by chance.
-        place = selectors.projects_reached(user.pk).order_by("created_at").values_list("pk", flat=True).first()
-    return tokens.actor_for(user_id=user.pk, place_id=place, address=address)
-
-
 def _named(mine: Any, given: str) -> uuid.UUID | None:
     try:
         rows = mine.filter(pk=uuid.UUID(given))
@@ -193,3 +192,9 @@ def _named(mine: Any, given: str) -> uuid.UUID | None:
     if len(found) > 1:
         raise Invalid("auth.project_ambiguous", "You have several projects of that name: give its id.", field="project")
     return found[0] if found else None
+
+
+__all__ = [
+    "Issued", "Proof", "Scope", "by_application_credential", "by_password", "by_token", "by_totp", "domain_of", "issue",
+    "issue_at_shell", "login", "project_for", "session_actor",
+]

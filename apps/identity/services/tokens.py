@@ -18,14 +18,22 @@ from apps.audit.services import record
 from apps.common import clock, context
 from apps.common.context import Actor
 from apps.common.errors import Forbidden, NotFound, Unauthenticated
-from apps.identity import policy, standing
-from apps.identity.models import Project, Token, Trust, User
+from apps.identity import access_rules, policy, standing
+from apps.identity.models import Token, Trust, User
 from apps.identity.permissions import MAKES_CREDENTIALS, OWN
 from apps.identity.standing import Bearer, Standing
 
 _PREFIX = "cs1_"
 # How stale `last_used_at` may be, so that reading costs no write.
 _USE_NOTED_EVERY = timedelta(minutes=1)
+# How often a trust may be handed on.
+MOST_REDELEGATIONS = 3
+# What is over is kept for so long, for those who ask what it was.
+_KEPT = timedelta(days=7)
+# Over itself a trust's token may do this: its user may be another one's.
+_OWN_BY_TRUST = frozenset({
+    "identity.token.validate", "identity.token.revoke", "identity.trust.list", "identity.trust.get", "identity.trust.create",
+})
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Held:
 
 
 def make(
-    *, user: User, project: Project | None = None, system: bool = False, trust: Trust | None = None,
+    *, user: User, place_id: uuid.UUID | None = None, system: bool = False, trust: Trust | None = None,
     application_credential_id: uuid.UUID | None = None, methods: Sequence[str] = (), parent: str = "", name: str = "",
     hours: int | None = None, not_after: datetime | None = None,
 ) -> tuple[Token, str]:
@@ -59,7 +67,7 @@ def make(
     expires_at = now + timedelta(hours=hours or settings.ENV.token_hours)
     audit_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     token = Token(
-        user=user, project=project, system=system, trust=trust, application_credential_id=application_credential_id,
+        user=user, project_id=place_id, system=system, trust=trust, application_credential_id=application_credential_id,
         methods=list(methods), audit_ids=[audit_id, parent] if parent else [audit_id], name=name, prefix=secret[:12],
         digest=digest_of(secret), created_at=now, expires_at=min(expires_at, not_after) if not_after else expires_at,
     )
@@ -67,31 +75,51 @@ def make(
     return token, secret
 
 
-def check(*, secret: str, address: str = "") -> Held:
-    """Whose token this is, and what it may do now: one query. Raises Unauthenticated; the text tells expired from unknown."""
+def check(*, secret: str, address: str = "", service: str = "", method: str = "", path: str = "") -> Held:
+    """Whose token this is, and what it may do now: one query.
+
+    `service` (its type), `method`, `path`: the request that it comes with, for the access rules of application credentials.
+    Raises Unauthenticated (the text tells expired from unknown), Forbidden `policy.access_rule`.
+    """
     bearer = standing.by_digest(digest_of(secret))
     if bearer is None:
         raise Unauthenticated("auth.token_unknown", "This token is not known.")
     now = clock.now()
     if bearer.revoked_at is not None:
         raise Unauthenticated("auth.token_revoked", "This token was revoked.")
-    if bearer.expires_at <= now or (bearer.credential_expires_at is not None and bearer.credential_expires_at <= now):
+    if bearer.expires_at <= now:
         raise Unauthenticated("auth.token_expired", f"This token expired at {bearer.expires_at.isoformat(timespec='seconds')}.")
     actor = actor_of(bearer, address=address)
+    if bearer.access_rules:
+        require_rule(bearer, service=service, method=method, path=path)
     if bearer.last_used_at is None or now - bearer.last_used_at > _USE_NOTED_EVERY:
         Token.objects.filter(pk=bearer.id).update(last_used_at=now)
     return Held(actor, bearer)
 
 
+def require_rule(bearer: Bearer, *, service: str, method: str, path: str) -> None:
+    """Raises Forbidden `policy.access_rule` unless the access rules behind this token or key, if any, allow the request."""
+    if not bearer.access_rules or access_rules.allows(bearer.access_rules, service=service, method=method, path=path):
+        return
+    raise Forbidden(
+        "policy.access_rule",
+        f"The application credential behind this has access rules, and none of them allows {method or 'this'} {path} of "
+        f"{service or 'this service'}.",
+        service=service, method=method,
+    )
+
+
 def actor_of(bearer: Bearer, *, address: str = "") -> Actor:
-    """The Actor that holds a living token. Raises Unauthenticated if it is good for nothing any more."""
+    """The Actor that holds a living token or key. Raises Unauthenticated if it is good for nothing any more."""
     found = bearer.standing
     if not found.enabled:
         raise Unauthenticated("auth.disabled", "This user or project is disabled.")
+    if bearer.credential_expires_at is not None and bearer.credential_expires_at <= clock.now():
+        raise Unauthenticated("auth.token_expired", "The application credential behind this has expired.")
     here, everywhere = standing.split(found.roles)
     own = OWN
     if bearer.trust_id is not None:
-        here, everywhere, own = _by_trust(bearer), frozenset(), frozenset()
+        here, everywhere, own = _by_trust(bearer), frozenset(), _OWN_BY_TRUST
     elif bearer.application_credential_id is not None:
         here, everywhere = here_of_credential(bearer, here), frozenset()
         own = OWN if bearer.credential_unrestricted else OWN - MAKES_CREDENTIALS
@@ -131,10 +159,37 @@ def revoke(*, actor: Actor, token_id: uuid.UUID) -> None:
         record.write(actor, "identity.token.revoke", "token", token_id, project_id=token.project_id, name=str(token))
 
 
+def revoke_all(*, actor: Actor, user_id: uuid.UUID | None = None, keep_this: bool = False) -> int:
+    """End all tokens of a user, or one's own, with `keep_this` all but the one that the call came with. Returns how many.
+
+    Raises Forbidden, NotFound.
+    """
+    whose = user_id or actor.user_id
+    policy.require(actor, "identity.token.revoke", user_id=whose)
+    if whose is None:
+        return 0
+    name = User.objects.filter(pk=whose).values_list("username", flat=True).first()
+    if name is None:
+        raise NotFound("user.not_found", f"There is no user {whose}.", field="user_id")
+    with transaction.atomic():
+        count = revoke_all_of([whose], except_token=actor.token_id if keep_this else None)
+        if count:
+            record.write(actor, "identity.token.revoke", "user", whose, name=name, changes={"ended": count})
+    return count
+
+
 def revoke_all_of(user_ids: Iterable[uuid.UUID], *, except_token: uuid.UUID | None = None) -> int:
     """End all tokens of these users, as after a new password; inside the caller's transaction. Returns how many."""
     living = Token.objects.filter(user_id__in=list(user_ids), revoked_at=None, expires_at__gt=clock.now())
-    return living.exclude(Q(pk=except_token)).update(revoked_at=clock.now())
+    if except_token is not None:
+        living = living.exclude(pk=except_token)
+    return living.update(revoked_at=clock.now())
+
+
+def prune() -> int:
+    """Delete tokens that have been over for a week; how many."""
+    old = clock.now() - _KEPT
+    return Token.objects.filter(Q(expires_at__lt=old) | Q(revoked_at__lt=old)).delete()[0]
 
 
 def validate(*, actor: Actor, secret: str, allow_expired: bool = False) -> tuple[Token, Actor]:
@@ -173,17 +228,25 @@ def digest_of(secret: str) -> str:
 
 
 def _by_trust(bearer: Bearer) -> frozenset[uuid.UUID]:
-    """Roles of a trust that still holds, of those that the trustor still has. Raises Unauthenticated."""
-    trust = Trust.objects.filter(Q(pk=bearer.trust_id)).prefetch_related("roles").first()
-    over = Unauthenticated("auth.trust_over", "The trust behind this token has ended.")
-    if trust is None or trust.deleted_at is not None or (trust.expires_at is not None and trust.expires_at <= clock.now()):
+    """Roles of a trust that still holds, if the one who gave it first still has all of them. Raises Unauthenticated."""
+    over = Unauthenticated("auth.trust_over", "The trust behind this has ended.")
+    chain = "__".join(["redelegated_from"] * MOST_REDELEGATIONS)
+    link = trust = Trust.objects.select_related(chain).filter(Q(pk=bearer.trust_id)).first()
+    root = None
+    while link is not None:
+        if link.deleted_at is not None or (link.expires_at is not None and link.expires_at <= clock.now()):
+            raise over
+        root, link = link, link.redelegated_from
+    if trust is None or root is None:
         raise over
-    trustor = standing.of(trust.trustor_id, trust.project_id)
-    trustee = standing.of(trust.trustee_id, None)
-    if trustor is None or not trustor.enabled or trustee is None or not trustee.enabled:
+    people = {trust.trustor_id, trust.trustee_id, root.trustor_id}
+    if User.objects.filter(pk__in=people, is_active=True, domain__enabled=True).count() < len(people):
         raise over
-    held = policy.closure(standing.split(trustor.roles)[0], trustor.version)
-    roles = frozenset(role.pk for role in trust.roles.all())
+    if trust.project_id is None:
+        return frozenset()
+    found = bearer.standing if bearer.standing.user_id == root.trustor_id else standing.of(root.trustor_id, trust.project_id)
+    held = policy.closure(standing.split(found.roles)[0], found.version) if found is not None else frozenset()
+    roles = frozenset(trust.roles.values_list("pk", flat=True))
     # All or nothing: a trust with a part of its roles would be another one.
     if not roles <= held:
         raise over

@@ -16,7 +16,7 @@ from apps.common.sql import insert_rows
 from apps.network.models import FixedIP, Network, Port, Subnet
 from apps.quotas.services import reservations
 
-_TRIES = 5
+_TRIES = 20
 _random = random.SystemRandom()
 
 
@@ -79,11 +79,12 @@ def charge(drawn: Mapping[uuid.UUID, Sequence[Claimed]]) -> dict[uuid.UUID, Quot
 
 def release(device_ids: Iterable[uuid.UUID]) -> None:
     """Free the ports and addresses of these devices. None is no error."""
-    # Locked, so that whoever does the same at this moment finds none, and they are given back once.
-    held = Port.objects.select_for_update().filter(device_id__in=set(device_ids)).order_by("pk").values_list("pk", "project_id")
-    freed = dict(held)
-    _delete(list(freed))
-    reservations.release_many({project_id: {"ports": count} for project_id, count in Counter(freed.values()).items()})
+    with transaction.atomic(savepoint=False):
+        # Locked, so that whoever does the same at this moment finds none, and they are given back once.
+        held = Port.objects.select_for_update().filter(device_id__in=set(device_ids)).order_by("pk")
+        freed = dict(held.values_list("pk", "project_id"))
+        _delete(list(freed))
+        reservations.release_many({project_id: {"ports": count} for project_id, count in Counter(freed.values()).items()})
 
 
 def _delete(port_ids: Sequence[uuid.UUID]) -> None:

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='Usage',
             fields=[
                 ('project_id', models.UUIDField(primary_key=True, serialize=False)),
-                ('domain_id', models.UUIDField(db_index=True, null=True)),
+                ('domain_id', models.UUIDField(db_index=True)),
                 ('instances', models.PositiveBigIntegerField(default=0)),
                 ('vcpus', models.PositiveBigIntegerField(default=0)),
                 ('memory_mb', models.PositiveBigIntegerField(default=0)),

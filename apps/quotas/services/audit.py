@@ -42,7 +42,7 @@ def drifts() -> list[Drift]:
 def recount(project_id: uuid.UUID) -> list[Drift]:
     """Make one project's usage what it has; what was wrong. Right beside running requests: these lock the row last, so
     whatever of theirs is counted here is committed, and what is not is added or taken by them afterwards."""
-    row = ledger.lock(project_id)
+    (row,) = ledger.lock([project_id])
     said = Counter({name: getattr(row, name) for name in registry.counted_resources()})
     found = _compared(project_id, said, registry.recount([project_id]).get(project_id, Counter()))
     for drift in found:

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import BigIntegerField, UUIDField
 
 from apps.common.context import SYSTEM
+from apps.common.errors import NotFound
 from apps.common.sql import fetch_prepared, values_table
 from apps.identity import builtin
 from apps.identity import selectors as identity
@@ -49,17 +50,20 @@ def take(changes: Mapping[uuid.UUID, Amounts]) -> None:
         _change(taken, names, with_limits=False)
 
 
-def open_rows(project_ids: Iterable[uuid.UUID]) -> None:
-    """Make the rows of projects that have none; who does the same at this moment is waited for."""
-    ids = sorted(project_ids)
-    domains = dict(identity.projects(actor=SYSTEM).filter(pk__in=ids).values_list("pk", "domain_id"))
-    Usage.objects.bulk_create([Usage(project_id=each, domain_id=domains.get(each)) for each in ids], ignore_conflicts=True)
+def open_rows(project_ids: Collection[uuid.UUID]) -> None:
+    """Make the rows of projects that have none; who does the same at this moment is waited for. Raises NotFound."""
+    domains = dict(identity.projects(actor=SYSTEM).filter(pk__in=list(project_ids)).values_list("pk", "domain_id"))
+    for project_id in project_ids:
+        if project_id not in domains:
+            raise NotFound("project.not_found", f"There is no project {project_id} (any more).")
+    rows = [Usage(project_id=project_id, domain_id=domains[project_id]) for project_id in sorted(domains)]
+    Usage.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def lock(project_id: uuid.UUID) -> Usage:
-    """The row of one project, locked; made if there is none."""
-    open_rows([project_id])
-    return Usage.objects.select_for_update(no_key=True).get(pk=project_id)
+def lock(project_ids: Collection[uuid.UUID]) -> list[Usage]:
+    """The rows of these projects, locked; made if there are none. Raises NotFound."""
+    open_rows(project_ids)
+    return list(Usage.objects.select_for_update(no_key=True).filter(pk__in=list(project_ids)).order_by("pk"))
 
 
 def lock_domains(domain_ids: Collection[uuid.UUID], names: Collection[str]) -> dict[uuid.UUID, DomainAccount]:

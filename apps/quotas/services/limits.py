@@ -1,13 +1,14 @@
 """Setting limits of projects and domains, and the defaults, by the names of resources."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.db import IntegrityError, transaction
 
 from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
+from apps.common.sql import update_rows
 from apps.identity import builtin, policy
 from apps.identity import selectors as identity
 from apps.quotas import selectors
@@ -52,13 +53,12 @@ def set_defaults(*, actor: Actor, limits: Wanted) -> None:
     """Set what a project may have that has no limit of its own; None: what is built in. Raises Forbidden, Invalid."""
     policy.require(actor, "quotas.default.set")
     _check(limits)
-    changes = {}
-    for name, wanted in limits.items():
-        value = RESOURCES[name].default if wanted is None else wanted
-        row = _registered(name)
-        if row.default_limit != value:
-            changes[name] = [row.default_limit, value]
-            RegisteredLimit.objects.filter(pk=row.pk).update(default_limit=value)
+    rows = _registered(limits)
+    values = {name: RESOURCES[name].default if wanted is None else wanted for name, wanted in limits.items()}
+    changes = {name: [rows[name].default_limit, value] for name, value in values.items() if rows[name].default_limit != value}
+    for name, (_, value) in changes.items():
+        rows[name].default_limit = value
+    update_rows([rows[name] for name in changes], ["default_limit"])
     if changes:
         record.write(actor, "quotas.default.set", "limit", "default", changes=changes)
 
@@ -66,7 +66,7 @@ def set_defaults(*, actor: Actor, limits: Wanted) -> None:
 def _replace(name: str, wanted: int | None, target: Mapping[str, uuid.UUID]) -> int | None:
     """Make `wanted` the limit of a project or domain; what it was. Raises Conflict if somebody else makes one right now."""
     rows = list(
-        Limit.objects.select_for_update(of=("self",)).filter(registered__in=selectors.registered_of(name), **target)
+        Limit.objects.select_for_update(of=("self",)).filter(registered__in=selectors.registered_of([name]), **target)
         .order_by("registered__region_id")
     )
     if wanted is None:
@@ -76,22 +76,28 @@ def _replace(name: str, wanted: int | None, target: Mapping[str, uuid.UUID]) -> 
     else:
         try:
             with transaction.atomic():
-                Limit.objects.create(registered=_registered(name), resource_limit=wanted, **target)
+                Limit.objects.create(registered=_registered([name])[name], resource_limit=wanted, **target)
         except IntegrityError:
             raise Conflict("limit.exists", f"Somebody else sets the limit of {name} at this moment; look again.") from None
     return rows[-1].resource_limit if rows else None
 
 
-def _registered(name: str) -> RegisteredLimit:
-    """The row that the default of a resource comes from; made with the built-in default if there is none."""
-    row = max(selectors.registered_of(name), key=lambda each: each.region_id, default=None)
-    if row is None:
-        resource = RESOURCES[name]
-        row, _ = RegisteredLimit.objects.get_or_create(
-            service_id=builtin.SERVICE_IDS[resource.service], region_id="", resource_name=name,
-            defaults={"default_limit": resource.default, "description": resource.text},
-        )
-    return row
+def _registered(names: Iterable[str]) -> dict[str, RegisteredLimit]:
+    """The rows that the defaults of these resources come from, locked; made with the built-in default where there are none."""
+    for _ in range(2):
+        rows = selectors.registered_of(names).select_for_update().order_by("region_id", "pk")
+        found = {row.resource_name: row for row in rows}
+        missing = [RESOURCES[name] for name in names if name not in found]
+        if not missing:
+            break
+        made = [
+            RegisteredLimit(
+                service_id=builtin.SERVICE_IDS[each.service], resource_name=each.name, default_limit=each.default, description=each.text
+            )
+            for each in missing
+        ]
+        RegisteredLimit.objects.bulk_create(made, ignore_conflicts=True)
+    return found
 
 
 def _check(limits: Wanted) -> None:

@@ -12,8 +12,9 @@ BEGIN, END = "<!-- settings_table: begin -->", "<!-- settings_table: end -->"
 _INTRODUCTION = f"""# Settings
 
 All that an operator can set: one environment variable each, checked at the start of every process. A value that cannot be
-used is refused with a sentence, and so is a `{PREFIX}*` variable that does not exist. The table is made by
-`manage.py settings_table` from `cloudsite/settings/environment.py`.
+used is refused with a sentence, and so is a `{PREFIX}*` variable that does not exist. Instead of `{PREFIX}X` there may be
+`{PREFIX}X_FILE`, the path of a file that holds the value: so passwords in addresses need not stand in the environment. The
+table is made by `manage.py settings_table` from `cloudsite/settings/environment.py`.
 
 {BEGIN}
 {END}
@@ -84,6 +85,8 @@ def _expected(field: "dataclasses.Field[Any]") -> str:
         return ", ".join(limits["choices"])
     if "schemes" in limits:
         return ", ".join(f"{scheme}://…" for scheme in limits["schemes"])
+    if "proxies" in limits:
+        return "addresses or networks, separated by commas"
     if "cidr" in limits:
         return "IPv4 network"
     if "pattern" in limits and len(limits["pattern"]) > 40:

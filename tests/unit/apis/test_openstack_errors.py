@@ -92,3 +92,14 @@ def test_the_refusal_is_left_for_the_audit_trail() -> None:
     request, error = RequestFactory().get("/"), Invalid("request.invalid", "No.")
     errors.answer(API, request, error)
     assert request.cloudsite_refusal is error  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("code", ["auth.locked", "auth.password_expired"])
+def test_who_knew_the_password_or_asked_too_often_is_told_why(code: str) -> None:
+    assert answer(Unauthenticated(code, "Wait ten minutes."))[1]["error"]["message"] == "Wait ten minutes."
+
+
+def test_who_needs_a_second_proof_is_told_which() -> None:
+    status, body, _ = answer(Unauthenticated("auth.second_factor", "More.", required_auth_methods=[["password", "totp"]]))
+    assert status == 401
+    assert body["error"]["message"] == "More." and body["required_auth_methods"] == [["password", "totp"]]

@@ -1,32 +1,20 @@
 """The front door: whom a proxy may speak for, what every answer tells a browser, who is turned away at once."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from apps.common import rates
 from apps.common.api import edge
 
 Set = Callable[..., None]
 
 
 @pytest.fixture
-def env(monkeypatch: pytest.MonkeyPatch) -> Iterator[Set]:
-    """Settings for one test; what is derived from them is forgotten."""
-
-    def change(**values: object) -> None:
-        monkeypatch.setattr(settings, "ENV", dataclasses.replace(settings.ENV, **values))  # type: ignore[arg-type]
-        edge._is_trusted.cache_clear()
-        rates.forget()
-
-    yield change
-    monkeypatch.undo()
-    edge._is_trusted.cache_clear()
-    rates.forget()
+def env(edge_settings: Set) -> Set:
+    return edge_settings
 
 
 def seen(peer: str, **headers: str) -> tuple[str, str]:

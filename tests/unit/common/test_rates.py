@@ -1,12 +1,11 @@
 """Limits: how much is let through, when it may be tried again, who is counted together, and that memory is bounded."""
 
-import dataclasses
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from django.conf import settings
 
 from apps.common import rates
 from apps.common.errors import TooMany
@@ -29,14 +28,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[Limits]:
-    def set_limits(**values: int) -> None:
-        monkeypatch.setattr(settings, "ENV", dataclasses.replace(settings.ENV, **values))
-        rates.forget()
-
-    yield set_limits
-    monkeypatch.undo()
-    rates.forget()
+def limits(clock: Clock, edge_settings: Limits) -> Limits:
+    return edge_settings
 
 
 def let_through(ask: Callable[[], None], most: int = 100_000) -> int:
@@ -136,7 +129,7 @@ def test_memory_is_bounded_however_many_addresses_come(limits: Limits, monkeypat
     assert limiter is not None
     for number in range(1000):
         rates.check_address(f"10.0.{number // 250}.{number % 250}")
-    backend = limiter._throttled._store._backend
+    backend: Any = limiter._throttled._store._backend
     assert len(backend.get_client()) == len(backend.expire_info) == 100
 
 

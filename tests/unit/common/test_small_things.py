@@ -4,13 +4,14 @@ import json
 import logging
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db.models import BigIntegerField, CharField, UUIDField
 
 from apps.common import errors
 from apps.common.context import request_id
-from apps.common.ids import new_id
+from apps.common.ids import first_at, new_id
 from apps.common.logs import JSONFormatter, operation_id
 from apps.common.sql import update_rows, values_table
 
@@ -20,6 +21,15 @@ def test_ids_are_uuid7_and_rise() -> None:
     assert made == sorted(made)
     assert len(set(made)) == 5000
     assert {(each.version, each.variant) for each in made} == {(7, uuid.RFC_4122)}
+
+
+def test_ids_are_found_by_the_time_at_which_they_were_made() -> None:
+    before = datetime.now(UTC)
+    made = new_id()
+    assert first_at(before) <= made < first_at(before, later_s=60)
+    assert first_at(before, later_s=60) == first_at(before + timedelta(seconds=60))
+    assert first_at(datetime(1, 1, 1, tzinfo=UTC)).int == 0
+    assert first_at(datetime(9999, 12, 31, tzinfo=UTC), later_s=60) > made
 
 
 def test_ids_of_many_threads_are_all_different() -> None:

@@ -1,0 +1,121 @@
+"""Proofs of who one is, one function per method; `signin.issue` gives a token for them.
+
+Whatever is wrong with name, password, domain, code or secret, the answer is the same, so that nobody learns which users
+exist. `request` is Django's: the lockout counts by its address, and the audit trail takes the name from it.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.db.models import Q
+
+from apps.common import clock
+from apps.common.context import Actor
+from apps.common.errors import Forbidden, Unauthenticated
+from apps.identity import backends, errors, hashing, lockout
+from apps.identity.models import ApplicationCredential, User
+from apps.identity.services import tokens, totp
+
+_NOBODY = uuid.UUID(int=0)
+# How stale `last_used_at` of an application credential may be.
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """A user who has shown to be that user, by one method.
+
+    `parent`: the first audit id of the token that it was shown by. `place_id`: what the proof is bound to (an application
+    credential has its project). `not_after`: no token lives longer than what it came from.
+    """
+
+    user: User
+    method: str
+    parent: str = ""
+    not_after: datetime | None = None
+    application_credential_id: uuid.UUID | None = None
+    place_id: uuid.UUID | None = None
+    actor: Actor | None = None
+    methods: tuple[str, ...] = field(default=())
+
+
+def by_password(
+    *, password: str, user_id: uuid.UUID | None = None, username: str = "", domain_id: uuid.UUID | None = None, request: Any = None,
+    even_expired: bool = False,
+) -> Proof:
+    """`even_expired`: for who is about to change it. Raises Unauthenticated `auth.failed`, `auth.locked`, `auth.password_expired`."""
+    if user_id is not None:
+        known = User.objects.filter(pk=user_id).values_list("username", "domain_id").first()
+        # Nobody of an id is nobody of a name either, in a domain that is none.
+        username, domain_id = known or (str(user_id), _NOBODY)
+    user = authenticate(request, username=username, password=password, domain_id=domain_id)
+    if not isinstance(user, User) or not user.domain.enabled:
+        raise lockout.refusal(request)
+    if not even_expired and has_expired_password(user):
+        raise errors.password_expired()
+    return Proof(user=user, method="password")
+
+
+def by_totp(
+    *, passcode: str, user_id: uuid.UUID | None = None, username: str = "", domain_id: uuid.UUID | None = None, request: Any = None
+) -> Proof:
+    """A code counts once, and is enough only where the user's rules say so. Raises Unauthenticated."""
+    if user_id is not None:
+        user = backends.users().filter(pk=user_id).first()
+        name = lockout.name_of(user.username, user.domain_id) if user else lockout.name_of(str(user_id), _NOBODY)
+    else:
+        user, name = backends.find(username, domain_id), lockout.name_of(username, domain_id)
+    lockout.check(request, name)
+    if user is None or not user.is_active or not user.domain.enabled or not totp.spend(user, passcode):
+        lockout.failed(request, name)
+        raise errors.failed()
+    return Proof(user=user, method="totp")
+
+
+def by_token(*, secret: str) -> Proof:
+    """A token for another scope out of one that is good. Raises Unauthenticated, Forbidden (bound to its project)."""
+    held = tokens.check(secret=secret)
+    if held.bearer.application_credential_id is not None or held.bearer.trust_id is not None:
+        raise Forbidden("auth.bound", "A token of an application credential or trust makes no other tokens.")
+    row = tokens.token_row(held.bearer.id)
+    return Proof(
+        user=row.user, method="token", parent=row.audit_ids[-1], not_after=row.expires_at, actor=held.actor,
+        methods=tuple(row.methods),
+    )
+
+
+def by_application_credential(
+    *, secret: str, credential_id: uuid.UUID | None = None, name: str = "", user_id: uuid.UUID | None = None, username: str = "",
+    domain_id: uuid.UUID | None = None, request: Any = None,
+) -> Proof:
+    """By id, or by name and user: the token works in the credential's project. Raises Unauthenticated."""
+    rows = ApplicationCredential.objects.select_related("user__domain")
+    if credential_id is not None:
+        row = rows.filter(pk=credential_id).first()
+    else:
+        of_user = Q(user_id=user_id) if user_id is not None else Q(user__username=username, user__domain_id=domain_id)
+        row = rows.filter(of_user, name=name).first()
+    # Counted apart from the user's own password: a program that has the wrong secret must not lock out its owner.
+    counted = f"application credential {row.pk if row else credential_id or f'{user_id or username} {name}'}"
+    lockout.check(request, lockout.name_of(counted))
+    known = row is not None and hashing.matches(secret, row.secret)
+    if row is None or not known or not row.user.is_active or not row.user.domain.enabled:
+        lockout.failed(request, lockout.name_of(counted))
+        raise errors.failed()
+    now = clock.now()
+    if row.expires_at is not None and row.expires_at <= now:
+        raise Unauthenticated("auth.credential_expired", "This application credential has expired.")
+    if row.last_used_at is None or now - row.last_used_at > _USE_NOTED_EVERY:
+        ApplicationCredential.objects.filter(pk=row.pk).update(last_used_at=now)
+    return Proof(
+        user=row.user, method="application_credential", application_credential_id=row.pk, place_id=row.project_id, not_after=row.expires_at
+    )
+
+
+def has_expired_password(user: User) -> bool:
+    """Whether it must be changed before the next sign-in."""
+    ends = user.password_expires_at
+    return ends is not None and ends <= clock.now() and not user.options.get("ignore_password_expiry")
