@@ -211,8 +211,9 @@ def _maybe(value: Any) -> uuid.UUID | None:
 
 
 def _moment(value: Any) -> datetime:
-    """SQLite keeps times as text in UTC."""
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    """SQLite keeps times in UTC and does not say so."""
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _when(value: Any) -> datetime | None:

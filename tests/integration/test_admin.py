@@ -14,17 +14,16 @@ from django.urls import reverse
 from apps.common.admin.lists import BoundedPaginator, ReadOnlyAdmin
 from apps.common.admin.pages import RecordAdmin
 from apps.common.errors import Unavailable
-from apps.compute.models import Flavor, Instance, KeyPair
+from apps.compute.models import Instance, KeyPair
 from apps.compute.services import catalog, console
 from apps.hosts.models import Host
 from apps.identity.models import Project, Token, User
-from apps.identity.services import tokens
 from apps.operations.models import Operation, OperationEvent
 from apps.scheduler.models import Decision
 from contracts.compute.v1 import ConsoleOutput
 from tests.support.admin import KEY, address, populate, signed_in, user
 from tests.support.cloud import Cloud, make_flavor, operation_of
-from tests.support.identity import make_actor
+from tests.support.identity import make_actor, make_token
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 RECORDS = [model for model in MODELS if isinstance(admin.site._registry[model], RecordAdmin)]
@@ -75,7 +74,6 @@ def test_every_page_of_every_model_is_closed_to_others(full: Cloud, model: type[
         for page in (address(model), address(row, "change"), reverse("admin:index")):
             answer = client.get(page)
             assert (answer.status_code, answer["Location"].partition("?")[0]) == (302, "/admin/login/")
-    assert signed_in(user("clerk", is_staff=True)).get(address(model)).status_code == 403
 
 
 def test_every_button_asks_first(full: Cloud, operator: Client) -> None:
@@ -121,7 +119,7 @@ def test_a_page_of_something_that_is_gone_leads_to_the_list(operator: Client) ->
 
 
 @pytest.mark.parametrize(
-    "query", ["state=%00", "state=nonsense", "q=%00", "q=%27%22--", "host_id=x", "p=x", "p=-1", "e=1", "all="]
+    "query", ["state=%00", "state=nonsense", "q=%00", "q=%27%22--", "host_id=x", "p=x", "p=-1", "e=1", "all=", "kind=x", "role=x", "role=%00", "place=x"]
 )
 def test_nonsense_in_an_address_is_no_error_page(full: Cloud, operator: Client, query: str) -> None:
     for model in MODELS:
@@ -138,7 +136,7 @@ def test_what_services_own_cannot_be_changed_by_forms(full: Cloud, operator: Cli
     assert operator.post(address(row, "change"), {"name": "x", "state": "ACTIVE"}).status_code in (403, 405)
     assert operator.post(address(row, "delete"), {"post": "yes"}).status_code == 403
     operator.post(address(model), {"action": "delete_selected", "_selected_action": str(row.pk), "post": "yes"})
-    if model is not Flavor:
+    if getattr(admin.site._registry[model], "creation", None) is None:
         assert operator.get(address(model, "add")).status_code == 403
     assert list(model._default_manager.order_by("pk").values()) == before
 
@@ -147,7 +145,7 @@ def test_secrets_are_on_no_page(full: Cloud, operator: Client) -> None:
     secret = "c2VjcmV0LXVzZXItZGF0YQ=="
     instance = full.boot(name="with-secret", user_data=secret)
     full.schedule()
-    issued = tokens.issue(user=User.objects.get(username="a-0"), project=Project.objects.get(name="a-0"))
+    issued = make_token(User.objects.get(username="a-0"), Project.objects.get(name="a-0"))
     operation = operation_of(instance)
     assert operation.message
     pages = [address(instance, "change"), address(operation, "change"), address(issued.token, "change"), address(Token)]

@@ -30,7 +30,7 @@ from apps.operations.services import sweep
 from apps.placement.services import inventories
 from contracts.compute.v1 import DiskFormat
 from tests.support.admin import KEY
-from tests.support.cloud import Cloud, make_flavor
+from tests.support.cloud import Cloud
 from tests.support.identity import make_actor, make_token, make_user
 from tests.support.trail import write
 
@@ -377,8 +377,3 @@ def _actions() -> Iterator[tuple[str, str]]:
                 action = node.args[1] if len(node.args) > 1 else None
                 if isinstance(action, ast.Constant) and str(action.value).count(".") == 2:
                     yield str(action.value), str(path.relative_to(ROOT))
-
-
-def test_flavors_made_for_tests_are_recorded_too(cloud: Cloud) -> None:
-    """So no fixture goes around the services."""
-    assert facts(Record.objects.get(resource_id=str(make_flavor(name="odd").pk)))[0] == "compute.flavor.create"

@@ -4,8 +4,11 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+from apps.common.context import SYSTEM
 from apps.compute.services import catalog
-from apps.identity.models import User
+from apps.identity.access_rules import Rule
+from apps.identity.models import Project, User
+from apps.identity.services import access_keys, application_credentials, groups, roles, trusts
 from apps.network.services import networks
 from apps.operations.services import intake, leases
 from tests.support.cloud import Cloud, make_flavor, make_image, make_project
@@ -36,6 +39,20 @@ def signed_in(who: User) -> Client:
     return client
 
 
+def fill_identity(project: Project, someone: User, word: str) -> None:
+    """One row of each model of identity for a user with a role in a project."""
+    actor = make_actor(project, user=someone)
+    group = groups.create_group(actor=SYSTEM, name=word)
+    groups.add_member(actor=SYSTEM, group_id=group.pk, user_id=someone.pk)
+    roles.create_role(actor=SYSTEM, name=word, permissions=["images.*"])
+    application_credentials.create(actor=actor, name=word, rules=[Rule("compute", "GET", f"/{word}")])
+    access_keys.create(actor=actor)
+    wanted = trusts.Wanted(
+        trustor_id=someone.pk, trustee_id=someone.pk, project_id=project.pk, roles=["member"], impersonation=False
+    )
+    trusts.create(actor=actor, wanted=wanted)
+
+
 def populate(cloud: Cloud, name: str, count: int) -> None:
     """So many rows of each model."""
     for number in range(count):
@@ -45,6 +62,7 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
         someone = user(word)
         give(someone, "member", project)
         make_token(someone, project)
+        fill_identity(project, someone, word)
         actor = make_actor(project, user=someone)
         catalog.create_key_pair(actor=actor, name=word, public_key=KEY)
         networks.create(actor=actor, name=word)

@@ -103,10 +103,12 @@ def _invalid(text: str, under: str) -> Invalid:
     what = text[: place.start()] if place else text
     path = ".".join(part for part in (under, place[1] if place else "") if part)
     if absent := _MISSING.match(what):
-        return Invalid("request.missing", f"{path}: '{absent[1]}' is a required property".lstrip(": "), field=f"{path}.{absent[1]}".lstrip("."))
+        where = f"{path}: " if path else ""
+        return Invalid("request.missing", f"{where}'{absent[1]}' is a required property", field=f"{path}.{absent[1]}".lstrip("."))
     if "matching regex" in what:
         what = "Expected a text that shows something and holds no control characters"
-    return Invalid("request.invalid", f"Invalid input for field/attribute {path or 'body'}. {what.replace('`', chr(39))}.", field=path or None)
+    text = f"Invalid input for field/attribute {path or 'body'}. {what.replace('`', chr(39))}."
+    return Invalid("request.invalid", text, field=path or None)
 
 
 def _holds_nul(value: Any) -> bool:

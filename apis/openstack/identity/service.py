@@ -22,8 +22,7 @@ def error(fault: Fault) -> dict[str, Any]:
     elif fault.code == "auth.second_factor":
         content["required_auth_methods"] = fault.facts["required_auth_methods"]
     elif fault.code == "policy.forbidden":
-        permission = fault.facts.get("permission")
-        content["error"]["message"] = f"{_FORBIDDEN}: {permission}. {fault.message}" if permission else f"{_FORBIDDEN}. {fault.message}"
+        content["error"]["message"] = f"{_FORBIDDEN}: {fault.facts.get('permission', 'unknown')}. {fault.message}"
     return content
 
 

@@ -40,7 +40,7 @@ def _silent(row: Any) -> object:
 class Button:
     """`run(actor, row, values)` calls the service and returns what to say; `values` come from `form`.
 
-    `label` is the verb on the button, `warning` says what it means for the row. `permission`: who may press it, as the
+    `label` is the verb on the button, `question` asks with it, `warning` says what it means for the row. `permission`: who may press it, as the
     service will ask. `offered`: whether the row is in a state for it; the service decides in the end. `notice`: what
     else there is to know about the row before. `gone`: the row has no page afterwards. `bulk`: also for many rows of the
     list. `in_table`: not at the top of the page; lines of its tables link to it.
@@ -50,6 +50,7 @@ class Button:
     label: str
     warning: str
     permission: str = ""
+    question: str = "{label} {rows}?"
     run: Callable[[Actor, Any, Mapping[str, Any]], str]
     offered: Callable[[Any], bool] = _always
     form: type[forms.Form] | None = None
@@ -129,7 +130,7 @@ def ask(
         request,
         _CONFIRM,
         {
-            "title": f"{button.label} {_what(rows)}?",
+            "title": button.question.replace("{label}", button.label).replace("{rows}", _what(rows)),
             **context,
             "label": button.label,
             "warning": button.warning,

@@ -17,7 +17,7 @@ from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.identity.admin.names import WithId, role_badge
 from apps.identity.models import AccessRule, ApplicationCredential, Credential, Trust
-from apps.identity.services import access_keys, application_credentials
+from apps.identity.services import access_keys, application_credentials, credentials, totp, trusts
 
 
 class EndedFilter(admin.SimpleListFilter):
@@ -47,6 +47,16 @@ def _delete_rule(actor: Actor, row: AccessRule, values: Mapping[str, Any]) -> st
 def _delete_key(actor: Actor, row: Credential, values: Mapping[str, Any]) -> str:
     access_keys.delete(actor=actor, key_id=row.pk)
     return f"The access key {row} of {row.user} is void."
+
+
+def _delete_credential(actor: Actor, row: Credential, values: Mapping[str, Any]) -> str:
+    credentials.delete(actor=actor, credential_id=row.pk)
+    return f"The credential {row} of {row.user} is deleted."
+
+
+def _end(actor: Actor, trust: Trust, values: Mapping[str, Any]) -> str:
+    trusts.delete(actor=actor, trust_id=trust.pk)
+    return f"The trust of {trust} has ended."
 
 
 class _OfUser(WithId):
@@ -174,6 +184,13 @@ class TrustAdmin(_OfUser, RecordAdmin):
             ),
         ),
     )
+    buttons = (
+        Button(
+            name="end", label="End", permission="identity.trust.delete", run=_end, dangerous=True,
+            offered=lambda trust: trust.deleted_at is None,
+            warning="The trustee cannot act for the trustor any more, from the next request on; nor can those it was handed on to.",
+        ),
+    )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Trust]":
         return super().get_queryset(request).select_related("trustor", "trustee", "project").prefetch_related("roles")
@@ -230,6 +247,11 @@ class CredentialAdmin(_OfUser, RecordAdmin):
         Button(
             name="delete", label="Delete", permission="identity.access_key.delete", run=_delete_key, dangerous=True, gone=True,
             offered=lambda row: row.type == access_keys.TYPE, warning="Requests that are signed with it are refused at once.",
+        ),
+        Button(
+            name="delete_other", label="Delete", permission="identity.credential.delete", run=_delete_credential, bulk=False,
+            dangerous=True, gone=True, offered=lambda row: row.type not in (access_keys.TYPE, totp.TYPE),
+            warning="What was kept here cannot be brought back.",
         ),
     )
 

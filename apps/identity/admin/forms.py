@@ -5,18 +5,25 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.db.models import QuerySet
+from django.db.models import Model
 
+from apps.common.admin.lists import ReadOnlyAdmin
 from apps.identity.models import Assignment, GroupMember, Project, Role
 
 DESCRIPTION = 4096
 
 
-def chosen_by_name(model: Any, relation: str, **more: Any) -> "forms.ModelChoiceField[Any]":
-    """A field for a row of a big table, found by typing a part of its name; `relation` of `model` says which table."""
-    field = model._meta.get_field(relation)
-    rows: QuerySet[Any] = field.related_model._default_manager.all()
-    return forms.ModelChoiceField(queryset=rows, widget=AutocompleteSelect(field, admin.site), **more)
+class ChosenByName(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A row of a big table, found by typing a part of its name; `relation` of `model` says which table."""
+
+    def __init__(self, model: type[Model], relation: str, **more: Any) -> None:
+        field: Any = model._meta.get_field(relation)
+        rows = field.related_model._default_manager.all()
+        super().__init__(queryset=rows, widget=AutocompleteSelect(field, admin.site), **more)
+
+    def label_from_instance(self, obj: Any) -> str:
+        pages = admin.site._registry[type(obj)]
+        return pages.label(obj) if isinstance(pages, ReadOnlyAdmin) else str(obj)
 
 
 class Described(forms.Form):
@@ -47,7 +54,7 @@ class RoleChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
 class PlaceForm(forms.Form):
     """Where a role counts."""
 
-    project = chosen_by_name(
+    project = ChosenByName(
         Assignment, "project", required=False, label="Project or domain", help_text="Empty: on the system, which is everywhere."
     )
     inherited = forms.BooleanField(
@@ -58,8 +65,8 @@ class PlaceForm(forms.Form):
 class GiveHereForm(forms.Form):
     """Somebody gets a role in a given place."""
 
-    user = chosen_by_name(Assignment, "user", required=False)
-    group = chosen_by_name(Assignment, "group", required=False, help_text="A user or a group, not both.")
+    user = ChosenByName(Assignment, "user", required=False)
+    group = ChosenByName(Assignment, "group", required=False, help_text="A user or a group, not both.")
     role = RoleChoice()
     inherited = PlaceForm.base_fields["inherited"]
 
@@ -74,8 +81,8 @@ class GiveForm(PlaceForm):
 class AssignForm(PlaceForm):
     """Anybody gets a role anywhere."""
 
-    user = chosen_by_name(Assignment, "user", required=False)
-    group = chosen_by_name(Assignment, "group", required=False, help_text="A user or a group, not both.")
+    user = ChosenByName(Assignment, "user", required=False)
+    group = ChosenByName(Assignment, "group", required=False, help_text="A user or a group, not both.")
     role = RoleChoice()
     field_order = ("user", "group", "role", "project", "inherited")
 
@@ -83,10 +90,10 @@ class AssignForm(PlaceForm):
 class JoinForm(forms.Form):
     """A user goes into a group."""
 
-    group = chosen_by_name(GroupMember, "group")
+    group = ChosenByName(GroupMember, "group")
 
 
 class MemberForm(forms.Form):
     """A group gets a user."""
 
-    user = chosen_by_name(GroupMember, "user")
+    user = ChosenByName(GroupMember, "user")

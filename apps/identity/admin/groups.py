@@ -98,15 +98,15 @@ class GroupAdmin(WithId, RecordAdmin):
     creation = Creation(permission="identity.group.create", form=NewGroupForm, run=_create)
     buttons = (
         Button(
-            name="add", label="Add a user", permission="identity.group.members", run=_add, form=MemberForm, offered=_ours, bulk=False,
+            name="add", label="Add a user", question="Add a user to {rows}", permission="identity.group.members", run=_add, form=MemberForm, offered=_ours, bulk=False,
             warning="The user has all roles of the group from the next request on.",
         ),
         Button(
-            name="remove", label="Take a user out", permission="identity.group.members", run=_remove, form=MemberForm, in_table=True,
+            name="remove", label="Take out", question="Take a user out of {rows}?", permission="identity.group.members", run=_remove, form=MemberForm, in_table=True,
             bulk=False, warning="The user loses the roles that it has by this group with the next request.",
         ),
         Button(
-            name="give", label="Give a role", permission="identity.assignment.create", run=_give, form=GiveForm, bulk=False,
+            name="give", label="Give a role", question="Give {rows} a role", permission="identity.assignment.create", run=_give, form=GiveForm, bulk=False,
             warning="All users in the group have it from their next request on.",
         ),
         Button(

@@ -7,7 +7,7 @@ from typing import get_args
 
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.common.admin import diagrams, drawing
 from apps.common.admin.diagrams import Box
@@ -57,7 +57,7 @@ def draw(roles: Sequence[Definition], *, held_only: bool = False) -> SafeString:
 
 def legend() -> SafeString:
     """What the signs mean."""
-    return format_html(
+    return mark_safe(
         '<ul class="cs-legend cs-matrix-legend"><li><b class="cs-yes">●</b> has it</li><li><b class="cs-implied">●</b> has it by a role '
         'that it implies</li><li><b class="cs-no">·</b> has it not</li><li><b class="cs-never">&nbsp;</b> not asked there</li>'
         '<li><b class="cs-yes cs-changed">●</b> the policy file says otherwise than the built-in table</li></ul>'
@@ -104,7 +104,7 @@ def _line(row: Permission, columns: Sequence[_Column]) -> SafeString:
     )
     return format_html(
         '<tr{}><td>{}</td><td class="cs-quiet">{}</td>{}<td class="{}">{}</td></tr>',
-        format_html(' class="cs-overridden"') if changed else "", drawing.code(row.name), row.text, cells,
+        mark_safe(' class="cs-overridden"') if changed else "", drawing.code(row.name), row.text, cells,
         "cs-first cs-yes" if row.own else "cs-first", "●" if row.own else "",
     )
 

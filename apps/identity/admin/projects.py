@@ -19,7 +19,7 @@ from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.identity import selectors
 from apps.identity.admin import standing
-from apps.identity.admin.forms import DESCRIPTION, Described, GiveHereForm, chosen_by_name
+from apps.identity.admin.forms import DESCRIPTION, ChosenByName, Described, GiveHereForm
 from apps.identity.admin.names import WithId, label, path_shown, paths
 from apps.identity.models import Group, Project, ProjectAncestor, Role, User
 from apps.identity.services import assignments, domains, holdings, projects
@@ -42,7 +42,7 @@ class ProjectForm(Described):
 class NewProjectForm(ProjectForm):
     """And where it is to stand in the tree, for life."""
 
-    parent = chosen_by_name(
+    parent = ChosenByName(
         Project, "parent", required=False, label="Below", help_text="A domain or a project. Empty: it becomes a domain itself."
     )
     field_order = ("parent",)
@@ -197,7 +197,7 @@ class ProjectAdmin(WithId, RecordAdmin):
     buttons = (
         *_buttons("project"), *_buttons("domain"),
         Button(
-            name="give", label="Give a role", permission="identity.assignment.create", run=_give, form=GiveHereForm, bulk=False,
+            name="give", label="Give a role", question="Give a role in {rows}", permission="identity.assignment.create", run=_give, form=GiveHereForm, bulk=False,
             warning="It counts from the next request on.",
         ),
     )

@@ -33,11 +33,11 @@ _BUILTIN_PAIRS = {(ROLE_IDS[prior], ROLE_IDS[implied]) for prior, implied in IMP
 
 
 def _choices() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Permissions by context, each context beginning with all of it."""
-    rows = itertools.groupby(policy.table(), lambda row: row.name.partition(".")[0])
+    """Permissions by what they are about, each group beginning with all of it."""
+    rows = itertools.groupby(policy.table(), lambda row: row.name.rpartition(".")[0])
     return [
-        (context, [(f"{context}.*", f"everything of {context}"), *((row.name, f"{row.name}: {row.text}") for row in group)])
-        for context, group in rows
+        (thing, [(f"{thing}.*", "everything"), *((row.name, f"{row.name.rpartition('.')[2]}: {row.text}") for row in group)])
+        for thing, group in rows
     ]
 
 
@@ -47,7 +47,7 @@ class RoleForm(Described):
     permissions = forms.MultipleChoiceField(choices=_choices, required=False, widget=forms.CheckboxSelectMultiple)
     patterns = forms.CharField(
         required=False, widget=forms.Textarea(attrs={"rows": 2}), label="Further patterns",
-        help_text="Such as *.list or compute.instance.*, one in a line.",
+        help_text="Such as compute.* or *.list, one in a line.",
     )
 
     def clean(self) -> dict[str, Any]:
@@ -137,11 +137,11 @@ class RoleAdmin(WithId, RecordAdmin):
             offered=_own, bulk=False, warning="Everybody who has the role has what it says now, from the next request on.",
         ),
         Button(
-            name="imply", label="Let it imply another role", permission="identity.implied_role.update", run=_imply, form=RoleOnlyForm,
+            name="imply", label="Imply another role", question="Let {rows} imply another role", permission="identity.implied_role.update", run=_imply, form=RoleOnlyForm,
             bulk=False, warning="Whoever has this role also has the other one, wherever that is.",
         ),
         Button(
-            name="unimply", label="Take an implication back", permission="identity.implied_role.update", run=_unimply,
+            name="unimply", label="Take back", question="Let {rows} not imply another role any more?", permission="identity.implied_role.update", run=_unimply,
             form=RoleOnlyForm, bulk=False, in_table=True, warning="What follows from it is gone with the next request.",
         ),
         Button(

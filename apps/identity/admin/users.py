@@ -21,7 +21,7 @@ from apps.identity.admin.forms import DESCRIPTION, DomainChoice, GiveForm, JoinF
 from apps.identity.admin.names import WithId, role_badge, source_badge
 from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import Assignment, GroupMember, User
-from apps.identity.services import assignments, groups, tokens, users
+from apps.identity.services import assignments, groups, tokens, totp, users
 from apps.identity.services.assignments import Given
 
 
@@ -100,6 +100,11 @@ def _revoke(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
     return f"{count} token{'' if count == 1 else 's'} of {user} revoked."
 
 
+def _remove_factor(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
+    totp.remove_of(actor=actor, user_id=user.pk)
+    return f"{user} has no second factor any more."
+
+
 def _give(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
     place = values["project"]
     given = Given(role_id=values["role"].pk, user_id=user.pk, place_id=place.pk if place else None, inherited=values["inherited"])
@@ -133,15 +138,15 @@ def _what_goes(user: User) -> object:
 _SET_PASSWORD = "identity.user.set_password"
 BUTTONS = (
     Button(
-        name="give", label="Give a role", permission="identity.assignment.create", run=_give, form=GiveForm, bulk=False,
+        name="give", label="Give a role", question="Give {rows} a role", permission="identity.assignment.create", run=_give, form=GiveForm, bulk=False,
         warning="It counts from the next request on.",
     ),
     Button(
-        name="join", label="Put into a group", permission="identity.group.members", run=_join, form=JoinForm,
+        name="join", label="Put into a group", question="Put {rows} into a group", permission="identity.group.members", run=_join, form=JoinForm,
         warning="It has all roles of the group from the next request on.",
     ),
     Button(
-        name="leave", label="Take out of a group", permission="identity.group.members", run=_leave, form=JoinForm, bulk=False,
+        name="leave", label="Take out of a group", question="Take {rows} out of a group", permission="identity.group.members", run=_leave, form=JoinForm, bulk=False,
         in_table=True, warning="It loses the roles that it has by this group with the next request.",
     ),
     Button(
@@ -150,12 +155,17 @@ BUTTONS = (
         warning="Name, address and description. Name and address of users from the directory are changed there.",
     ),
     Button(
-        name="password", label="Set password", permission=_SET_PASSWORD, run=_set_password, form=PasswordForm, bulk=False, offered=_ours,
+        name="password", label="Set password", question="Set the password of {rows}", permission=_SET_PASSWORD, run=_set_password, form=PasswordForm, bulk=False, offered=_ours,
         warning="All its tokens end. Its application credentials and access keys go on working.",
     ),
     Button(
-        name="revoke", label="Revoke all tokens", permission="identity.token.revoke", run=_revoke,
+        name="revoke", label="Revoke all tokens", question="Revoke all tokens of {rows}?", permission="identity.token.revoke", run=_revoke,
         warning="Whatever uses a token of this user is refused at once; it may sign in again.",
+    ),
+    Button(
+        name="factor", label="Remove second factor", question="Remove the second factor of {rows}?", permission=_SET_PASSWORD,
+        run=_remove_factor, offered=backends.has_second_factor, bulk=False, dangerous=True,
+        warning="For a phone that is lost. Until a new one is set up, the password alone is enough.",
     ),
     Button(
         name="enable", label="Enable", permission="identity.user.update", run=_switch(on=True), offered=lambda user: not user.is_active,

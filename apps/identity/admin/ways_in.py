@@ -64,7 +64,7 @@ def _keys(request: HttpRequest, user: User) -> SafeString:
         ("key", "kind", "project", "made", "last used", ""), list(rows.order_by("-pk")[: _MOST + 1]),
         lambda row: (
             references.link("credential", row.pk, str(row)), row.type, place_link(row.project) if row.project else drawing.NOTHING,
-            drawing.ago(row.created_at), drawing.ago(row.last_used_at), _do(request, "credential", row.pk, "delete", "Delete…"),
+            drawing.ago(row.created_at), drawing.ago(row.last_used_at), _do(request, "credential", row.pk, "delete" if row.type == "ec2" else "delete_other", "Delete…"),
         ),
         _all("credential", user),
     )
@@ -72,7 +72,7 @@ def _keys(request: HttpRequest, user: User) -> SafeString:
 
 _PERMISSIONS = {
     ("token", "revoke"): "identity.token.revoke", ("applicationcredential", "delete"): "identity.application_credential.delete",
-    ("credential", "delete"): "identity.credential.delete",
+    ("credential", "delete"): "identity.access_key.delete", ("credential", "delete_other"): "identity.credential.delete",
 }
 
 

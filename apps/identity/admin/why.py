@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from apps.common.admin.pages import Section
-from apps.identity.admin.forms import chosen_by_name
+from apps.identity.admin.forms import ChosenByName
 from apps.identity.models import Assignment, User
 
 
@@ -15,7 +15,7 @@ class WhyForm(forms.Form):
     """What is asked."""
 
     permission = forms.ChoiceField()
-    project = chosen_by_name(
+    project = ChosenByName(
         Assignment, "project", required=False, label="Project or domain", help_text="Empty: on the system."
     )
 

@@ -1,6 +1,6 @@
 """Reads of domains, projects, users, groups, roles, assignments, tokens and the catalog; a module per subject."""
 
-from apps.identity.selectors.bearers import tokens
+from apps.identity.selectors.bearers import standing_of, tokens
 from apps.identity.selectors.definitions import implied_roles, permissions, role, roles
 from apps.identity.selectors.effects import Effective, effective, of_user
 from apps.identity.selectors.given import Wanted, assignments
@@ -51,6 +51,6 @@ __all__ = [
     "domains_with_a_role", "effective", "endpoint", "endpoints", "group", "group_named", "groups",
     "groups_of_user", "holder", "implied_roles", "is_member", "members", "of_user", "parents", "permissions",
     "place", "project", "project_by", "project_named", "projects", "projects_of_user", "projects_reached", "projects_with_a_role",
-    "region", "regions", "role", "roles", "service", "services", "stored_policies", "stored_policy", "subtree",
+    "region", "regions", "role", "roles", "service", "services", "standing_of", "stored_policies", "stored_policy", "subtree",
     "tags", "tokens", "user", "user_named", "users",
 ]

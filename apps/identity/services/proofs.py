@@ -16,6 +16,7 @@ from apps.common import clock
 from apps.common.context import Actor
 from apps.common.errors import Forbidden, Unauthenticated
 from apps.identity import backends, errors, hashing, lockout
+from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import ApplicationCredential, User
 from apps.identity.services import tokens, totp
 
@@ -96,6 +97,7 @@ def by_application_credential(
     if credential_id is not None:
         row = rows.filter(pk=credential_id).first()
     else:
+        domain_id = domain_id or DEFAULT_DOMAIN_ID
         of_user = Q(user_id=user_id) if user_id is not None else Q(user__username=username, user__domain_id=domain_id)
         row = rows.filter(of_user, name=name).first()
     # Counted apart from the user's own password: a program that has the wrong secret must not lock out its owner.

@@ -4,7 +4,7 @@ What hinders (a second factor that is missing, no role in the scope) is told to 
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,22 +137,45 @@ def session_actor(*, user: User, chosen: str | None, address: str = "") -> Actor
 
 
 def login(
-    *, username: str, password: str, otp: str = "", domain: str = "", project: str = "", name: str = "", hours: int | None = None,
-    request: Any = None,
+    *, username: str = "", password: str = "", otp: str = "", domain: str = "", token: str = "",
+    application_credential: Mapping[str, Any] | None = None, project: str = "", for_domain: str = "", system: bool = False,
+    name: str = "", hours: int | None = None, request: Any = None,
 ) -> Issued:
-    """A password, and a code where one is needed, for a token in a project: the native API's way. `domain` and `project`: id or
-    name.
+    """The native API's way to a token: by one of a password (and a code where one is needed), a token, or an application
+    credential (`id`, or `name` beside `username`; `secret`); for one of a project, a domain to rule over, or the system.
 
-    Raises Unauthenticated, Forbidden (no role there), Invalid (which project?).
+    `domain`, `project`, `for_domain`: id or name. Raises Unauthenticated, Forbidden (no role there), Invalid (`auth.method`,
+    `auth.scope`, which project?).
     """
-    proofs = [by_password(username=username, password=password, domain_id=domain_of(domain), request=request)]
-    user = proofs[0].user
+    if sum(map(bool, (password, token, application_credential))) > 1:
+        raise Invalid("auth.method", "Give a password, or a token, or an application credential, and not several of them.", field="password")
+    if sum(map(bool, (project, for_domain, system))) > 1:
+        raise Invalid("auth.scope", "Give a project, a domain or the system, and not several of them.", field="project")
+    if application_credential:
+        if project or for_domain or system:
+            raise Invalid("auth.scope", "An application credential works in its own project: ask for no other.", field="project")
+        proof = by_application_credential(
+            credential_id=application_credential.get("id"), name=application_credential.get("name", ""), username=username,
+            domain_id=domain_of(domain), secret=application_credential["secret"], request=request,
+        )
+        return issue(proofs=[proof], scope=Scope(), name=name, hours=hours, request=request)
+    if token:
+        proof = by_token(secret=token)
+    else:
+        proof = by_password(username=username, domain_id=domain_of(domain), password=password, request=request)
+    proofs = [proof]
     if otp:
-        totp.prove(user=user, code=otp, request=request)
-        proofs.append(Proof(user=user, method="totp"))
-    factors.require(user, [proof.method for proof in proofs])
-    scope = Scope(project_id=project_for(user, project))
+        totp.prove(user=proof.user, code=otp, request=request)
+        proofs.append(Proof(user=proof.user, method="totp"))
+    factors.require(proof.user, [each.method for each in proofs])
+    scope = _scope_for(proof.user, project, for_domain, system)
     return issue(proofs=proofs, scope=scope, name=name, hours=hours, request=request)
+
+
+def _scope_for(user: User, project: str, for_domain: str, system: bool) -> Scope:
+    if for_domain:
+        return Scope(domain_id=domain_of(for_domain))
+    return Scope(system=True) if system else Scope(project_id=project_for(user, project))
 
 
 def domain_of(given: str) -> uuid.UUID | None:

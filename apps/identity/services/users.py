@@ -3,18 +3,19 @@
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
-from django.contrib.auth import authenticate
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from apps.audit.services import record
-from apps.common import clock
+from apps.common import clock, context
 from apps.common.checks import check_name
 from apps.common.context import Actor
-from apps.common.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.identity import builtin, policy, selectors
 from apps.identity.fields import OF_USERS, USER_NAME, check_email, check_text, merged
 from apps.identity.models import Project, User
@@ -105,20 +106,19 @@ def set_password(*, actor: Actor, user_id: uuid.UUID, password: str | None) -> N
         record.write(actor, permission, "user", user.pk, project_id=user.domain_id, name=user.username)
 
 
-def change_password(*, user_id: uuid.UUID, old: str, new: str, actor: Actor | None = None, request: Any = None) -> None:
+def change_password(
+    *, user_id: uuid.UUID, old: str, new: str, actor: Actor | None = None, code: str = "", request: Any = None
+) -> None:
     """One's own password for another one, in exchange for the old one; all other tokens end.
 
-    Without an actor the old password is the proof of who asks. `request`: for the lockout. Raises Unauthenticated
-    (`auth.failed`: wrong password or unknown user), Forbidden (`user.read_only`, `user.password_locked`), Invalid
+    Without an actor the old password is the proof of who asks, and `code` that of who has a second factor. `request`: for the
+    lockout. Raises Unauthenticated (`auth.failed`: wrong password or unknown user; `auth.locked`, `auth.second_factor`), Forbidden (`user.read_only`, `user.password_locked`), Invalid
     (`user.password`, `user.password_same`).
     """
     permission = "identity.password.change"
     if actor is not None:
         policy.require(actor, permission, user_id=user_id)
-    known = User.objects.filter(pk=user_id).values_list("username", "domain_id").first() or ("", None)
-    user = authenticate(request, username=known[0], password=old, domain_id=known[1])
-    if not isinstance(user, User) or user.pk != user_id or not user.domain.enabled:
-        raise Unauthenticated("auth.failed", "Unknown user or wrong password.")
+    user = proofs.by_password(password=old, user_id=user_id, request=request, even_expired=True).user
     if user.source != "database":
         raise read_only(user, "password")
     if user.options.get("lock_password"):
@@ -126,7 +126,10 @@ def change_password(*, user_id: uuid.UUID, old: str, new: str, actor: Actor | No
     if new == old:
         raise Invalid("user.password_same", "The new password is the old one.", field="password")
     _new_password(user, new)
-    who = actor or Actor(user_id=user.pk, user_name=user.username, project_id=None)
+    who = actor or Actor(
+        user_id=user.pk, user_name=user.username, project_id=None, request_id=context.request_id.get(),
+        address=request.META.get("REMOTE_ADDR", "") if request is not None else "",
+    )
     with transaction.atomic():
         _write_password(user)
         tokens.revoke_all_of([user.pk], except_token=who.token_id)
@@ -207,7 +210,8 @@ def _new_password(user: User, password: str | None) -> None:
             raise Invalid("user.password", f"password: expected at most {_MOST_PASSWORD} characters.", field="password")
         _check("user.password", "password", lambda: validate_password(password, user))
     user.set_password(password)
-    user.password_changed_at, user.password_expires_at = clock.now(), None
+    now, days = clock.now(), settings.ENV.password_expires_days
+    user.password_changed_at, user.password_expires_at = now, now + timedelta(days=days) if days and password is not None else None
 
 
 def _write_password(user: User) -> None:

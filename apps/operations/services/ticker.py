@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import Error, connection
 
 from apps.hosts.services import presence
+from apps.identity.services import leftovers
 from apps.operations.services import leases, sweep
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ DUTIES = (
     Duty("sweep", 1.0, sweep.sweep),
     Duty("silent hosts", 5.0, mark_silent_hosts),
     Duty("prune", 600.0, sweep.prune),
+    Duty("sign-in leftovers", 600.0, leftovers.prune),
 )
 
 

@@ -6,7 +6,7 @@ statement that locks it.
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -23,7 +23,7 @@ from apps.quotas.bounds import REGIONS, Account, DomainAccount, bounds
 from apps.quotas.models import Limit, RegisteredLimit, Usage
 from apps.quotas.resources import RESOURCES, Amounts
 
-_ID, _AMOUNT = UUIDField(), BigIntegerField()
+_ID, _AMOUNT, _NOBODY = UUIDField(), BigIntegerField(), uuid.UUID(int=0)
 _USAGE, _LIMIT, _REGISTERED = (model._meta.db_table for model in (Usage, Limit, RegisteredLimit))
 
 
@@ -86,16 +86,20 @@ def wait_for_reservations() -> None:
 
 
 def _change(changes: Mapping[uuid.UUID, Amounts], names: Sequence[str], *, with_limits: bool) -> list[Any]:
-    rows = [(project_id, *(changes[project_id].get(name, 0) for name in names)) for project_id in sorted(changes)]
-    values, parameters = values_table((_ID, *[_AMOUNT] * len(names)), rows)
-    return fetch_prepared(_statement(tuple(names), values, len(rows) > 1, with_limits, connection.vendor), parameters)
+    parameters: list[Any] = []
+    for project_id in sorted(changes):
+        amounts = changes[project_id]
+        parameters.append(project_id if connection.vendor == "postgresql" else project_id.hex)
+        parameters.extend(amounts.get(name, 0) for name in names)
+    return fetch_prepared(_statement(tuple(names), len(changes), with_limits, connection.vendor), parameters)
 
 
-@cache
-def _statement(names: tuple[str, ...], values: str, many: bool, with_limits: bool, vendor: str) -> str:
+@lru_cache(maxsize=256)
+def _statement(names: tuple[str, ...], count: int, with_limits: bool, vendor: str) -> str:
     """Several rows are locked in one order, whatever the plan of the update: two such statements would deadlock otherwise."""
+    values, _ = values_table((_ID, *[_AMOUNT] * len(names)), [(_NOBODY, *[0] * len(names))] * count)
     locked = source = ""
-    if many and vendor == "postgresql":
+    if count > 1 and vendor == "postgresql":
         locked = (
             f", locked AS (SELECT u.project_id FROM {_USAGE} u JOIN v ON v.project_id = u.project_id "
             "ORDER BY u.project_id FOR NO KEY UPDATE OF u)"

@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from apps.audit.models import Record
 from apps.common import clock
@@ -13,6 +15,7 @@ from apps.identity import policy, selectors
 from apps.identity.models import Assignment, Group, GroupMember, Project, Token, User
 from apps.identity.services import assignments, domains, groups, holdings, tokens, users
 from tests.support.cloud import make_project, refusal
+from tests.support.fixtures import Time
 from tests.support.identity import PASSWORD, actor_in, give, given, make_actor, make_domain, make_token, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -344,8 +347,11 @@ def test_no_role_in_a_project_shows_other_people(role: str) -> None:
     assert list(selectors.groups_of_user(actor=actor, user_id=ann.pk)) == []
 
 
-def test_a_password_of_a_user_who_expires_has_a_new_life_when_changed() -> None:
+def test_a_new_password_lives_as_long_as_the_installation_says(monkeypatch: pytest.MonkeyPatch, time_machine: Time) -> None:
     ann = make_user()
     User.objects.update(password_expires_at=clock.now())
-    users.set_password(actor=SYSTEM, user_id=ann.pk, password=NEW)
+    users.change_password(user_id=ann.pk, old=PASSWORD, new=NEW)
     assert User.objects.get().password_expires_at is None
+    monkeypatch.setattr(settings, "ENV", replace(settings.ENV, password_expires_days=90))
+    users.set_password(actor=SYSTEM, user_id=ann.pk, password=PASSWORD)
+    assert 89 < (User.objects.get().password_expires_at - clock.now()).days + 1 <= 90
