@@ -10,6 +10,7 @@ from apps.common.api import problems
 from apps.identity.api import schema  # noqa: F401  (tells OpenAPI of our ways of signing in)
 from apps.identity.api.audit import RecordList
 from cloudsite import health
+from dashboard.account import signing_in
 
 handler400 = "apps.common.api.problems.bad_request"
 handler404 = "apps.common.api.problems.not_found"
@@ -18,6 +19,7 @@ handler500 = "apps.common.api.problems.server_error"
 api: list[URLPattern | URLResolver] = [
     path("", include("apps.identity.api.urls")),
     path("audit-records", RecordList.as_view()),
+    path("", include("apps.quotas.api.urls")),
     path("", include("apps.hosts.api.urls")),
     path("", include("apps.operations.api.urls")),
     path("", include("apps.placement.api.urls")),
@@ -30,13 +32,14 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/")),
+    path("", signing_in.home),
     path("favicon.ico", RedirectView.as_view(url=static("dashboard/favicon.svg"))),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
-    path("api/session/", include("rest_framework.urls")),  # "Log in" on the browsable pages
+    path("account/", include("dashboard.account.urls")),
+    path("api/session/", include("dashboard.account.browsable")),
     path("", include("apis.openstack.urls")),
     # Also in debug mode an unknown address of the API is a problem, not Django's page.
     re_path(r"^api(/|$)", problems.not_found),

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.common.admin.lists import ReadOnlyAdmin
@@ -28,8 +29,16 @@ class Site(admin.AdminSite):
     site_url = None
     index_template = "admin/cloudsite/index.html"
     app_index_template = "admin/cloudsite/app_index.html"
-    login_template = "admin/cloudsite/login.html"
-    password_change_template = "admin/cloudsite/password_change.html"
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The one page on which everybody signs in; Django's own knows no second factor."""
+        from dashboard.account.signing_in import SignIn
+
+        return SignIn.as_view()(request)
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The one on which everybody changes it."""
+        return redirect("account-password")
 
     def autocomplete_view(self, request: HttpRequest) -> Any:
         return _Autocomplete.as_view(admin_site=self)(request)

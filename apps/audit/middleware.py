@@ -16,7 +16,7 @@ from apps.common import context
 from apps.common.errors import CloudError, Forbidden, QuotaExceeded, Unauthenticated
 
 # A password hash was computed for each of these, or the lockout holds.
-_LOGINS = ("auth.failed", "auth.locked")
+_LOGINS = ("auth.failed", "auth.locked", "auth.second_factor", "auth.password_expired")
 LOGIN = "identity.token.issue"
 
 

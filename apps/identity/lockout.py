@@ -9,7 +9,8 @@ not tell which exist. A failure costs one statement, a check one, and nothing th
 import hashlib
 import ipaddress
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -109,6 +110,30 @@ def unlock(*, name: str) -> int:
     count: int = rows.aggregate(all=Sum("failures_since_start"))["all"] or 0
     rows.delete()
     return count
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What counts against one user at this moment: (address, how many, the last one), the newest first. `locked`: for at
+    least one address, unless the user is exempt."""
+
+    by_address: tuple[tuple[str, int, datetime], ...]
+    locked: bool
+
+
+def failures(names: Collection[str]) -> dict[str, Failures]:
+    """Of those of these users (`name_of`) who have any: one query."""
+    env, found = settings.ENV, dict[str, list[tuple[str, int, datetime]]]()
+    rows = AccessAttempt.objects.filter(username__in=list(names), attempt_time__gt=clock.now() - _span()).order_by("-attempt_time")
+    for name, address, count, at in rows.values_list("username", "ip_address", "failures_since_start", "attempt_time"):
+        found.setdefault(name, []).append((address, count, at))
+    return {
+        name: Failures(
+            tuple(lines),
+            any(count >= env.login_attempts for _, count, _ in lines) or sum(count for _, count, _ in lines) >= env.login_attempts_user,
+        )
+        for name, lines in found.items()
+    }
 
 
 def prune() -> int:

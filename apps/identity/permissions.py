@@ -130,6 +130,7 @@ def _of_ones_own() -> Iterator[Permission]:
         yield Permission(f"{thing}.create", f"create {text}", None, None, foreign, own=True)
         yield Permission(f"{thing}.delete", f"delete {text}", None, None, RULE, own=True)
     yield Permission("identity.credential.update", "change stored credentials", None, None, RULE, own=True)
+    yield Permission("identity.access_key.validate", "have signatures by access keys checked, and get their owners' tokens", None, None, RULE)
 
 
 TABLE: dict[str, Permission] = {row.name: row for row in _rows()}

@@ -83,6 +83,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "identity.User"
 AUTHENTICATION_BACKENDS = ["apps.identity.backends.Lockout", "apps.identity.backends.Database"]
+if ENV.ldap_url:
+    AUTHENTICATION_BACKENDS.append("apps.identity.ldap_backend.Ldap")
 # A name is unique in its domain; our backend asks for the domain. Who is locked is told by our pages, not by axes' middleware.
 SILENCED_SYSTEM_CHECKS = ["auth.W004", "axes.W002"]
 _VALIDATION = "django.contrib.auth.password_validation"

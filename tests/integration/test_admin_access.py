@@ -1,7 +1,9 @@
 """Who sees what in the admin, and which buttons: what the policy says, and nothing else."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings
@@ -15,9 +17,10 @@ from apps.common.admin.pages import RecordAdmin
 from apps.common.context import SYSTEM
 from apps.compute.models import Instance
 from apps.hosts.models import Host
+from apps.identity import policy
 from apps.identity.models import Project, Role, Token, User
 from apps.identity.permissions import TABLE
-from apps.identity.services import roles
+from apps.identity.services import roles, tokens
 from apps.images.models import Image
 from tests.support.admin import address, populate, signed_in, user
 from tests.support.cloud import Cloud
@@ -110,26 +113,28 @@ def test_a_role_that_is_taken_away_is_gone_with_the_next_click(cloud: Cloud) -> 
     assert client.get(address(Instance)).status_code == 302
 
 
-def test_the_policy_file_counts_for_pages_and_buttons(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apps.identity import policy
-
-    changed = {
-        "identity.user.list": replace(TABLE["identity.user.list"], system=("admin",)),
-        "hosts.host.update": replace(TABLE["hosts.host.update"], system=("admin",)),
-    }
-    monkeypatch.setattr(settings, "POLICY", {**TABLE, **changed})
-    policy.grants.cache_clear()
-    policy_caches = (policy.grants, __import__("apps.identity.services.tokens", fromlist=["_grants"])._grants)
-    for cached in policy_caches:
-        cached.cache_clear()
-    try:
-        host = Host.objects.get(pk=cloud.host("node-1").id)
-        client = with_role("olga", "operator")
-        assert client.get(address(User)).status_code == 403
-        assert labels(client, host) == []
-    finally:
-        for cached in policy_caches:
+@pytest.fixture
+def only_admins_list_users_and_switch_hosts() -> Iterator[None]:
+    """What a policy file may say; roles are worked out anew before and after."""
+    names = ("identity.user.list", "hosts.host.update")
+    caches = (policy.grants, tokens._grants)
+    with mock.patch.object(settings, "POLICY", {**TABLE, **{name: replace(TABLE[name], system=("admin",)) for name in names}}):
+        for cached in caches:
             cached.cache_clear()
+        yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("only_admins_list_users_and_switch_hosts")
+def test_the_policy_file_counts_for_pages_and_buttons(cloud: Cloud) -> None:
+    host = Host.objects.get(pk=cloud.host("node-1").id)
+    client = with_role("olga", "operator")
+    assert client.get(address(User)).status_code == 403
+    assert labels(client, host) == []
+    page = with_role("root", "admin").get(reverse("admin:identity_role_permissions")).content.decode()
+    assert page.count('class="cs-overridden"') == 2
+    assert "operator on the system: no; by default yes" in page
 
 
 def test_a_forged_press_is_refused_and_in_the_audit_trail(cloud: Cloud) -> None:

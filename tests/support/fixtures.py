@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
@@ -17,6 +17,9 @@ from apps.common.api import edge
 from apps.operations.services import intake
 from tests.support.bus import FakeBus
 from tests.support.cloud import Cloud, forget_table
+
+if TYPE_CHECKING:
+    from tests.support.directory import Directory
 
 
 class Time:
@@ -74,3 +77,17 @@ def edge_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Non
     yield change
     monkeypatch.undo()
     forget()
+
+
+@pytest.fixture
+def directory(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Iterator["Directory"]:
+    """A private slapd, and settings that name it. Skips, with the reason, where there is none."""
+    from tests.support.directory import Directory
+    from tests.support.slapd import SlapdMissing
+
+    try:
+        made = Directory(monkeypatch)
+    except SlapdMissing as missing:
+        pytest.skip(str(missing))
+    with made:
+        yield made

@@ -123,14 +123,14 @@ class Deadlocks:
 
     def __init__(self, server: PrivatePostgres) -> None:
         self._server = server
-        self._before = self._count()
-
-    def _count(self) -> int:
-        return self._server.log().count("deadlock detected")
+        self._before = len(server.log())
 
     def __call__(self) -> int:
-        return self._count() - self._before
+        return self._log().count("deadlock detected")
 
     def details(self) -> str:
         """The last ones, as the server tells them."""
-        return self._server.log()[-6000:]
+        return self._log()[-6000:]
+
+    def _log(self) -> str:
+        return self._server.log()[self._before :]

@@ -1,6 +1,7 @@
 """The one table from kinds of errors to HTTP, and answers made by it."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -31,26 +32,33 @@ STATUS = {
 }
 
 
-def answer(api: Api, request: HttpRequest, error: Exception) -> HttpResponse | None:
-    """What a view raised, as this service says it; None for a bug, which becomes a 500 further out."""
+def answer(
+    api: Api, request: HttpRequest, error: Exception, statuses: Mapping[str, int] | None = None
+) -> HttpResponse | None:
+    """What a view raised, as this service says it; None for a bug, which becomes a 500 further out.
+
+    `statuses`: by code, where the view differs from its service.
+    """
     refusal = _refusal(error)
     if refusal is None:
         return None
     request.cloudsite_refusal = refusal  # type: ignore[attr-defined]  # the audit trail reads it
-    response = render(api, fault_of(api, refusal))
+    named = request.resolver_match.kwargs if request.resolver_match else {}
+    response = render(api, fault_of(api, refusal, statuses or {}, named))
     if isinstance(refusal, Refused):
         for name, value in refusal.headers.items():
             response[name] = value
     return response
 
 
-def fault_of(api: Api, error: CloudError) -> Fault:
-    """The error with its status: by its own, by its code, by its kind in this service, by the common table."""
+def fault_of(api: Api, error: CloudError, statuses: Mapping[str, int], named: Mapping[str, Any]) -> Fault:
+    """The error with its status: by its own, by its code in this view or service, by its kind there, by the common table."""
     if isinstance(error, Refused):
         status = error.status
     else:
-        status = api.statuses.get(error.code) or api.statuses.get(error.kind) or STATUS[error.kind]
-    return Fault(status=status, title=title(status), message=error.message, code=error.code, facts=error.facts)
+        by_code = statuses.get(error.code) or api.statuses.get(error.code)
+        status = by_code or api.statuses.get(error.kind) or STATUS[error.kind]
+    return Fault(status=status, title=title(status), message=error.message, code=error.code, facts=error.facts, named=named)
 
 
 def render(api: Api, fault: Fault) -> HttpResponse:

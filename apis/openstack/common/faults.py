@@ -9,13 +9,14 @@ from apps.common.errors import CloudError
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A refusal with its HTTP status. `code` and `facts` are the CloudError's."""
+    """A refusal with its HTTP status. `code` and `facts` are the CloudError's; `named`: what the address names."""
 
     status: int
     title: str
     message: str
     code: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    named: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Refused(CloudError):

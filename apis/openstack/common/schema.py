@@ -83,6 +83,16 @@ def changes(data: dict[str, Any], kind: type[S], under: str, thing_id: object) -
     return given(struct)
 
 
+def for_services(wanted: dict[str, Any], *, texts: tuple[str, ...] = ("description",), **ids: str) -> dict[str, Any]:
+    """Null texts as empty ones, and ids (field → thing) as UUIDs, null ones left out. Raises NotFound for what is no id."""
+    found = {name: "" if value is None and name in texts else value for name, value in wanted.items()}
+    for name, thing in ids.items():
+        text = found.pop(name, None)
+        if text is not None:
+            found[name] = id_of(thing, text)
+    return found
+
+
 def as_uuid(text: str) -> uuid.UUID | None:
     """An id with or without dashes; None for a text that is none. `default` is the id of the default domain."""
     if text == "default":
@@ -120,6 +130,6 @@ def _holds_nul(value: Any) -> bool:
 
 
 __all__ = [
-    "UNSET", "Name64", "Name255", "Options", "Struct", "Text", "UnsetType", "as_uuid", "changes", "convert", "given", "id_of",
-    "json_object", "missing",
+    "UNSET", "Name64", "Name255", "Options", "Struct", "Text", "UnsetType", "as_uuid", "changes", "convert", "for_services",
+    "given", "id_of", "json_object", "missing",
 ]

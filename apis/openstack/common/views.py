@@ -83,11 +83,15 @@ def nothing(status: int = 204, headers: Mapping[str, str] | None = None) -> Http
 
 @method_decorator(csrf_exempt, name="dispatch")  # a token does not come by itself, as a cookie does
 class View(DjangoView):
-    """`api` says whose view it is. `permissions`: method → what it needs ("": any valid token). `public`: methods without token."""
+    """`api` says whose view it is. `permissions`: method → what it needs ("": any valid token). `public`: methods without token.
+
+    `statuses`: by code, where the same refusal has another HTTP status here than in the rest of the service.
+    """
 
     api: ClassVar[Api]
     permissions: ClassVar[Mapping[str, str]] = {}
     public: ClassVar[frozenset[str]] = frozenset()
+    statuses: ClassVar[Mapping[str, int]] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         spoken = self.api.microversions
@@ -98,7 +102,7 @@ class View(DjangoView):
                 version = spoken.asked(request.headers)
             response = self._answer(request, version, kwargs)
         except Exception as error:
-            refused = errors.answer(self.api, request, error)
+            refused = errors.answer(self.api, request, error, self.statuses)
             if refused is None:
                 raise
             response = refused

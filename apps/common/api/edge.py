@@ -16,7 +16,7 @@ Respond = Callable[[HttpRequest], HttpResponse]
 
 # Whoever posts here offers a password, or another proof that can be guessed.
 _SIGN_IN = re.compile(
-    r"^/(api/v1/tokens|api/v1/password|api/session/login|admin/login|identity/v3/(auth/tokens|ec2tokens|s3tokens|users/[^/]+/password))/?$"
+    r"^/(api/v1/tokens|api/v1/password|api/session/login|admin/login|account/login(/code)?|identity/v3/(auth/tokens|ec2tokens|s3tokens|users/[^/]+/password))/?$"
 )
 # More proxies than this stand in no row.
 _MOST_HOPS = 16

@@ -20,6 +20,20 @@ from apps.identity.models import AccessRule, ApplicationCredential, Credential, 
 from apps.identity.services import access_keys, application_credentials, credentials, totp, trusts
 
 
+class TypeFilter(admin.SimpleListFilter):
+    """By kind, out of those that we know: no look into the table is needed to list them."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("keys", "access keys"), ("factors", "second factors"), ("others", "others")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        known = {"keys": Q(type=access_keys.TYPE), "factors": Q(type=totp.TYPE), "others": ~Q(type__in=(access_keys.TYPE, totp.TYPE))}
+        return queryset.filter(known[str(self.value())]) if self.value() in known else queryset
+
+
 class EndedFilter(admin.SimpleListFilter):
     """Trusts that hold, unless asked otherwise."""
 
@@ -98,7 +112,7 @@ class ApplicationCredentialAdmin(_OfUser, RecordAdmin):
         (
             "Facts",
             (
-                "user_link", "project_link", "roles_shown", "description", "permissions_shown", "unrestricted", "rules", "expires",
+                "user_link", "project_link", "roles_shown", "description", "permissions_shown", "further", "rules", "expires",
                 "used", "created", "tokens_link", "id_shown",
             ),
         ),
@@ -132,6 +146,10 @@ class ApplicationCredentialAdmin(_OfUser, RecordAdmin):
         if count := len(row.access_rules.all()):
             said.append(f"{count} access rules")
         return drawing.quiet(", ".join(said)) if said else drawing.NOTHING
+
+    @admin.display(description="may make further credentials")
+    def further(self, row: ApplicationCredential) -> str:
+        return "yes" if row.unrestricted else "no"
 
     @admin.display(description="permissions")
     def permissions_shown(self, row: ApplicationCredential) -> SafeString:
@@ -237,7 +255,7 @@ class CredentialAdmin(_OfUser, RecordAdmin):
 
     permission = "identity.credential.list"
     list_display = ("key", "type", "user_link", "project_link", "used", "created")
-    list_filter = ("type",)
+    list_filter = (TypeFilter,)
     list_select_related = ("user", "project")
     search_fields = ("=access", "name", "user__username", "=type")
     search_ids = ("pk", "user_id", "project_id", "trust_id", "application_credential_id")

@@ -15,13 +15,13 @@ from apps.common.admin import drawing, references
 from apps.common.admin.buttons import Button, Creation
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
-from apps.identity import backends
+from apps.identity import backends, lockout
 from apps.identity.admin import why
 from apps.identity.admin.forms import DESCRIPTION, DomainChoice, GiveForm, JoinForm
 from apps.identity.admin.names import WithId, role_badge, source_badge
 from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import Assignment, GroupMember, User
-from apps.identity.services import assignments, groups, tokens, totp, users
+from apps.identity.services import assignments, groups, tokens, totp, unlocking, users
 from apps.identity.services.assignments import Given
 
 
@@ -105,6 +105,27 @@ def _remove_factor(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
     return f"{user} has no second factor any more."
 
 
+def _unlock(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
+    name = user.username if user.domain_id == DEFAULT_DOMAIN_ID else f"{user.domain.name}/{user.username}"
+    found = unlocking.unlock(actor=actor, username=name)
+    return f"{found.failures} wrong password{'' if found.failures == 1 else 's'} or codes of {user} are forgotten."
+
+
+def failures(user: Any) -> lockout.Failures | None:
+    """Wrong passwords and codes that count; found for a whole list at once, or for this one."""
+    if not hasattr(user, "failures"):
+        name = lockout.name_of(user.username, user.domain_id)
+        user.failures = lockout.failures([name]).get(name)
+    found: lockout.Failures | None = user.failures
+    return found
+
+
+def is_locked(user: User) -> bool:
+    """Whether its password would be refused from somewhere, right as it may be."""
+    found = failures(user)
+    return found is not None and found.locked and not (user.options or {}).get("ignore_lockout_failure_attempts")
+
+
 def _give(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
     place = values["project"]
     given = Given(role_id=values["role"].pk, user_id=user.pk, place_id=place.pk if place else None, inherited=values["inherited"])
@@ -163,6 +184,10 @@ BUTTONS = (
         warning="Whatever uses a token of this user is refused at once; it may sign in again.",
     ),
     Button(
+        name="unlock", label="Unlock", permission=_SET_PASSWORD, run=_unlock, offered=lambda user: failures(user) is not None, bulk=False,
+        warning="Its wrong passwords and codes are forgotten, so it may try again at once. So may who guessed.",
+    ),
+    Button(
         name="factor", label="Remove second factor", question="Remove the second factor of {rows}?", permission=_SET_PASSWORD,
         run=_remove_factor, offered=backends.has_second_factor, bulk=False, dangerous=True,
         warning="For a phone that is lost. Until a new one is set up, the password alone is enough.",
@@ -218,12 +243,16 @@ class UserAdmin(WithId, RecordAdmin):
         given = Assignment.objects.filter(user_id__in=ids)
         roles = dict(given.filter(system=False).order_by().values_list("user_id").annotate(n=Count("pk")))
         joined = dict(GroupMember.objects.filter(user_id__in=ids).order_by().values_list("user_id").annotate(n=Count("pk")))
-        system: dict[Any, list[str]] = {}
-        for user_id, role in given.filter(system=True).values_list("user_id", "role__name").order_by("role__name"):
-            system.setdefault(user_id, []).append(role)
+        system: dict[Any, set[str]] = {}
+        for way in ("user_id", "group__members__user_id"):
+            found = Assignment.objects.filter(**{f"{way}__in": ids}, system=True)
+            for user_id, role in found.values_list(way, "role__name"):
+                system.setdefault(user_id, set()).add(role)
+        counted = lockout.failures([lockout.name_of(row.username, row.domain_id) for row in rows])
         for row in rows:
+            row.failures = counted.get(lockout.name_of(row.username, row.domain_id))
             row.role_count, row.group_count = roles.get(row.pk, 0), joined.get(row.pk, 0)
-            row.system_names = system.get(row.pk, [])
+            row.system_names = sorted(system.get(row.pk, ()))
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.why_view)
@@ -250,6 +279,8 @@ class UserAdmin(WithId, RecordAdmin):
         said = [drawing.badge("active", "good") if user.is_active else drawing.badge("disabled", "bad")]
         if not user.domain.enabled:
             said.append(drawing.badge("domain disabled", "bad"))
+        if is_locked(user):
+            said.append(drawing.badge("locked", "bad", title="too many wrong passwords or codes"))
         said.append(source_badge(user.source))
         if backends.has_second_factor(user):
             said.append(drawing.badge("second factor", "good", title="signs in with a code besides the password"))

@@ -13,10 +13,21 @@ from apps.common.admin import access, drawing, pages, references
 from apps.identity.admin import standing
 from apps.identity.admin.names import place_link, role_badge
 from apps.identity.admin.tokens import scope, state
+from apps.identity.admin.users import failures
 from apps.identity.models import ApplicationCredential, Credential, Group, Token, User
 
 # So many are drawn; all of them are on their own list.
 _MOST = 20
+
+
+def _failures(request: HttpRequest, user: User) -> SafeString:
+    found = failures(user)
+    if found is None:
+        return drawing.EMPTY
+    return drawing.table(
+        ("from", "wrong passwords and codes", "the last one"),
+        ((drawing.code(address), count, drawing.ago(at)) for address, count, at in found.by_address[:_MOST]),
+    )
 
 
 def _groups(request: HttpRequest, user: User) -> SafeString:
@@ -96,7 +107,7 @@ def _table(
 
 
 for title, draw, place, permission in (
-    ("Roles", standing.of_user, 21, "identity.assignment.list"), ("Groups", _groups, 22, "identity.group.list"),
+    ("Somebody tries to get in", _failures, 10, "identity.user.list"), ("Roles", standing.of_user, 21, "identity.assignment.list"), ("Groups", _groups, 22, "identity.group.list"),
     ("Tokens that work", _tokens, 25, "identity.token.list"),
     ("Application credentials", _application_credentials, 26, "identity.application_credential.list"),
     ("Access keys and other credentials", _keys, 27, "identity.credential.list"),

@@ -11,7 +11,7 @@ from apps.common.api.problems import CHALLENGE
 from apps.common.context import Actor
 from apps.common.errors import CloudError, Unauthenticated
 from apps.identity.models import User
-from apps.identity.services import signin, tokens
+from apps.identity.services import browsing, tokens
 from apps.identity.standing import Bearer
 
 A = TypeVar("A", bound=BaseAuthentication)
@@ -62,7 +62,7 @@ class Session(SessionAuthentication):
         if found is None:
             return None
         user = found[0]
-        actor = signin.session_actor(
+        actor = browsing.actor_of(
             user=user, chosen=request._request.session.get(PROJECT_IN_SESSION), address=address_of(request)
         )
         return user, _known(request, actor)

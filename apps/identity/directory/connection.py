@@ -6,6 +6,7 @@ Whatever goes wrong becomes Unavailable, with a text and a fix for operators: `d
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -27,19 +28,23 @@ _GRANTED = b"\x0a\x01\x00"
 AWAY = (ldap.SERVER_DOWN, ldap.TIMEOUT, ldap.CONNECT_ERROR, ldap.UNAVAILABLE, ldap.BUSY, ldap.TIMELIMIT_EXCEEDED)
 
 
-def connected(config: Config) -> Any:
+@contextmanager
+def connected(config: Config) -> Iterator[Any]:
     """A bound connection (LDAPObject). Raises Unavailable."""
-    url = reachable(config)
-    connection = ldap.initialize(url)
-    for option, value in options(config).items():
-        connection.set_option(option, value)
+    connection = ldap.initialize(reachable(config))
     try:
-        if config.start_tls:
-            connection.start_tls_s()
-        connection.simple_bind_s(config.bind_dn, config.bind_password)
-    except ldap.LDAPError as error:
-        raise told(error, config, "bind") from None
-    return connection
+        for option, value in options(config).items():
+            connection.set_option(option, value)
+        try:
+            if config.start_tls:
+                connection.start_tls_s()
+            connection.simple_bind_s(config.bind_dn, config.bind_password)
+        except ldap.LDAPError as error:
+            raise told(error, config, "bind") from None
+        yield connection
+    finally:
+        with suppress(ldap.LDAPError):
+            connection.unbind_s()
 
 
 def options(config: Config) -> dict[int, Any]:
@@ -124,20 +129,20 @@ def told(error: ldap.LDAPError, config: Config, step: str, base: str = "") -> Un
 def _whole(connection: Any, dn: str, attributes: dict[str, list[bytes]]) -> Attributes:
     """By lower-case names. Active Directory gives long lists in ranges: `member;range=0-1499`, of which the last ends with `*`."""
     found = {name.lower(): values for name, values in attributes.items()}
-    for key in [name for name in found if ";range=" in name]:
-        name, _, span = key.partition(";range=")
-        values = list(found.pop(key))
-        while not span.endswith("*"):
-            start = int(span.partition("-")[2]) + 1
-            asked = connection.search_s(dn, ldap.SCOPE_BASE, attrlist=[f"{name};range={start}-*"])
-            more = {key.lower(): part for key, part in asked[0][1].items() if key.lower().startswith(f"{name};range=")} if asked else {}
-            if not more:
-                break
-            (key, part), *_ = more.items()
-            span = key.partition(";range=")[2]
-            values += part
-        found[name] = values
+    for ranged in [name for name in found if ";range=" in name]:
+        name = ranged.partition(";range=")[0]
+        found[name] = [*found.pop(ranged), *_rest(connection, dn, name, ranged)]
     return found
+
+
+def _rest(connection: Any, dn: str, name: str, ranged: str) -> Iterator[bytes]:
+    """What comes after `member;range=0-1499`."""
+    while not ranged.endswith("*"):
+        start = int(ranged.rpartition("-")[2]) + 1
+        answer = connection.search_s(dn, ldap.SCOPE_BASE, attrlist=[f"{name};range={start}-*"])
+        parts = {key.lower(): values for _, attributes in answer[:1] for key, values in attributes.items()}
+        ranged = next((key for key in parts if key.startswith(f"{name};range=")), "*")
+        yield from parts.get(ranged, [])
 
 
 def _knock(config: Config, url: str) -> None:

@@ -71,7 +71,7 @@ def user_entry(config: Config, dn: str, attributes: Attributes, now: datetime) -
     email = _first(attributes, config.email_attribute)
     return UserEntry(
         _key(config, dn, attributes), canonical(dn), name, email if len(email) <= EMAIL and email.isprintable() else "",
-        state_of(config, dn, attributes, now), _first(attributes, "uid").casefold() if config.by_uid else "",
+        state_of(config, dn, attributes, now), _first(attributes, "uid") if config.by_uid else "",
         _first(attributes, "gidNumber") if config.by_uid else "",
     )
 
@@ -80,7 +80,7 @@ def group_entry(config: Config, dn: str, attributes: Attributes) -> GroupEntry:
     """Raises Unfit."""
     name = _name(dn, attributes, config.group_name_attribute, GROUP_NAME)
     listed = [_text(value) for value in attributes.get(config.member_attribute.lower(), ())]
-    members = [each.casefold() for each in listed] if config.by_uid else [known for each in listed if (known := _dn(each))]
+    members = listed if config.by_uid else [known for each in listed if (known := _dn(each))]
     return GroupEntry(_key(config, dn, attributes), canonical(dn), name, tuple(members), _first(attributes, "gidNumber"))
 
 

@@ -25,11 +25,13 @@ def application_credentials(*, actor: Actor, user_id: uuid.UUID | None = None) -
 
 
 def application_credential(
-    *, actor: Actor, credential_id: uuid.UUID, permission: str = "identity.application_credential.get"
+    *, actor: Actor, credential_id: uuid.UUID, user_id: uuid.UUID | None = None,
+    permission: str = "identity.application_credential.get",
 ) -> ApplicationCredential:
-    """Raises NotFound, Forbidden."""
+    """`user_id`: only if it is that user's. Raises NotFound, Forbidden."""
     rows = ApplicationCredential.objects.select_related("project").prefetch_related("roles", "access_rules")
-    return owned(actor, permission, rows.filter(pk=credential_id).first(), "application credential", credential_id)
+    found = rows.filter(_whose(user_id), pk=credential_id).first()
+    return owned(actor, permission, found, "application credential", credential_id)
 
 
 def access_rules(*, actor: Actor, user_id: uuid.UUID | None = None) -> "QuerySet[AccessRule]":
@@ -38,9 +40,11 @@ def access_rules(*, actor: Actor, user_id: uuid.UUID | None = None) -> "QuerySet
     return AccessRule.objects.filter(Q(user_id=user_id))
 
 
-def access_rule(*, actor: Actor, rule_id: uuid.UUID, permission: str = "identity.application_credential.get") -> AccessRule:
-    """Raises NotFound, Forbidden."""
-    return owned(actor, permission, AccessRule.objects.filter(pk=rule_id).first(), "access rule", rule_id)
+def access_rule(
+    *, actor: Actor, rule_id: uuid.UUID, user_id: uuid.UUID | None = None, permission: str = "identity.application_credential.get"
+) -> AccessRule:
+    """`user_id`: only if it is that user's. Raises NotFound, Forbidden."""
+    return owned(actor, permission, AccessRule.objects.filter(_whose(user_id), pk=rule_id).first(), "access rule", rule_id)
 
 
 def access_keys(*, actor: Actor, user_id: uuid.UUID | None = None) -> "QuerySet[Credential]":
@@ -50,10 +54,11 @@ def access_keys(*, actor: Actor, user_id: uuid.UUID | None = None) -> "QuerySet[
 
 
 def access_key(
-    *, actor: Actor, access: str = "", key_id: uuid.UUID | None = None, permission: str = "identity.access_key.get"
+    *, actor: Actor, access: str = "", key_id: uuid.UUID | None = None, user_id: uuid.UUID | None = None,
+    permission: str = "identity.access_key.get",
 ) -> Credential:
-    """By its public id or that of its row. Raises NotFound, Forbidden."""
-    rows = Credential.objects.filter(type=ACCESS_KEY).select_related("project")
+    """By its public id or that of its row; `user_id`: only if it is that user's. Raises NotFound, Forbidden."""
+    rows = Credential.objects.filter(_whose(user_id), type=ACCESS_KEY).select_related("project")
     found = rows.filter(Q(pk=key_id) if key_id is not None else Q(access=access)).first()
     return owned(actor, permission, found, "access key", access or key_id)
 
@@ -108,6 +113,10 @@ def owned(actor: Actor, permission: str, row: M | None, thing: str, asked: objec
 
 def _trusts() -> "QuerySet[Trust]":
     return Trust.objects.select_related("trustor", "trustee", "project").prefetch_related("roles")
+
+
+def _whose(user_id: uuid.UUID | None) -> Q:
+    return Q() if user_id is None else Q(user_id=user_id)
 
 
 def _of(actor: Actor, permission: str, user_id: uuid.UUID | None) -> uuid.UUID | None:

@@ -4,6 +4,7 @@ import json
 import secrets
 import string
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -72,18 +73,19 @@ def create(*, actor: Actor, user_id: uuid.UUID | None = None, project_id: uuid.U
     return Made(made, secret)
 
 
-def delete(*, actor: Actor, access: str = "", key_id: uuid.UUID | None = None) -> None:
-    """Void at once. Raises NotFound, Forbidden."""
+def delete(*, actor: Actor, access: str = "", key_id: uuid.UUID | None = None, user_id: uuid.UUID | None = None) -> None:
+    """Void at once. `user_id`: only if it is that user's. Raises NotFound, Forbidden."""
     permission = "identity.access_key.delete"
-    found = delegated.access_key(actor=actor, access=access, key_id=key_id, permission=permission)
+    found = delegated.access_key(actor=actor, access=access, key_id=key_id, user_id=user_id, permission=permission)
     with transaction.atomic():
         if Credential.objects.filter(pk=found.pk).delete()[0]:
             _record(actor, "delete", found)
 
 
-def secret_of(*, actor: Actor, key: Credential) -> str:
-    """The secret again, for its owner, as Identity v3 shows it; others get an empty text."""
-    return _opened(key.blob) if key.user_id == actor.user_id and "identity.access_key.get" in actor.own_grants else ""
+def secrets_of(*, actor: Actor) -> Callable[[Credential], str]:
+    """What tells the secret of each key to its owner again, as Identity v3 does, and an empty text to others."""
+    reads = ceilings.reads_secrets(actor)
+    return lambda key: _opened(key.blob) if reads(key) else ""
 
 
 def find(*, access: str) -> Key | None:
@@ -99,10 +101,15 @@ def use(*, key: Key, address: str = "", service: str = "", method: str = "", pat
     """
     actor = tokens.actor_of(key.bearer, address=address)
     tokens.require_rule(key.bearer, service=service, method=method, path=path)
+    note_use(key)
+    return actor
+
+
+def note_use(key: Key) -> None:
+    """That its signature was right just now."""
     now = clock.now()
     if key.bearer.last_used_at is None or now - key.bearer.last_used_at > _USE_NOTED_EVERY:
         Credential.objects.filter(pk=key.bearer.id).update(last_used_at=now)
-    return actor
 
 
 def seal(access: str, secret: str, **more: str | None) -> str:

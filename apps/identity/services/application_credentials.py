@@ -37,16 +37,16 @@ class Made:
 def create(
     *, actor: Actor, name: str, secret: str = "", description: str = "", roles: Sequence[str] | None = None,
     permissions: Sequence[str] | None = None, unrestricted: bool = False, expires_at: datetime | None = None,
-    rules: Sequence[Rule | uuid.UUID] = (),
+    rules: Sequence[Rule | uuid.UUID] = (), user_id: uuid.UUID | None = None,
 ) -> Made:
-    """A credential for the project that the actor works in.
+    """A credential for the project that the actor works in. `user_id`: whose it is to be, which can only be the actor itself.
 
     `secret`: made, unless one is given. `roles`: names or ids, by default all that the actor has there. `permissions`:
     patterns such as `compute.*` that it is limited to. `unrestricted`: may make further credentials. `rules`: the only
     requests that it may make; ids name rules that there are.
     Raises Forbidden, Invalid (`application_credential.…`, `access_rule.…`), Conflict `application_credential.exists`.
     """
-    policy.require(actor, "identity.application_credential.create", user_id=actor.user_id)
+    policy.require(actor, "identity.application_credential.create", user_id=user_id or actor.user_id)
     project_id = policy.in_project(actor)
     check_name(name)
     check_text(description)
@@ -73,19 +73,19 @@ def create(
     return Made(made, secret)
 
 
-def delete(*, actor: Actor, credential_id: uuid.UUID) -> None:
-    """Delete it; its tokens and access keys are void at once. Raises NotFound, Forbidden."""
+def delete(*, actor: Actor, credential_id: uuid.UUID, user_id: uuid.UUID | None = None) -> None:
+    """Delete it; its tokens and access keys are void at once. `user_id`: only if it is that user's. Raises NotFound, Forbidden."""
     permission = "identity.application_credential.delete"
-    found = delegated.application_credential(actor=actor, credential_id=credential_id, permission=permission)
+    found = delegated.application_credential(actor=actor, credential_id=credential_id, user_id=user_id, permission=permission)
     with transaction.atomic():
         _record(actor, "delete", found, None)
         ApplicationCredential.objects.filter(pk=found.pk).delete()
 
 
-def delete_rule(*, actor: Actor, rule_id: uuid.UUID) -> None:
+def delete_rule(*, actor: Actor, rule_id: uuid.UUID, user_id: uuid.UUID | None = None) -> None:
     """Delete an access rule that no credential has. Raises NotFound, Forbidden, InvalidState `access_rule.in_use`."""
     permission = "identity.application_credential.delete"
-    found = delegated.access_rule(actor=actor, rule_id=rule_id, permission=permission)
+    found = delegated.access_rule(actor=actor, rule_id=rule_id, user_id=user_id, permission=permission)
     in_use = InvalidState("access_rule.in_use", "May not delete access rule in use: delete the application credentials with it first.")
     try:
         with transaction.atomic():

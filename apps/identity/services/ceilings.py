@@ -1,7 +1,7 @@
 """How much a user can hand to a program or to somebody else at most: what it has itself, now and by the way it came in."""
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,10 @@ from apps.common.context import Actor
 from apps.common.errors import Forbidden, Unauthenticated
 from apps.identity import policy, standing
 from apps.identity.access_rules import Rule
-from apps.identity.models import Token
+from apps.identity.models import Credential, Token
+
+# The method of tokens that were had by a signature with an access key.
+BY_ACCESS_KEY = "ec2credential"
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,29 @@ def user_of(actor: Actor) -> uuid.UUID:
 
 
 def came_by(actor: Actor) -> Token | None:
-    """The token that the actor came with; None for a browser."""
+    """The token that the actor came with; None for a browser.
+
+    Raises Forbidden `auth.bound` for an access key: it is for one project, and what its owner makes may be for any.
+    """
     if actor.token_id is None:
         return None
-    return Token.objects.select_related("application_credential", "trust").filter(pk=actor.token_id).first()
+    found = Token.objects.select_related("application_credential", "trust").filter(pk=actor.token_id).first()
+    if found is None or BY_ACCESS_KEY in found.methods:
+        raise Forbidden("auth.bound", "Who comes by an access key makes no credentials, trusts and keys.")
+    return found
+
+
+def reads_secrets(actor: Actor) -> Callable[[Credential], bool]:
+    """Which kept secrets are shown to the actor again: its user's own; to a program those that are bound to it, for the
+    others reach further than it."""
+    try:
+        token = came_by(actor)
+    except Forbidden:
+        return lambda _: False
+    if token is not None and token.trust_id is not None:
+        return lambda _: False
+    program = token.application_credential_id if token is not None else None
+    return lambda row: row.user_id == actor.user_id and (program is None or row.application_credential_id == program)
 
 
 def roles_named(asked: Iterable[str], held: Collection[uuid.UUID], version: int) -> tuple[list[uuid.UUID], list[str]]:

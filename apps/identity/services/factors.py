@@ -7,7 +7,7 @@ from apps.identity.models import User
 
 METHODS = ("password", "totp", "token", "application_credential")
 # These stand for a sign-in that was complete, or for a program that its owner let in.
-_ENOUGH = frozenset({"token", "application_credential", "shell"})
+_ENOUGH = frozenset({"token", "application_credential", "ec2credential", "shell"})
 _BOTH = (("password", "totp"),)
 
 

@@ -19,6 +19,7 @@ from apps.identity import backends, errors, hashing, lockout
 from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import ApplicationCredential, User
 from apps.identity.services import tokens, totp
+from apps.identity.services.ceilings import BY_ACCESS_KEY
 
 _NOBODY = uuid.UUID(int=0)
 # How stale `last_used_at` of an application credential may be.
@@ -82,6 +83,8 @@ def by_token(*, secret: str) -> Proof:
     if held.bearer.application_credential_id is not None or held.bearer.trust_id is not None:
         raise Forbidden("auth.bound", "A token of an application credential or trust makes no other tokens.")
     row = tokens.token_row(held.bearer.id)
+    if BY_ACCESS_KEY in row.methods:
+        raise Forbidden("auth.bound", "A token by an access key makes no other tokens.")
     return Proof(
         user=row.user, method="token", parent=row.audit_ids[-1], not_after=row.expires_at, actor=held.actor,
         methods=tuple(row.methods),

@@ -124,16 +124,6 @@ def issue_at_shell(*, user: User, project_id: uuid.UUID, name: str = "", hours: 
     return issue(proofs=[Proof(user=user, method="shell")], scope=Scope(project_id=project_id), name=name, hours=hours)
 
 
-def session_actor(*, user: User, chosen: str | None, address: str = "") -> Actor:
-    """The actor of a signed-in browser in the project that was chosen there, else in its default or first one, else in none."""
-    mine = selectors.projects_with_a_role(user.pk)
-    place = None
-    for wanted in (chosen, user.default_project_id):
-        if place is None and wanted:
-            place = mine.filter(pk=wanted).values_list("pk", flat=True).first()
-    if place is None:
-        place = mine.order_by("created_at").values_list("pk", flat=True).first()
-    return tokens.actor_for(user_id=user.pk, place_id=place, address=address)
 
 
 def login(
@@ -219,5 +209,5 @@ def _named(mine: Any, given: str) -> uuid.UUID | None:
 
 __all__ = [
     "Issued", "Proof", "Scope", "by_application_credential", "by_password", "by_token", "by_totp", "domain_of", "issue",
-    "issue_at_shell", "login", "project_for", "session_actor",
+    "issue_at_shell", "login", "project_for",
 ]

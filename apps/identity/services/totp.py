@@ -19,8 +19,9 @@ from apps.audit.services import record
 from apps.common import clock, vault
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, NotFound, Unauthenticated
-from apps.identity import backends, errors, lockout, policy
+from apps.identity import backends, errors, lockout, policy, selectors
 from apps.identity.models import Credential, User
+from apps.identity.services import administrators
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -38,7 +39,6 @@ _UNCONFIRMED_KEPT = timedelta(days=1)
 class Enrolment:
     """What the app needs to know, shown once. `seed` is Base32; `uri` is `otpauth://…`; `image` is its QR code as a data URI."""
 
-    credential_id: uuid.UUID
     seed: str
     uri: str
     image: str
@@ -59,9 +59,15 @@ def enrol(*, actor: Actor) -> Enrolment:
         if backends.has_second_factor(user):
             raise Conflict("totp.exists", "You have a second factor: remove it first to set up another one.")
         Credential.objects.filter(user=user, type=TYPE, verified=False).delete()
-        made = Credential.objects.create(user=user, type=TYPE, blob=vault.seal(seed), verified=False)
-    uri = _totp(seed).get_provisioning_uri(user.username, _ISSUER)
-    return Enrolment(made.pk, seed, uri, segno.make(uri, micro=False).svg_data_uri(scale=5, border=2, light="white"))
+        Credential.objects.create(user=user, type=TYPE, blob=vault.seal(seed), verified=False)
+    return _enrolment(user, seed)
+
+
+def waiting(*, actor: Actor) -> Enrolment | None:
+    """The seed that waits for its first code, once more; None if there is none. Raises Forbidden."""
+    user = _me(actor)
+    row = Credential.objects.filter(user=user, type=TYPE, verified=False).order_by("-created_at").first()
+    return _enrolment(user, vault.open(row.blob)) if row is not None else None
 
 
 def confirm(*, actor: Actor, code: str) -> None:
@@ -87,14 +93,12 @@ def remove(*, actor: Actor, code: str, request: "HttpRequest | None" = None) -> 
 
 def remove_of(*, actor: Actor, user_id: uuid.UUID) -> None:
     """Take away another user's second factor, whose phone was lost. Raises Forbidden, NotFound."""
-    user = User.objects.filter(pk=user_id).first()
-    if user is None:
-        policy.require(actor, "identity.user.set_password")
-        raise NotFound("user.not_found", f"There is no user {user_id}.", field="user_id")
-    policy.require(actor, "identity.user.set_password", domain_id=user.domain_id)
+    permission = "identity.user.set_password"
+    user = selectors.user(actor=actor, user_id=user_id, permission=permission)
+    administrators.require_over_user(actor, permission, user)
     if not Credential.objects.filter(user=user, type=TYPE).exists():
         raise NotFound("totp.not_found", "This user has no second factor.")
-    _take_away(actor, "identity.user.set_password", user)
+    _take_away(actor, permission, user)
 
 
 def prove(*, user: User, code: str, request: Any = None) -> None:
@@ -136,6 +140,11 @@ def _me(actor: Actor) -> User:
     if found is None:
         raise Unauthenticated("auth.required", "This is for users, and the system itself is none.")
     return found
+
+
+def _enrolment(user: User, seed: str) -> Enrolment:
+    uri = _totp(seed).get_provisioning_uri(user.username, _ISSUER)
+    return Enrolment(seed, uri, segno.make(uri, micro=False).svg_data_uri(scale=5, border=2, light="white"))
 
 
 def _take_away(actor: Actor, action: str, user: User) -> None:

@@ -16,10 +16,10 @@ from apps.common import clock, context
 from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
-from apps.identity import builtin, policy, selectors
+from apps.identity import builtin, lockout, policy, selectors
 from apps.identity.fields import OF_USERS, USER_NAME, check_email, check_text, merged
 from apps.identity.models import Project, User
-from apps.identity.services import administrators, holdings, tokens
+from apps.identity.services import administrators, factors, holdings, proofs, tokens, totp
 
 # What comes from the directory is changed there.
 _OF_DIRECTORY = ("username", "email")
@@ -112,19 +112,40 @@ def change_password(
     """One's own password for another one, in exchange for the old one; all other tokens end.
 
     Without an actor the old password is the proof of who asks, and `code` that of who has a second factor. `request`: for the
-    lockout. Raises Unauthenticated (`auth.failed`: wrong password or unknown user; `auth.locked`, `auth.second_factor`), Forbidden (`user.read_only`, `user.password_locked`), Invalid
-    (`user.password`, `user.password_same`).
+    lockout. Raises Unauthenticated (`auth.failed`: wrong password or unknown user; `auth.locked`, `auth.second_factor`),
+    Forbidden (`user.read_only`, `user.password_locked`), Invalid (`user.password`, `user.password_same`).
     """
     permission = "identity.password.change"
     if actor is not None:
         policy.require(actor, permission, user_id=user_id)
     user = proofs.by_password(password=old, user_id=user_id, request=request, even_expired=True).user
+    if actor is None:
+        # Without a token the password would be the only proof, which is not enough for who has a second factor.
+        if code:
+            totp.prove(user=user, code=code, request=request)
+        factors.require(user, ["password", "totp"] if code else ["password"])
+    lockout.succeeded(request, lockout.name_of(user.username, user.domain_id))
+    if new == old:
+        raise Invalid("user.password_same", "The new password is the old one.", field="password")
+    _replace_password(user, new, actor, request)
+
+
+def replace_expired(*, user_id: uuid.UUID, new: str, request: Any = None) -> None:
+    """A new password in the place of one that has expired, for who has just shown to know that one. Raises NotFound, Forbidden,
+    Invalid (`user.password`, `user.password_same`)."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        raise NotFound("user.not_found", "This user was deleted at this moment.", field="user_id")
+    if user.check_password(new):
+        raise Invalid("user.password_same", "The new password is the old one.", field="password")
+    _replace_password(user, new, None, request)
+
+
+def _replace_password(user: User, new: str, actor: Actor | None, request: Any) -> None:
     if user.source != "database":
         raise read_only(user, "password")
     if user.options.get("lock_password"):
         raise Forbidden("user.password_locked", "Your password is set by an administrator only.", field="password")
-    if new == old:
-        raise Invalid("user.password_same", "The new password is the old one.", field="password")
     _new_password(user, new)
     who = actor or Actor(
         user_id=user.pk, user_name=user.username, project_id=None, request_id=context.request_id.get(),
@@ -133,7 +154,7 @@ def change_password(
     with transaction.atomic():
         _write_password(user)
         tokens.revoke_all_of([user.pk], except_token=who.token_id)
-        record.write(who, permission, "user", user.pk, project_id=user.domain_id, name=user.username)
+        record.write(who, "identity.password.change", "user", user.pk, project_id=user.domain_id, name=user.username)
 
 
 def delete_user(*, actor: Actor, user_id: uuid.UUID) -> None:
@@ -187,6 +208,10 @@ def _changed(user: User, changes: Mapping[str, Any]) -> dict[str, list[Any]]:
     wanted = {name: changes[name] for name in ("username", "email", "description", "default_project_id") if name in changes}
     if "enabled" in changes:
         wanted["is_active"] = changes["enabled"]
+        if user.directory_state:
+            if changes["enabled"]:
+                raise Forbidden("user.read_only", f"{user.username} is {user.directory_state} in the directory: let it in there.", field="enabled")
+            wanted["directory_state"] = ""  # disabled here too, so the directory alone does not let it in again
     if "options" in changes:
         wanted["options"] = merged(user.options, changes["options"], OF_USERS)
     return record.changed(user, **wanted)

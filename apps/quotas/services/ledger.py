@@ -52,12 +52,11 @@ def take(changes: Mapping[uuid.UUID, Amounts]) -> None:
 
 def open_rows(project_ids: Collection[uuid.UUID]) -> None:
     """Make the rows of projects that have none; who does the same at this moment is waited for. Raises NotFound."""
-    domains = dict(identity.projects(actor=SYSTEM).filter(pk__in=list(project_ids)).values_list("pk", "domain_id"))
-    for project_id in project_ids:
-        if project_id not in domains:
-            raise NotFound("project.not_found", f"There is no project {project_id} (any more).")
+    domains = _domains(project_ids)
     rows = [Usage(project_id=project_id, domain_id=domains[project_id]) for project_id in sorted(domains)]
     Usage.objects.bulk_create(rows, ignore_conflicts=True)
+    # Whoever has deleted a project meanwhile has held its row until now.
+    _domains(project_ids)
 
 
 def lock(project_ids: Collection[uuid.UUID]) -> list[Usage]:
@@ -83,6 +82,14 @@ def wait_for_reservations() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {_USAGE} IN EXCLUSIVE MODE")
+
+
+def _domains(project_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+    found = dict(identity.projects(actor=SYSTEM).filter(pk__in=list(project_ids)).values_list("pk", "domain_id"))
+    for project_id in project_ids:
+        if project_id not in found:
+            raise NotFound("project.not_found", f"There is no project {project_id} (any more).")
+    return {project_id: domain_id for project_id, domain_id in found.items() if domain_id is not None}
 
 
 def _change(changes: Mapping[uuid.UUID, Amounts], names: Sequence[str], *, with_limits: bool) -> list[Any]:

@@ -1,7 +1,10 @@
 """Setting limits of projects and domains, and the defaults, by the names of resources."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
@@ -16,15 +19,18 @@ from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.resources import MOST, RESOURCES, UNLIMITED
 from apps.quotas.services import ledger
 
+if TYPE_CHECKING:
+    from apps.identity.models import Project
+
 # Resource → limit; None: none of its own any more.
 Wanted = Mapping[str, int | None]
 
 
 @transaction.atomic
-def set_limits(*, actor: Actor, owner_id: uuid.UUID, limits: Wanted) -> None:
+def set_limits(*, actor: Actor, owner_id: uuid.UUID, limits: Wanted) -> Project:
     """Set limits of a project, or of all projects of a domain together. What is used already stays, even if it is more.
 
-    Raises NotFound, Forbidden, Invalid.
+    Returns the project or domain. Raises NotFound, Forbidden, Invalid.
     """
     owner = identity.place(actor=actor, place_id=owner_id)
     if owner.is_domain:
@@ -46,6 +52,7 @@ def set_limits(*, actor: Actor, owner_id: uuid.UUID, limits: Wanted) -> None:
             actor, "quotas.default.set" if owner.is_domain else "quotas.limit.set", kind, owner.pk,
             project_id=None if owner.is_domain else owner.pk, name=owner.name, changes=changes,
         )
+    return owner
 
 
 @transaction.atomic
