@@ -23,6 +23,7 @@ from apps.common import bus, clock, vault
 from apps.common.logs import masked
 from apps.hosts import selectors as hosts
 from apps.hosts.states import HostState
+from apps.identity.services import directory_health
 from apps.operations import selectors as operations
 from cloudsite import tls
 from cloudsite.settings.environment import FROM_FILE, PREFIX
@@ -179,6 +180,11 @@ def _ticker() -> Iterator[Finding]:
         yield Finding("ticker", "ok", "sweeps")
 
 
+def _directory() -> Iterator[Finding]:
+    for step in directory_health.examine():
+        yield Finding("directory", step.verdict, step.what, step.fix)
+
+
 def _work() -> Iterator[Finding]:
     late = operations.overdue_since(clock.now() - timedelta(seconds=60))
     if late:
@@ -286,5 +292,5 @@ def _is_public(host: str) -> bool:
 # In this order; with each whether it needs the database.
 CHECKS: tuple[tuple[Callable[[], Iterator[Finding]], bool], ...] = (
     (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False), (_web, False),
-    (_ticker, True), (_work, True), (_hosts, True), (_refused, True), (_local_host, False),
+    (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_refused, True), (_local_host, False),
 )

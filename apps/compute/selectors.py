@@ -17,41 +17,35 @@ from apps.identity import policy
 def instances(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Instance]":
     """Living instances of the project; operators may ask for all projects'."""
     policy.require(actor, "compute.instance.list")
-    return _visible(actor, all_projects=all_projects).exclude(state=InstanceState.DELETED)
+    return _visible(actor, "compute.instance.list", all_projects=all_projects).exclude(state=InstanceState.DELETED)
 
 
-def instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
-    """Raises NotFound."""
-    policy.require(actor, "compute.instance.get")
-    found = _living(actor).filter(pk=instance_id).first()
+def instance(
+    *, actor: Actor, instance_id: uuid.UUID, permission: str = "compute.instance.get", lock: bool = False
+) -> Instance:
+    """`permission`: what is to be done with it; `lock`: for change in the caller's transaction. Raises NotFound, Forbidden."""
+    rows = _visible(actor, permission).exclude(state=InstanceState.DELETED)
+    return _one(actor, permission, rows.select_for_update() if lock else rows, instance_id)
+
+
+def known_instance(*, actor: Actor, instance_id: uuid.UUID, permission: str = "compute.instance.get") -> Instance:
+    """Also one that is deleted: for its timeline. Raises NotFound, Forbidden."""
+    return _one(actor, permission, _visible(actor, permission), instance_id)
+
+
+def _one(actor: Actor, permission: str, rows: "QuerySet[Instance]", instance_id: uuid.UUID) -> Instance:
+    policy.require(actor, permission)
+    found = rows.filter(pk=instance_id).first()
     if found is None:
         raise not_found(instance_id)
+    # Who may look everywhere may not do everything everywhere.
+    policy.require(actor, permission, project_id=found.project_id)
     return found
 
 
-def known_instance(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
-    """Also one that is deleted: for its timeline. Raises NotFound."""
-    policy.require(actor, "compute.instance.get")
-    found = _visible(actor).filter(pk=instance_id).first()
-    if found is None:
-        raise not_found(instance_id)
-    return found
-
-
-def locked(*, actor: Actor, instance_id: uuid.UUID) -> Instance:
-    """The same as `instance`, locked for change. Raises NotFound."""
-    found = _living(actor).select_for_update().filter(pk=instance_id).first()
-    if found is None:
-        raise not_found(instance_id)
-    return found
-
-
-def _living(actor: Actor) -> "QuerySet[Instance]":
-    return _visible(actor).exclude(state=InstanceState.DELETED)
-
-
-def _visible(actor: Actor, *, all_projects: bool = True) -> "QuerySet[Instance]":
-    if all_projects and policy.everywhere(actor, "compute.instance.get"):
+def _visible(actor: Actor, permission: str, *, all_projects: bool = True) -> "QuerySet[Instance]":
+    """The project's; all for whom may do that, or at least look, everywhere."""
+    if all_projects and (policy.everywhere(actor, permission) or policy.everywhere(actor, "compute.instance.get")):
         return Instance.objects.all()
     return Instance.objects.filter(Q(project_id=actor.project_id))
 
@@ -86,15 +80,15 @@ def flavor_named(*, actor: Actor, name: str) -> Flavor:
     return found
 
 
-def key_pairs(*, actor: Actor) -> "QuerySet[KeyPair]":
+def key_pairs(*, actor: Actor, permission: str = "compute.key_pair.list") -> "QuerySet[KeyPair]":
     """One's own. Raises Forbidden."""
-    policy.require(actor, "compute.key_pair.list")
+    policy.require(actor, permission)
     return KeyPair.objects.filter(Q(user_id=actor.user_id))
 
 
-def key_pair(*, actor: Actor, name: str) -> KeyPair:
-    """Raises NotFound."""
-    found = key_pairs(actor=actor).filter(name=name).first()
+def key_pair(*, actor: Actor, name: str, permission: str = "compute.key_pair.get") -> KeyPair:
+    """Raises NotFound, Forbidden."""
+    found = key_pairs(actor=actor, permission=permission).filter(name=name).first()
     if found is None:
         raise NotFound("key_pair.not_found", f"You have no key pair named {name!r}.", field="key_name")
     return found

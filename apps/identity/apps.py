@@ -8,5 +8,6 @@ class IdentityConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.common import vault
+        from apps.identity import checks  # noqa: F401  (tells Django of them)
 
         vault.sealed("identity.Credential", "blob")

@@ -42,6 +42,8 @@ class Database:
 
 def find(username: str, domain_id: uuid.UUID | None = None) -> User | None:
     """The user of that name, in the default domain unless the name or `domain_id` says otherwise."""
+    if "\x00" in username:
+        return None  # nobody is named so, and PostgreSQL does not even take the question
     user = users().filter(username=username, domain_id=domain_id or DEFAULT_DOMAIN_ID).first()
     if user is None and domain_id is None and "/" in username:
         domain, _, name = username.partition("/")

@@ -33,11 +33,26 @@ def all_images() -> "QuerySet[Image]":
 
 
 def image(*, actor: Actor, image_id: uuid.UUID, field: str | None = None) -> Image:
-    """Raises NotFound, naming the input `field` it came from."""
+    """One of the project's or a public one, to be used by what is in the project. Raises NotFound, naming the input `field`
+    it came from."""
     policy.require(actor, "images.image.get")
     found = _IMAGE.first(actor.project_id, image_id)
     if found is None:
-        raise NotFound("image.not_found", f"There is no image {image_id} in this project, nor a public one.", field=field)
+        raise _not_found(image_id, field)
+    return found
+
+
+def _not_found(image_id: uuid.UUID, field: str | None = None) -> NotFound:
+    return NotFound("image.not_found", f"There is no image {image_id} in this project, nor a public one.", field=field)
+
+
+def shown(*, actor: Actor, image_id: uuid.UUID, permission: str = "images.image.get") -> Image:
+    """One that the actor sees, or any for whom has the permission everywhere. Raises Forbidden, NotFound."""
+    policy.require(actor, permission)
+    rows = all_images() if policy.everywhere(actor, permission) else _visible(actor.project_id)
+    found = rows.filter(pk=image_id).first()
+    if found is None:
+        raise _not_found(image_id)
     return found
 
 

@@ -22,8 +22,20 @@ def networks(*, actor: Actor) -> "QuerySet[Network]":
 
 
 def network(*, actor: Actor, network_id: uuid.UUID) -> Network:
-    """Raises NotFound."""
-    found = networks(actor=actor).filter(pk=network_id).first()
+    """One of the project's, to be used by what is in it. Raises Forbidden, NotFound."""
+    return _one(networks(actor=actor), network_id)
+
+
+def shown(*, actor: Actor, network_id: uuid.UUID, permission: str = "network.network.get", lock: bool = False) -> Network:
+    """One of the project's, or any for whom has the permission everywhere; `lock`: to be changed in the caller's
+    transaction. Raises Forbidden, NotFound."""
+    policy.require(actor, permission)
+    rows = Network.objects.all() if policy.everywhere(actor, permission) else Network.objects.filter(Q(project_id=actor.project_id))
+    return _one(rows.select_for_update() if lock else rows.prefetch_related("subnets"), network_id)
+
+
+def _one(rows: "QuerySet[Network]", network_id: uuid.UUID) -> Network:
+    found = rows.filter(pk=network_id).first()
     if found is None:
         raise NotFound("network.not_found", f"There is no network {network_id} in this project.", field="network_id")
     return found

@@ -14,18 +14,20 @@ from apps.operations.models import Lease, Operation, OperationEvent, Rejection
 from apps.operations.states import OPEN_VALUES
 
 
-def operations(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Operation]":
+def operations(
+    *, actor: Actor, all_projects: bool = False, permission: str = "operations.operation.list"
+) -> "QuerySet[Operation]":
     """What this actor may see: the project's; operators may ask for all. Messages stay in the database."""
-    policy.require(actor, "operations.operation.list")
+    policy.require(actor, permission)
     rows = Operation.objects.defer("message", "result")
-    if all_projects and policy.everywhere(actor, "operations.operation.list"):
+    if all_projects and policy.everywhere(actor, permission):
         return rows
     return rows.filter(project_id=actor.project_id)
 
 
 def operation(*, actor: Actor, operation_id: uuid.UUID) -> Operation:
-    """Raises NotFound."""
-    found = operations(actor=actor, all_projects=True).filter(pk=operation_id).first()
+    """Raises Forbidden, NotFound."""
+    found = operations(actor=actor, all_projects=True, permission="operations.operation.get").filter(pk=operation_id).first()
     if found is None:
         raise NotFound("operation.not_found", f"There is no operation {operation_id} in this project.")
     return found

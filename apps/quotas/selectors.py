@@ -8,6 +8,7 @@ from typing import Literal
 from django.db.models import Q, QuerySet, Sum
 
 from apps.common.context import Actor
+from apps.common.errors import NotFound
 from apps.identity import builtin, policy
 from apps.identity import selectors as identity
 from apps.quotas.bounds import REGIONS, Account, Bound, DomainAccount, Row, bounds
@@ -139,9 +140,12 @@ def registered_limits(*, actor: Actor) -> "QuerySet[RegisteredLimit]":
     return RegisteredLimit.objects.all()
 
 
-def registered_limit(*, actor: Actor, registered_id: uuid.UUID) -> RegisteredLimit | None:
-    """None if there is none."""
-    return registered_limits(actor=actor).filter(pk=registered_id).first()
+def registered_limit(*, actor: Actor, registered_id: uuid.UUID) -> RegisteredLimit:
+    """Raises NotFound, Forbidden."""
+    found = registered_limits(actor=actor).filter(pk=registered_id).first()
+    if found is None:
+        raise NotFound("registered_limit.not_found", f"There is no registered limit {registered_id}.")
+    return found
 
 
 def limits(*, actor: Actor) -> "QuerySet[Limit]":
@@ -152,6 +156,14 @@ def limits(*, actor: Actor) -> "QuerySet[Limit]":
         return rows
     mine = Q(project_id__in=identity.projects(actor=actor, permission="quotas.limit.list").values("pk"))
     return rows.filter(mine | Q(domain_id=actor.domain_id) if actor.domain_id is not None else mine)
+
+
+def limit(*, actor: Actor, limit_id: uuid.UUID) -> Limit:
+    """One of these. Raises NotFound, Forbidden."""
+    found = limits(actor=actor).filter(pk=limit_id).first()
+    if found is None:
+        raise NotFound("limit.not_found", f"There is no limit {limit_id}.")
+    return found
 
 
 def registered_of(names: Iterable[str]) -> "QuerySet[RegisteredLimit]":

@@ -1,5 +1,10 @@
 """What the directory has is here, what it has no more is out, and an answer that cannot be meant changes nothing."""
 
+import threading
+import time
+from typing import Any
+from unittest import mock
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -219,7 +224,7 @@ def test_groups_in_groups_count_also_in_circles(directory: Directory) -> None:
 
 
 def test_posix_groups_name_their_members_by_uid_and_by_number(directory: Directory) -> None:
-    more = {"objectClass": ["inetOrgPerson", "posixAccount"], "uidNumber": "1", "homeDirectory": "/"}
+    more: Any = {"objectClass": ["inetOrgPerson", "posixAccount"], "uidNumber": "1", "homeDirectory": "/"}
     directory.person("ann", gidNumber="7", **more)
     directory.person("bob", gidNumber="8", **more)
     directory.add(f"cn=engineers,{GROUPS}", objectClass="posixGroup", cn="engineers", gidNumber="7", memberUid=["bob", "nobody"])
@@ -420,7 +425,7 @@ def test_one_sync_at_a_time_and_a_dead_one_is_succeeded(directory: Directory, ti
     dead = Run(dry_run=False, force=False)
     dead.start()
     assert refusal(sync).code == "directory.running"
-    time_machine.forward(61)
+    time_machine.forward(30)
     assert sync()["users_created"] == 1
 
     def go_on() -> None:
@@ -446,6 +451,35 @@ def test_the_periodic_one_comes_in_its_time_and_survives_failures(directory: Dir
     assert sync_if_due() is None
     time_machine.forward(31)
     assert sync_if_due() is not None and DirectorySync.objects.get().error is None
+
+
+def test_the_ticker_does_it_by_itself_and_when_it_is_asked_for(directory: Directory) -> None:
+    from apps.operations.services import ticker
+
+    def came(name: str) -> bool:
+        ends = time.monotonic() + 20
+        while not User.objects.filter(username=name).exists() and time.monotonic() < ends:
+            stop.wait(0.05)
+        return User.objects.filter(username=name).exists()
+
+    def tick() -> None:
+        ticker.run(stop)
+        connection.close()
+
+    directory.person("ann")
+    stop = threading.Event()
+    with mock.patch.object(ticker, "DUTIES", [duty for duty in ticker.DUTIES if duty.name in ("directory", "sign-in leftovers")]):
+        thread = threading.Thread(target=tick)
+        thread.start()
+        try:
+            assert came("ann")
+            directory.person("bob")
+            directory_service.ask_for_sync(actor=SYSTEM)
+            assert came("bob")
+        finally:
+            stop.set()
+            thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_names_and_members_of_the_directory_are_not_changed_here(directory: Directory) -> None:

@@ -16,8 +16,8 @@ from contracts import topics
 from contracts.compute.v1 import ConsoleOutput, PowerAction, PowerState
 from contracts.report import Outcome
 from tests.support.cloud import Cloud, make_project, operation_of, refusal
-from tests.support.identity import make_actor
 from tests.support.hosts import Command, FakeHost
+from tests.support.identity import make_actor
 
 ACTIONS = {
     "start": ("stop", PowerState.RUNNING, "ACTIVE"),

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.common.context import SYSTEM
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound, QuotaExceeded
 from apps.identity import builtin
-from apps.identity.models import Project
+from apps.identity.models import Project, Region, Service
 from apps.quotas import selectors
 from apps.quotas.models import Limit, RegisteredLimit, Usage
 from apps.quotas.resources import MOST, RESOURCES
@@ -341,6 +341,7 @@ def test_rows_of_the_limits_api_and_limits_by_name_are_the_same(project: Project
 def test_a_limit_of_our_region_goes_before_one_of_none(project: Project) -> None:
     register("instances", 5)
     register("instances", 6, region=builtin.REGION_ID)
+    Region.objects.create(pk="elsewhere")
     register("instances", 7, region="elsewhere")
     assert refused(project, instances=8).facts["limit"] == 6
     limit(project, "instances", 3)
@@ -352,7 +353,7 @@ def test_a_limit_of_our_region_goes_before_one_of_none(project: Project) -> None
 
 
 def test_what_is_of_other_services_is_kept_and_has_no_effect(project: Project) -> None:
-    foreign = uuid.uuid4()
+    foreign = Service.objects.create(type="orchestration").pk
     register("instances", 0, service=foreign)
     register("class:VCPU", 0)
     limit(project, "class:VCPU", 0)
@@ -365,7 +366,7 @@ def test_a_registered_limit_that_is_referred_to_stays_as_it_is(project: Project)
     limit(project, "instances", 8)
     for call, more in (
         (registered.unregister, {}), (registered.change_registered, {"resource_name": "vcpus"}),
-        (registered.change_registered, {"service_id": uuid.uuid4()}),
+        (registered.change_registered, {"service_id": builtin.SERVICE_IDS["network"]}),
     ):
         error = refusal(call, actor=SYSTEM, registered_id=row.pk, **more)
         assert isinstance(error, InvalidState) and error.code == "registered_limit.in_use"

@@ -20,8 +20,8 @@ from apps.images.services import images
 from apps.network.services import networks
 from contracts.compute.v1 import DiskFormat
 from tests.support.cloud import Cloud, make_project, refusal
-from tests.support.identity import PASSWORD, give, make_actor, make_token, make_user
 from tests.support.fixtures import Time
+from tests.support.identity import PASSWORD, give, make_actor, make_token, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

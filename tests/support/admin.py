@@ -7,7 +7,7 @@ from django.urls import reverse
 from apps.common.context import SYSTEM
 from apps.compute.services import catalog
 from apps.identity.access_rules import Rule
-from apps.identity.models import Project, User
+from apps.identity.models import DirectorySync, Project, User
 from apps.identity.services import access_keys, application_credentials, groups, roles, trusts
 from apps.network.services import networks
 from apps.operations.services import intake, leases
@@ -63,6 +63,7 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
         give(someone, "member", project)
         make_token(someone, project)
         fill_identity(project, someone, word)
+        DirectorySync.objects.get_or_create(pk=1)
         actor = make_actor(project, user=someone)
         catalog.create_key_pair(actor=actor, name=word, public_key=KEY)
         networks.create(actor=actor, name=word)

@@ -1,7 +1,6 @@
 """A directory for tests: slapd, the settings that name it, and what a test asks of users that came from it."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ BACKEND = "apps.identity.ldap_backend.Ldap"
 class Directory(Slapd):
     """The server as Cloudsite's settings name it; `settings(…)` changes some. Timeouts are short."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, tls: Tls | None = None, schemas: Sequence[str] = ()) -> None:
-        super().__init__(tls=tls, schemas=schemas)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, tls: Tls | None = None) -> None:
+        super().__init__(tls=tls)
         self._monkeypatch = monkeypatch
         monkeypatch.setattr(settings, "AUTHENTICATION_BACKENDS", [*settings.AUTHENTICATION_BACKENDS, BACKEND])
         self.settings(

@@ -40,8 +40,11 @@ def give(holder: User | Group, role: str, place: Project | None = None, *, inher
 
 def given(holder: User | Group, role: str, place: Project | None = None, *, inherited: bool = False) -> Given:
     """What to give or to take, by the role's name or id."""
-    of = {"user_id": holder.pk} if isinstance(holder, User) else {"group_id": holder.pk}
-    return Given(role_id=assignments.role_named(role), place_id=place.pk if place else None, inherited=inherited, **of)
+    of_user = isinstance(holder, User)
+    return Given(
+        role_id=assignments.role_named(role), user_id=holder.pk if of_user else None, group_id=None if of_user else holder.pk,
+        place_id=place.pk if place else None, inherited=inherited,
+    )
 
 
 def make_token(user: User, project: Project, **more: Any) -> Issued:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -34,7 +34,10 @@ include {schemas}/core.schema
 include {schemas}/cosine.schema
 include {schemas}/inetorgperson.schema
 include {schemas}/nis.schema
-{more}
+attributetype ( 1.2.840.113556.1.4.221 NAME 'sAMAccountName' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.159 NAME 'accountExpires' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.2 NAME 'objectGUID' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
 modulepath {modules}
 moduleload back_mdb
 moduleload ppolicy
@@ -84,13 +87,15 @@ def find(program: str) -> str | None:
 
 
 class Slapd:
-    """`with Slapd() as server:` runs it. `url` is plain LDAP on the loopback, `ldapi` a socket, `ldaps` is there with `tls`."""
+    """`with Slapd() as server:` runs it. `url` is plain LDAP on the loopback, `ldapi` a socket, `ldaps` is there with `tls`.
 
-    def __init__(self, *, tls: Tls | None = None, schemas: Sequence[str] = ()) -> None:
+    Of Active Directory it knows a few attributes, for entries that are an `extensibleObject`.
+    """
+
+    def __init__(self, *, tls: Tls | None = None) -> None:
         needed()
         self.folder = Path(tempfile.mkdtemp(prefix="csldap-", dir="/tmp"))
         self.tls = tls
-        self._schemas = schemas
         self._port, self._tls_port = _free_ports(2)
         self.url, self.ldaps = f"ldap://127.0.0.1:{self._port}", f"ldaps://127.0.0.1:{self._tls_port}"
         self.ldapi = f"ldapi://{str(self.folder / 'ldapi').replace('/', '%2F')}"
@@ -103,7 +108,7 @@ class Slapd:
             (READER, {"objectClass": ["applicationProcess", "simpleSecurityObject"], "cn": "reader", "userPassword": READER_PASSWORD}),
         ])
 
-    def __enter__(self) -> "Slapd":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -210,7 +215,7 @@ class Slapd:
         path = self.folder / "slapd.conf"
         path.write_text(_CONFIG.format(
             schemas=SCHEMAS, modules=MODULES, folder=self.folder, tls=tls, suffix=SUFFIX, admin=ADMIN, password=ADMIN_PASSWORD,
-            reader=READER, more="\n".join(f"include {SCHEMAS}/{name}.schema" for name in self._schemas),
+            reader=READER,
         ))
         path.chmod(0o600)
 

@@ -3,7 +3,7 @@
 A list without `limit` is whole, because the SDK takes a first page for all; beyond MOST rows it says `truncated`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -63,7 +63,7 @@ class Flag:
     column: str
 
     def narrow(self, rows: "QuerySet[M]", value: str) -> "QuerySet[M]":
-        return rows.filter(**{self.column: value.lower() not in _FALSE})
+        return rows.filter(**{self.column: truth(value)})
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,12 @@ def page(
     return reply(listing(call, key, [render(row) for row in found], onwards))
 
 
-def listing(call: Call, key: str, items: list[dict[str, Any]], onwards: Mapping[str, str] | None = None) -> dict[str, Any]:
+def truth(text: str) -> bool:
+    """A parameter as Flag reads it."""
+    return text.lower() not in _FALSE
+
+
+def listing(call: Call, key: str, items: Sequence[Any], onwards: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Rendered things as a list with its links; `onwards`: parameters of the next page."""
     request = call.request
     here = f"{settings.ENV.public_url}{request.get_full_path()}"

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.urls import path
 
-from apis.openstack.common.paging import Filter, Flag, Id, Own, Text, page
+from apis.openstack.common.paging import Filter, Flag, Id, Own, Text, page, truth
 from apis.openstack.common.schema import UNSET, Name64, Options, Struct, UnsetType, for_services, given
 from apis.openstack.common.schema import Text as Words
 from apis.openstack.common.views import Call, nothing, reply
@@ -37,7 +37,7 @@ class Create(Change, kw_only=True):
     name: Name64
 
 
-def _tagged(value: str, *, every: bool) -> "QuerySet[Project]":
+def _tagged(value: str, *, every: bool) -> "QuerySet[Any]":
     return selectors.tagged(value.split(","), every=every)
 
 
@@ -58,7 +58,7 @@ class ProjectList(View):
     statuses: ClassVar = {"project.not_found": 400, "domain.not_found": 400}
 
     def get(self, call: Call) -> HttpResponse:
-        rows = selectors.domains(actor=call.actor) if call.truth("is_domain") else selectors.projects(actor=call.actor)
+        rows = selectors.domains(actor=call.actor) if truth(call.query.get("is_domain", "0")) else selectors.projects(actor=call.actor)
         return page(call, "projects", rows.prefetch_related("tags"), rendering.project, FILTERS)
 
     def post(self, call: Call) -> HttpResponse:
@@ -86,7 +86,7 @@ class ProjectDetail(View):
         return reply({"project": rendering.project(row) | _relatives(call, row)})
 
     def patch(self, call: Call, project_id: uuid.UUID) -> HttpResponse:
-        wanted = for_services(call.changes(Change, "project", project_id), **{})
+        wanted = for_services(call.changes(Change, "project", project_id))
         row = selectors.place(actor=call.actor, place_id=project_id)
         _stays(row, wanted)
         if row.is_domain:
@@ -142,7 +142,7 @@ def _listed(rows: "list[Project]") -> list[dict[str, Any]]:
 
 def _chain(above: "list[Project]") -> dict[str, Any] | None:
     """The parent holds its parent, up to the domain, which holds nothing."""
-    found = None
+    found: dict[str, Any] | None = None
     for row in reversed(above):
         found = {str(row.pk): found}
     return found

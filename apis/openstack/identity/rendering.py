@@ -52,6 +52,3 @@ def role(row: "Role") -> dict[str, Any]:
         "id": row.pk, "name": row.name, "domain_id": row.domain_id, "description": row.description, "options": options,
         "links": API.links("roles", row.pk),
     }
-
-
-

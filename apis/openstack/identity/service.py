@@ -11,7 +11,10 @@ _FORBIDDEN = "You are not authorized to perform the requested action"
 # Who gets these has shown to know the password, or asked too often, or named a method that there is not.
 _TOLD = frozenset({"auth.second_factor", "auth.password_expired", "auth.locked", "auth.method_unknown"})
 # By code, where the thing has another name on the wire than in our codes.
-_THINGS = {"application_credential": "Application Credential", "access_rule": "Access Rule", "tag": "project tag"}
+_THINGS = {
+    "application_credential": "Application Credential", "access_rule": "Access Rule", "access_key": "credential",
+    "tag": "project tag", "limit": "limit for", "registered_limit": "registered limit for",
+}
 # By code; filled with what the address names, and with our own text.
 _TEXTS = {
     "assignment.not_found": "Could not find role assignment with role: {role_id}, user or group: {user_id}{group_id}, project,"

@@ -40,6 +40,7 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
 class InstanceList(View):
     """Virtual machines of the project."""
 
+    permissions: ClassVar = {"GET": "compute.instance.list", "POST": "compute.instance.create"}
     bodies: ClassVar = {"POST": serializers.CreateInstance}
 
     @extend_schema(
@@ -67,6 +68,9 @@ class InstanceList(View):
 class InstanceDetail(View):
     """One virtual machine."""
 
+    permissions: ClassVar = {
+        "GET": "compute.instance.get", "PATCH": "compute.instance.update", "DELETE": "compute.instance.delete",
+    }
     bodies: ClassVar = {"PATCH": serializers.UpdateInstance}
 
     @extend_schema(operation_id="instances_get", responses=serializers.InstanceSerializer, tags=["compute"])
@@ -95,6 +99,7 @@ class InstanceDetail(View):
 class InstanceActions(View):
     """Start, stop, reboot."""
 
+    permissions: ClassVar = {"POST": "compute.instance.power"}
     bodies: ClassVar = {"POST": serializers.InstanceAction}
 
     @extend_schema(

@@ -1,6 +1,7 @@
 """What is known about one instance beside its row: console log, scheduling, operations, timeline."""
 
 import uuid
+from typing import ClassVar
 
 import msgspec
 from drf_spectacular.utils import extend_schema
@@ -24,6 +25,7 @@ from apps.scheduler import selectors as scheduler
 class InstanceConsole(View):
     """The serial console's log."""
 
+    permissions: ClassVar = {"GET": "compute.instance.console"}
     renderer_classes = [JSON, PlainText, Browsable]
 
     @extend_schema(
@@ -39,18 +41,22 @@ class InstanceConsole(View):
 class InstanceScheduling(View):
     """Why it is where it is, or why it is nowhere."""
 
+    permissions: ClassVar = {"GET": "compute.instance.explain"}
+
     @extend_schema(operation_id="instances_scheduling", responses=serializers.SchedulingSerializer, tags=["compute"])
     def get(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Show the scheduling decisions: to operators with the verdict on every host, to others in numbers."""
         NoQuery.read(request)
         actor = actor_of(request)
-        selectors.known_instance(actor=actor, instance_id=instance_id)
+        selectors.known_instance(actor=actor, instance_id=instance_id, permission="compute.instance.explain")
         decisions = [rendering.decision(actor, row) for row in scheduler.decisions(instance_id)]
         return Response({"instance_id": instance_id, "decisions": decisions})
 
 
 class InstanceOperations(View):
     """What was ever done to it."""
+
+    permissions: ClassVar = {"GET": "compute.instance.get"}
 
     @extend_schema(
         operation_id="instances_operations", parameters=[PageQuery], responses=paged(operation_serializers.OperationSerializer),
@@ -70,6 +76,8 @@ class InstanceOperations(View):
 
 class InstanceTimeline(View):
     """Its life, line by line."""
+
+    permissions: ClassVar = {"GET": "compute.instance.get"}
 
     @extend_schema(
         operation_id="instances_timeline", responses=operation_serializers.TimelineSerializer, tags=["compute"]

@@ -20,6 +20,7 @@ from apps.identity.api.authentication import actor_of
 class FlavorList(View):
     """Sizes of instances."""
 
+    permissions: ClassVar = {"GET": "compute.flavor.list", "POST": "compute.flavor.create"}
     bodies: ClassVar = {"POST": serializers.CreateFlavor}
 
     @extend_schema(
@@ -44,6 +45,8 @@ class FlavorList(View):
 class FlavorDetail(View):
     """One flavor."""
 
+    permissions: ClassVar = {"GET": "compute.flavor.get", "DELETE": "compute.flavor.delete"}
+
     @extend_schema(operation_id="flavors_get", responses=serializers.FlavorSerializer, tags=["compute"])
     def get(self, request: Request, flavor_id: uuid.UUID) -> Response:
         """Show a flavor."""
@@ -61,6 +64,7 @@ class FlavorDetail(View):
 class KeyPairList(View):
     """Public SSH keys of one's own."""
 
+    permissions: ClassVar = {"GET": "compute.key_pair.list", "POST": "compute.key_pair.create"}
     bodies: ClassVar = {"POST": serializers.CreateKeyPair}
 
     @extend_schema(operation_id="key_pairs_list", parameters=[PageQuery], responses=paged(serializers.KeyPairSerializer), tags=["compute"])
@@ -81,6 +85,8 @@ class KeyPairList(View):
 
 class KeyPairDetail(View):
     """One key pair, by its name."""
+
+    permissions: ClassVar = {"GET": "compute.key_pair.get", "DELETE": "compute.key_pair.delete"}
 
     @extend_schema(operation_id="key_pairs_get", responses=serializers.KeyPairSerializer, tags=["compute"])
     def get(self, request: Request, name: str) -> Response:

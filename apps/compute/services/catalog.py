@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import uuid
+from collections.abc import Collection
 
 from django.db import IntegrityError, transaction
 
@@ -69,8 +70,7 @@ def create_key_pair(*, actor: Actor, name: str, public_key: str) -> KeyPair:
 
 def delete_key_pair(*, actor: Actor, name: str) -> None:
     """Raises Forbidden, NotFound."""
-    policy.require(actor, "compute.key_pair.delete")
-    found = selectors.key_pair(actor=actor, name=name)
+    found = selectors.key_pair(actor=actor, name=name, permission="compute.key_pair.delete")
     key = found.pk  # gone from the row once it is deleted
     with transaction.atomic():
         found.delete()
@@ -93,3 +93,8 @@ def fingerprint_of(public_key: str) -> str:
     if raw[4 : 4 + len(parts[0])] != parts[0].encode():
         raise Invalid("key_pair.public_key", f"public_key: this is not a {parts[0]} key.", field="public_key")
     return "SHA256:" + base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
+
+
+def forget_users(user_ids: Collection[uuid.UUID]) -> None:
+    """Key pairs go with the users whose they are; instances keep the keys that they have. Told by identity."""
+    KeyPair.objects.filter(user_id__in=list(user_ids)).delete()

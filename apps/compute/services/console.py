@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 def read(*, actor: Actor, instance_id: uuid.UUID, max_bytes: int = 65536) -> v1.ConsoleOutput:
     """The last bytes of the serial console's log. Raises NotFound, InvalidState (no host yet), Unavailable."""
-    policy.require(actor, "compute.instance.console")
     operation = _ask(actor, instance_id, max_bytes)
     answered = operations.wait(operation_id=operation.pk, seconds=settings.ENV.observe_timeout_s)
     if answered.state == OpState.SUCCEEDED and answered.result is not None:
@@ -39,7 +38,7 @@ def read(*, actor: Actor, instance_id: uuid.UUID, max_bytes: int = 65536) -> v1.
 
 @transaction.atomic
 def _ask(actor: Actor, instance_id: uuid.UUID, max_bytes: int) -> Operation:
-    instance = selectors.instance(actor=actor, instance_id=instance_id)
+    instance = selectors.instance(actor=actor, instance_id=instance_id, permission="compute.instance.console")
     if instance.host_id is None:
         raise InvalidState("instance.no_host", "This instance is on no host, so it has no console.", state=instance.state)
     # Its own resource: reading a console neither waits for nor blocks what is done to the instance.

@@ -21,14 +21,16 @@ from contracts.compute import v1
 if TYPE_CHECKING:
     from apps.operations.models import Operation
 
+PERMISSION = "compute.instance.power"
+
 
 @transaction.atomic
 def power(*, actor: Actor, instance_id: uuid.UUID, action: str) -> Operation:
     """`action`: start, stop, reboot_soft, reboot_hard. Raises NotFound, Forbidden, Invalid, InvalidState."""
-    policy.require(actor, "compute.instance.power")
+    policy.require(actor, PERMISSION)
     if action not in POWER_FROM:
         raise Invalid("instance.action", f"action: expected one of {', '.join(POWER_FROM)}.", field="action")
-    instance = selectors.locked(actor=actor, instance_id=instance_id)
+    instance = selectors.instance(actor=actor, instance_id=instance_id, permission=PERMISSION, lock=True)
     if instance.state not in POWER_FROM[action]:
         allowed = [state.value for state in POWER_FROM[action]]
         raise InvalidState(
@@ -46,7 +48,7 @@ def power(*, actor: Actor, instance_id: uuid.UUID, action: str) -> Operation:
     body = v1.Power(instance_id=str(instance.pk), action=v1.PowerAction(action))
     commands.begin(operation, task=topics.COMPUTE_POWER, body=body, notes=[Note(operation.pk, "api", "accepted")])
     record.write(
-        actor, "compute.instance.power", "instance", instance.pk, project_id=instance.project_id, name=instance.name,
+        actor, PERMISSION, "instance", instance.pk, project_id=instance.project_id, name=instance.name,
         changes={"action": action},
     )
     return operation

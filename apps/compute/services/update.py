@@ -9,14 +9,12 @@ from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.compute import selectors
 from apps.compute.models import Instance
-from apps.identity import policy
 
 
 @transaction.atomic
 def update(*, actor: Actor, instance_id: uuid.UUID, name: str | None = None, metadata: dict[str, str] | None = None) -> Instance:
     """Change what is given. The guest sees new metadata on its next rebuild only. Raises NotFound, Forbidden."""
-    policy.require(actor, "compute.instance.update")
-    instance = selectors.locked(actor=actor, instance_id=instance_id)
+    instance = selectors.instance(actor=actor, instance_id=instance_id, permission="compute.instance.update", lock=True)
     if name is not None:
         check_name(name)
     wanted = {"name": name, "metadata": metadata}

@@ -21,6 +21,8 @@ from apps.identity.api.authentication import actor_of
 class HostList(View):
     """Hypervisors. For operators."""
 
+    permissions: ClassVar = {"GET": "hosts.host.list"}
+
     @extend_schema(operation_id="hosts_list", parameters=[filters.HostQuery], responses=paged(serializers.HostSerializer), tags=["hosts"])
     def get(self, request: Request) -> Response:
         """List hosts. For operators."""
@@ -33,6 +35,7 @@ class HostList(View):
 class HostActions(View):
     """Enable and disable. For operators."""
 
+    permissions: ClassVar = {"POST": "hosts.host.update"}
     bodies: ClassVar = {"POST": serializers.HostAction}
 
     @extend_schema(operation_id="hosts_action", request=serializers.HostAction, responses=serializers.HostSerializer, tags=["hosts"])

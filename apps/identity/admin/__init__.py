@@ -4,6 +4,7 @@ from apps.identity.admin import (
     assignments,
     catalog,
     credentials,
+    directory,
     groups,
     names,
     projects,
@@ -13,4 +14,4 @@ from apps.identity.admin import (
     ways_in,
 )
 
-__all__ = ["assignments", "catalog", "credentials", "groups", "names", "projects", "roles", "tokens", "users", "ways_in"]
+__all__ = ["assignments", "catalog", "credentials", "directory", "groups", "names", "projects", "roles", "tokens", "users", "ways_in"]

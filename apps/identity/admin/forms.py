@@ -1,5 +1,6 @@
 """Fields and forms that several pages of identity use."""
 
+import itertools
 from typing import Any
 
 from django import forms
@@ -8,9 +9,16 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Model
 
 from apps.common.admin.lists import ReadOnlyAdmin
+from apps.identity import policy
 from apps.identity.models import Assignment, GroupMember, Project, Role
 
 DESCRIPTION = 4096
+
+
+def permission_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The table, by what its permissions are about."""
+    rows = itertools.groupby(policy.table(), lambda row: row.name.rpartition(".")[0])
+    return [(thing, [(row.name, f"{row.name.rpartition('.')[2]}: {row.text}") for row in group]) for thing, group in rows]
 
 
 class ChosenByName(forms.ModelChoiceField):  # type: ignore[type-arg]

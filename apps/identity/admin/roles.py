@@ -1,6 +1,5 @@
 """Admin pages of roles, and of the permissions that they give."""
 
-import itertools
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from apps.common.admin.pages import RecordAdmin, Section
 from apps.common.context import Actor
 from apps.identity import policy
 from apps.identity.admin import matrix, standing
-from apps.identity.admin.forms import Described, DomainChoice, RoleChoice
+from apps.identity.admin.forms import Described, DomainChoice, RoleChoice, permission_choices
 from apps.identity.admin.names import WithId, role_badge
 from apps.identity.builtin import IMPLIED, ROLE_IDS
 from apps.identity.builtin import Role as BuiltIn
@@ -33,12 +32,8 @@ _BUILTIN_PAIRS = {(ROLE_IDS[prior], ROLE_IDS[implied]) for prior, implied in IMP
 
 
 def _choices() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Permissions by what they are about, each group beginning with all of it."""
-    rows = itertools.groupby(policy.table(), lambda row: row.name.rpartition(".")[0])
-    return [
-        (thing, [(f"{thing}.*", "everything"), *((row.name, f"{row.name.rpartition('.')[2]}: {row.text}") for row in group)])
-        for thing, group in rows
-    ]
+    """Each group begins with all of it."""
+    return [(thing, [(f"{thing}.*", "everything"), *options]) for thing, options in permission_choices()]
 
 
 class RoleForm(Described):

@@ -13,7 +13,7 @@ from apps.common.admin import access, drawing, pages, references
 from apps.identity.admin import standing
 from apps.identity.admin.names import place_link, role_badge
 from apps.identity.admin.tokens import scope, state
-from apps.identity.admin.users import failures
+from apps.identity.admin.user_buttons import failures
 from apps.identity.models import ApplicationCredential, Credential, Group, Token, User
 
 # So many are drawn; all of them are on their own list.

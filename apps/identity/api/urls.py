@@ -5,6 +5,7 @@ from django.urls import path
 from apps.identity.api import (
     access_keys,
     application_credentials,
+    directory,
     oneself,
     people,
     places,
@@ -55,4 +56,5 @@ urlpatterns = [
     path("role-assignments", roles.AssignmentList.as_view()),
     path("role-assignments/<uuid:assignment_id>", roles.AssignmentDetail.as_view()),
     path("permissions", roles.PermissionList.as_view()),
+    path("directory", directory.Directory.as_view()),
 ]

@@ -102,16 +102,6 @@ def pages(connection: Any, config: Config, base: str, query: str, wanted: list[s
         control.cookie = cookies[0]
 
 
-def finds(connection: Any, config: Config, base: str, query: str) -> bool:
-    """Whether there is anything. Raises Unavailable."""
-    try:
-        return any(dn is not None for dn, _ in connection.search_ext_s(base, ldap.SCOPE_SUBTREE, query, ["1.1"], sizelimit=1))
-    except ldap.SIZELIMIT_EXCEEDED:
-        return True
-    except ldap.LDAPError as error:
-        raise told(error, config, "search", base) from None
-
-
 def told(error: ldap.LDAPError, config: Config, step: str, base: str = "") -> Unavailable:
     """What an error of LDAP means to whoever runs this."""
     facts = error.args[0] if error.args and isinstance(error.args[0], dict) else {}

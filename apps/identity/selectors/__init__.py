@@ -31,6 +31,7 @@ from apps.identity.selectors.places import (
     domain,
     domain_by,
     domain_named,
+    domain_names,
     domains,
     domains_with_a_role,
     holder,
@@ -43,14 +44,15 @@ from apps.identity.selectors.places import (
     projects_reached,
     projects_with_a_role,
     subtree,
+    tagged,
     tags,
 )
 
 __all__ = [
-    "Effective", "Wanted", "assignments", "catalog", "domain", "domain_by", "domain_named", "domains",
+    "Effective", "Wanted", "assignments", "catalog", "domain", "domain_by", "domain_named", "domain_names", "domains",
     "domains_with_a_role", "effective", "endpoint", "endpoints", "group", "group_named", "groups",
     "groups_of_user", "holder", "implied_roles", "is_member", "members", "of_user", "parents", "permissions",
     "place", "project", "project_by", "project_named", "projects", "projects_of_user", "projects_reached", "projects_with_a_role",
     "region", "regions", "role", "roles", "service", "services", "standing_of", "stored_policies", "stored_policy", "subtree",
-    "tags", "tokens", "user", "user_named", "users",
+    "tagged", "tags", "tokens", "user", "user_named", "users",
 ]

@@ -1,13 +1,14 @@
 """Reads of domains and projects. `permission`: what is to be done with them; it decides which of them can be seen."""
 
 import uuid
+from collections.abc import Collection
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.identity import builtin, policy
-from apps.identity.models import Assignment, GroupMember, Project, ProjectAncestor, User
+from apps.identity.models import Assignment, GroupMember, Project, ProjectAncestor, ProjectTag, User
 
 
 def holder(user_id: uuid.UUID | None) -> Q:
@@ -153,6 +154,19 @@ def subtree(*, actor: Actor, project_id: uuid.UUID) -> "QuerySet[Project]":
 def tags(place_: Project) -> list[str]:
     """Its tags, sorted; from what was prefetched if it was."""
     return sorted(tag.name for tag in place_.tags.all())
+
+
+def tagged(names: Collection[str], *, every: bool) -> "QuerySet[ProjectTag]":
+    """Ids of projects and domains that have all of these tags, or any of them: to filter others by."""
+    hits = ProjectTag.objects.filter(name__in=names).values("project_id")
+    if every:
+        hits = hits.annotate(hits=Count("pk")).filter(hits=len(set(names))).values("project_id")
+    return hits  # type: ignore[return-value]
+
+
+def domain_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Id → name, for what is shown with its domain. Asks nobody."""
+    return dict(Project.objects.filter(pk__in=ids, is_domain=True).values_list("pk", "name"))
 
 
 def _locked(rows: "QuerySet[Project]") -> Project | None:

@@ -15,21 +15,32 @@ from apps.identity.models import Assignment, Group, Project, Role, User
 from apps.identity.services import administrators, delegation
 
 GIVE, TAKE, LIST = "identity.assignment.create", "identity.assignment.delete", "identity.assignment.list"
+_PLACES = {True: "domain", False: "project", None: "project or domain"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
-    """A role of a user or a group: in a project or domain (`place_id`), or on the system."""
+class Held:
+    """Whose roles, and where: a user's or a group's, in a project or domain (`place_id`), or on the system.
 
-    role_id: uuid.UUID
+    `is_domain`: the place is taken for a domain, or for a project; None: for either.
+    """
+
     user_id: uuid.UUID | None = None
     group_id: uuid.UUID | None = None
     place_id: uuid.UUID | None = None
+    is_domain: bool | None = None
     inherited: bool = False
 
     @property
     def system(self) -> bool:
         return self.place_id is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(Held):
+    """One of these roles."""
+
+    role_id: uuid.UUID
 
 
 def give(*, actor: Actor, given: Given) -> Assignment:
@@ -74,12 +85,22 @@ def take_by_id(*, actor: Actor, assignment_id: uuid.UUID) -> None:
 
 def check_role(*, actor: Actor, given: Given) -> Assignment:
     """The assignment itself, as it was given. Raises NotFound (also `assignment.not_found`), Forbidden, Invalid."""
-    if not (given.user_id is not None and given.user_id == actor.user_id and LIST in actor.own_grants):
+    if not _own(actor, given):
         _resolve(actor, LIST, given)
     found = Assignment.objects.select_related("role", "user", "group", "project").filter(**_values(given)).first()
     if found is None:
         raise NotFound("assignment.not_found", "There is no such role assignment.")
     return found
+
+
+def roles_held(*, actor: Actor, held: Held) -> list[Role]:
+    """The roles that a user or group was given there, in the order of ids. Raises NotFound (user, group, place), Forbidden,
+    Invalid."""
+    if not _own(actor, held):
+        _place(actor, LIST, held)
+        _holder(held)
+    rows = Assignment.objects.select_related("role").filter(**_values(held)).order_by("role_id")
+    return [row.role for row in rows]
 
 
 def given_of(row: Assignment) -> Given:
@@ -95,17 +116,17 @@ def _may(actor: Actor, permission: str, place: Project | None) -> bool:
     return policy.allows(actor, permission, project_id=place.pk, domain_id=place.pk if place.is_domain else place.domain_id)
 
 
+def _own(actor: Actor, held: Held) -> bool:
+    """Whether the question is about the actor's own roles."""
+    return held.user_id is not None and held.user_id == actor.user_id and LIST in actor.own_grants
+
+
 def _resolve(actor: Actor, permission: str, given: Given) -> tuple[Role, Project | None]:
-    if (given.user_id is None) == (given.group_id is None):
-        raise Invalid("assignment.holder", "Expected a user or a group, and not both.", field="user_id")
     place = _place(actor, permission, given)
     role = Role.objects.filter(pk=given.role_id).first()
     if role is None:
         raise NotFound("role.not_found", f"There is no role {given.role_id}.", field="role_id")
-    if given.user_id is not None and not User.objects.filter(pk=given.user_id).exists():
-        raise NotFound("user.not_found", f"There is no user {given.user_id}.", field="user_id")
-    if given.group_id is not None and not Group.objects.filter(pk=given.group_id).exists():
-        raise NotFound("group.not_found", f"There is no group {given.group_id}.", field="group_id")
+    _holder(given)
     if role.domain_id is not None and place is None:
         raise Invalid("role.of_domain", f"The role {role.name} is of one domain, so it is not given on the system.", field="role_id")
     if role.domain_id is not None and place is not None and role.domain_id != (place.pk if place.is_domain else place.domain_id):
@@ -113,7 +134,16 @@ def _resolve(actor: Actor, permission: str, given: Given) -> tuple[Role, Project
     return role, place
 
 
-def _place(actor: Actor, permission: str, given: Given) -> Project | None:
+def _holder(held: Held) -> None:
+    if (held.user_id is None) == (held.group_id is None):
+        raise Invalid("assignment.holder", "Expected a user or a group, and not both.", field="user_id")
+    if held.user_id is not None and not User.objects.filter(pk=held.user_id).exists():
+        raise NotFound("user.not_found", f"There is no user {held.user_id}.", field="user_id")
+    if held.group_id is not None and not Group.objects.filter(pk=held.group_id).exists():
+        raise NotFound("group.not_found", f"There is no group {held.group_id}.", field="group_id")
+
+
+def _place(actor: Actor, permission: str, given: Held) -> Project | None:
     """Where; None: on the system."""
     if given.place_id is None:
         if given.inherited:
@@ -121,9 +151,10 @@ def _place(actor: Actor, permission: str, given: Given) -> Project | None:
         policy.require_everywhere(actor, permission)
         return None
     policy.require(actor, permission)
-    place = Project.objects.filter(pk=given.place_id).first()
+    place = Project.objects.filter(pk=given.place_id, **({} if given.is_domain is None else {"is_domain": given.is_domain})).first()
     if place is None or not _may(actor, permission, place):
-        raise NotFound("project.not_found", f"There is no project or domain {given.place_id} of yours.", field="project_id")
+        thing = "domain" if given.is_domain else "project"
+        raise NotFound(f"{thing}.not_found", f"There is no {_PLACES[given.is_domain]} {given.place_id} of yours.", field=f"{thing}_id")
     return place
 
 
@@ -138,11 +169,12 @@ def _not_beyond(actor: Actor, role: Role, place: Project | None, *, inherited: b
     delegation.require_role(actor, GIVE, role.pk, role.name, scope)
 
 
-def _values(given: Given) -> dict[str, Any]:
-    return {
-        "role_id": given.role_id, "user_id": given.user_id, "group_id": given.group_id, "project_id": given.place_id,
-        "system": given.system, "inherited": given.inherited,
+def _values(held: Held) -> dict[str, Any]:
+    values = {
+        "user_id": held.user_id, "group_id": held.group_id, "project_id": held.place_id, "system": held.system,
+        "inherited": held.inherited,
     }
+    return values | {"role_id": held.role_id} if isinstance(held, Given) else values
 
 
 def _record(actor: Actor, action: str, row: Assignment, role: Role) -> None:

@@ -65,7 +65,8 @@ def actor_of(*, user: User, chosen: str | None, address: str = "") -> Actor:
         if place is None and wanted:
             place = mine.filter(pk=wanted).values_list("pk", flat=True).first()
     if place is None:
-        place = mine.order_by("created_at").values_list("pk", flat=True).first()
+        # An operator may enter all projects, but is in none by chance.
+        place = selectors.projects_reached(user.pk).order_by("created_at").values_list("pk", flat=True).first()
     return tokens.actor_for(user_id=user.pk, place_id=place, address=address)
 
 

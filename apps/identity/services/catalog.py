@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from django.db import IntegrityError, transaction
@@ -87,9 +88,9 @@ def delete_service(*, actor: Actor, service_id: uuid.UUID) -> None:
 @transaction.atomic
 def create_endpoint(
     *, actor: Actor, service_id: uuid.UUID, interface: str, url: str, region_id: str | None = None, enabled: bool = True,
-    name: str = "", description: str = "",
+    name: str = "", description: str = "", make_region: bool = False,
 ) -> Endpoint:
-    """An address of a service. `url` may hold `%(public_url)s`, `%(project_id)s`, `%(user_id)s`.
+    """An address of a service. `url` may hold `%(public_url)s`, `%(project_id)s`, `%(user_id)s`. `make_region`: if there is none.
 
     Raises Forbidden, Invalid (a field; `endpoint.url`, `service.not_found`, `region.not_found`).
     """
@@ -99,6 +100,8 @@ def create_endpoint(
         "description": description,
     }
     _check(given)
+    if make_region:
+        _make_region(actor, region_id)
     _refers(given)
     made = Endpoint.objects.create(
         service_id=service_id, interface=interface, url=url, region_id=region_id, enabled=enabled, name=name, description=description
@@ -108,7 +111,9 @@ def create_endpoint(
 
 
 @transaction.atomic
-def update_endpoint(*, actor: Actor, endpoint_id: uuid.UUID, **changes: Unpack[EndpointChanges]) -> Endpoint:
+def update_endpoint(
+    *, actor: Actor, endpoint_id: uuid.UUID, make_region: bool = False, **changes: Unpack[EndpointChanges]
+) -> Endpoint:
     """Change what is given; of the built-in one name, description and region. Raises NotFound, Forbidden (also
     `catalog.builtin`), Invalid."""
     policy.require(actor, PERMISSION)
@@ -117,6 +122,8 @@ def update_endpoint(*, actor: Actor, endpoint_id: uuid.UUID, **changes: Unpack[E
     changed = record.changed(endpoint, **changes)
     if {"service_id", "interface", "url", "enabled"} & set(changed):
         _not_builtin(endpoint.pk, "endpoint")
+    if make_region:
+        _make_region(actor, changes.get("region_id"))
     _refers(changes)
     return _save(actor, "endpoint", endpoint, changes)
 
@@ -234,6 +241,14 @@ def _refers(given: EndpointChanges) -> None:
     region_id = given.get("region_id")
     if region_id is not None and Region.objects.select_for_update(no_key=True).filter(pk=region_id).first() is None:
         raise Invalid("region.not_found", f"There is no region {region_id[:255]}.", field="region_id")
+
+
+def _make_region(actor: Actor, region_id: str | None) -> None:
+    """Unless it is there, or somebody else makes it at this moment."""
+    if region_id is None or Region.objects.filter(pk=region_id).exists():
+        return
+    with suppress(Conflict):
+        create_region(actor=actor, region_id=region_id)
 
 
 def _above(region_id: str, parent_id: str | None) -> None:

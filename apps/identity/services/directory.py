@@ -20,6 +20,7 @@ from apps.common.context import Actor
 from apps.common.errors import CloudError, Conflict
 from apps.identity import policy
 from apps.identity.directory import config as directory
+from apps.identity.directory.config import is_configured
 from apps.identity.models import DirectorySync, Group, Project, User
 from apps.identity.services import domains
 from apps.identity.services.directory_groups import Groups
@@ -75,7 +76,7 @@ def sync(*, dry_run: bool = False, force: bool = False) -> Report:
 
 def sync_if_due() -> Report | None:
     """The periodic one. A failure is in the status, and tried again in its time."""
-    if not directory.is_configured():
+    if not is_configured():
         return None
     row, now = DirectorySync.objects.filter(pk=1).first(), clock.now()
     if row is not None and ((row.due_at and row.due_at > now) or (row.holder and row.until and row.until > now)):
@@ -105,7 +106,7 @@ def status(*, actor: Actor) -> Status:
     row, now = DirectorySync.objects.filter(pk=1).first() or DirectorySync(), clock.now()
     users = User.objects.filter(source=SOURCE)
     return Status(
-        configured=directory.is_configured(), url=settings.ENV.ldap_url, domain=settings.ENV.ldap_domain, domain_id=domain_id(),
+        configured=is_configured(), url=settings.ENV.ldap_url, domain=settings.ENV.ldap_domain, domain_id=domain_id(),
         running=bool(row.holder and row.until and row.until > now), due_at=row.due_at, tried_at=row.tried_at, good_at=row.good_at,
         age_s=(now - row.good_at).total_seconds() if row.good_at else None, took_ms=row.took_ms, users=users.count(),
         users_enabled=users.filter(is_active=True).count(), groups=Group.objects.filter(source=SOURCE).count(),
@@ -143,3 +144,8 @@ def _work(run: Run, config: directory.Config) -> None:
         groups = Groups(run, config, home, users)
         groups.read(connection)
         groups.write()
+
+
+__all__ = [
+    "PERMISSION", "Report", "Status", "ask_for_sync", "domain_id", "ensure_domain", "is_configured", "status", "sync", "sync_if_due",
+]

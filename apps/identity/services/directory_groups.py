@@ -96,12 +96,11 @@ class Groups:
         added: Pairs = []
         removed: Pairs = [(group_id, user_id) for group_id in gone for user_id in here.get(group_id, ())]
         for key, users in self._members().items():
-            group_id = ids.get(key)
-            present = here.get(group_id, set()) if group_id else set()
+            present = here.get(ids[key], set()) if key in ids else set()
             wanted = {self._users.ids[user] for user in users if user in self._users.ids}
-            if group_id:
-                added += [(group_id, user_id) for user_id in wanted - present]
-                removed += [(group_id, user_id) for user_id in present - wanted]
+            if key in ids:
+                added += [(ids[key], user_id) for user_id in wanted - present]
+                removed += [(ids[key], user_id) for user_id in present - wanted]
             if self._run.dry_run:
                 self._rehearse(key, len(users) - len(wanted & present), len(present - wanted))
         return added, removed, sum(map(len, here.values()))

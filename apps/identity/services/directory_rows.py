@@ -6,7 +6,7 @@ that domain is never taken over; one that another entry had is taken from it, si
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib.auth.hashers import make_password
 from django.db.models import Q
@@ -45,7 +45,7 @@ def write_users(domain_id: uuid.UUID, entries: Sequence["UserEntry"], report: Re
             created.append(Entry(resource_id=row.pk, name=row.username, project_id=domain_id))
             report.note("users_created", entry.name)
         elif row is not None:
-            wanted = {"email": entry.email, **({} if entry.key in refused else {"username": entry.name})}
+            wanted: dict[str, Any] = {"email": entry.email, **({} if entry.key in refused else {"username": entry.name})}
             if not entry.state and row.directory_state:
                 wanted |= {"is_active": True, "directory_state": ""}
                 report.note("users_enabled", entry.name)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -21,9 +21,9 @@ from apps.identity.models import DirectorySync
 
 # In whose name users and groups of the directory are written.
 ACTOR = Actor(user_id=None, user_name="directory", project_id=None, roles=("admin",), system_grants=EVERYTHING)
-# Whoever runs one and dies is succeeded after so long; each step extends it.
-_LEASE_S = 60.0
-_KEPT_EVERY_S = 10.0
+# Whoever runs one and dies is succeeded after so long, and twice what one question may take; each step extends it.
+_LEASE_S = 15.0
+_KEPT_EVERY_S = 5.0
 # Fewer than these may always go.
 _FEW = 10
 _SHOWN = 20
@@ -66,7 +66,7 @@ class Run:
             row, now = locked(), clock.now()
             if row.holder and row.until is not None and row.until > now:
                 raise Conflict("directory.running", f"A synchronisation is running since {row.tried_at:%H:%M:%S}; wait for its end.")
-            row.holder, row.tried_at, row.until = self._holder, now, clock.after(_LEASE_S)
+            row.holder, row.tried_at, row.until = self._holder, now, _lease_end()
             row.due_at = now + timedelta(seconds=settings.ENV.ldap_sync_s)
             row.save(update_fields=["holder", "tried_at", "until", "due_at"])
 
@@ -76,7 +76,7 @@ class Run:
         with transaction.atomic():
             if locked().holder != self._holder:
                 raise Conflict("directory.overtaken", "This synchronisation took so long that another one was started.")
-            DirectorySync.objects.filter(pk=1).update(until=clock.after(_LEASE_S))
+            DirectorySync.objects.filter(pk=1).update(until=_lease_end())
             self._kept = time.monotonic()
             yield
 
@@ -111,6 +111,10 @@ class Run:
             "`manage.py ldap_sync --force`; `--dry-run` shows what it would do.",
             going=going, of=of,
         )
+
+
+def _lease_end() -> datetime:
+    return clock.after(_LEASE_S + 2 * settings.ENV.ldap_timeout_s)
 
 
 def locked() -> DirectorySync:

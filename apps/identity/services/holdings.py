@@ -40,7 +40,7 @@ def require_none(project_ids: Collection[uuid.UUID]) -> None:
         tell(project_ids)
     left, projects = left_in(project_ids)
     if left:
-        listed = ", ".join(f"{count} {thing.replace('_', ' ')}" for thing, count in sorted(left.items()))
+        listed = ", ".join(f"{thing.replace('_', ' ')} ({count})" for thing, count in sorted(left.items()))
         whose = "It still has" if len(project_ids) == 1 else f"{len(projects)} of its projects still have"
         raise Conflict("project.in_use", f"{whose} {listed}; delete these first.", in_use=left, projects=sorted(map(str, projects)))
 

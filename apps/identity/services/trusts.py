@@ -126,7 +126,8 @@ def _roles(wanted: Wanted, parent: Trust | None) -> list[uuid.UUID]:
     if wanted.project_id is None:
         return []
     if parent is not None:
-        at, held = policy.version(), frozenset(parent.roles.values_list("pk", flat=True))
+        at = policy.version()
+        held = policy.closure(parent.roles.values_list("pk", flat=True), at)
     else:
         found = standing.of(wanted.trustor_id, wanted.project_id)
         if found is None or found.place_id is None or found.place_is_domain or not found.enabled:

@@ -8,7 +8,7 @@ from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import NotFound
 from apps.identity import backends, lockout, policy
-from apps.identity.services import totp
+from apps.identity.services import administrators, totp
 
 PERMISSION = "identity.user.set_password"
 
@@ -27,6 +27,7 @@ def unlock(*, actor: Actor, username: str, with_second_factor: bool = False) -> 
     if user is None or not policy.allows(actor, PERMISSION, domain_id=user.domain_id):
         policy.require(actor, PERMISSION)
         raise NotFound("user.not_found", f"There is no user named {username!r} of yours.", field="username")
+    administrators.require_over_user(actor, PERMISSION, user)
     had = with_second_factor and backends.has_second_factor(user)
     if had:
         totp.remove_of(actor=actor, user_id=user.pk)

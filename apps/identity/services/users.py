@@ -24,6 +24,7 @@ from apps.identity.services import administrators, factors, holdings, proofs, to
 # What comes from the directory is changed there.
 _OF_DIRECTORY = ("username", "email")
 _MOST_PASSWORD = 4096
+_SET_PASSWORD = "identity.user.set_password"
 
 
 class UserChanges(TypedDict, total=False):
@@ -35,6 +36,7 @@ class UserChanges(TypedDict, total=False):
     enabled: bool
     default_project_id: uuid.UUID | None
     options: Mapping[str, Any]
+    password: str | None
 
 
 def create_user(
@@ -72,12 +74,14 @@ def ensure_user(*, actor: Actor, username: str, password: str) -> tuple[User, bo
 
 
 def update_user(*, actor: Actor, user_id: uuid.UUID, **changes: Unpack[UserChanges]) -> User:
-    """Change what is given. Whoever is disabled is out at once, and signs in anew when enabled again.
+    """Change what is given. Whoever is disabled is out at once, and signs in anew when enabled again; with another password
+    all its tokens end.
 
     Raises NotFound, Forbidden (also `user.read_only`, `user.on_system`), Invalid, Conflict (`user.exists`), InvalidState
     (`identity.last_admin`).
     """
     _check_fields(changes)
+    fresh = _with_password(actor, user_id, changes["password"]) if "password" in changes else None
     try:
         with transaction.atomic(), nullcontext() if changes.get("enabled", True) else administrators.last_one_stays():
             user = selectors.user(actor=actor, user_id=user_id, permission="identity.user.update", lock=True)
@@ -86,6 +90,9 @@ def update_user(*, actor: Actor, user_id: uuid.UUID, **changes: Unpack[UserChang
             if user.source != "database" and (field := next((name for name in _OF_DIRECTORY if name in changed), None)):
                 raise read_only(user, field)
             _save(actor, user, changed)
+            if fresh is not None:
+                _put_password(actor, fresh)
+                user.password_changed_at, user.password_expires_at = fresh.password_changed_at, fresh.password_expires_at
     except IntegrityError:
         raise _exists(changes.get("username", "")) from None
     return user
@@ -94,16 +101,25 @@ def update_user(*, actor: Actor, user_id: uuid.UUID, **changes: Unpack[UserChang
 def set_password(*, actor: Actor, user_id: uuid.UUID, password: str | None) -> None:
     """Give a user another password, or none; all its tokens end. Raises NotFound, Forbidden (also `user.read_only`,
     `user.on_system`), Invalid (`user.password`)."""
-    permission = "identity.user.set_password"
-    user = selectors.user(actor=actor, user_id=user_id, permission=permission)
-    administrators.require_over_user(actor, permission, user)
+    fresh = _with_password(actor, user_id, password)
+    with transaction.atomic():
+        _put_password(actor, fresh)
+
+
+def _with_password(actor: Actor, user_id: uuid.UUID, password: str | None) -> User:
+    """A user whose new password is not written yet: to hash it takes its time, so that is done before the transaction."""
+    user = selectors.user(actor=actor, user_id=user_id, permission=_SET_PASSWORD)
+    administrators.require_over_user(actor, _SET_PASSWORD, user)
     if user.source != "database":
         raise read_only(user, "password")
-    _new_password(user, password)  # takes its time, so before the transaction
-    with transaction.atomic():
-        _write_password(user)
-        tokens.revoke_all_of([user.pk])
-        record.write(actor, permission, "user", user.pk, project_id=user.domain_id, name=user.username)
+    _new_password(user, password)
+    return user
+
+
+def _put_password(actor: Actor, user: User) -> None:
+    _write_password(user)
+    tokens.revoke_all_of([user.pk])
+    record.write(actor, _SET_PASSWORD, "user", user.pk, project_id=user.domain_id, name=user.username)
 
 
 def change_password(

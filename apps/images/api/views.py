@@ -28,6 +28,7 @@ from contracts.compute.v1 import DiskFormat
 class ImageList(View):
     """Images of the project, and public ones."""
 
+    permissions: ClassVar = {"GET": "images.image.list", "POST": "images.image.create"}
     bodies: ClassVar = {"POST": serializers.RegisterImage}
 
     @extend_schema(operation_id="images_list", parameters=[filters.ImageQuery], responses=paged(serializers.ImageSerializer), tags=["images"])
@@ -51,12 +52,14 @@ class ImageList(View):
 class ImageDetail(View):
     """One image."""
 
+    permissions: ClassVar = {"GET": "images.image.get", "DELETE": "images.image.delete"}
+
     @extend_schema(operation_id="images_get", responses=serializers.ImageSerializer, tags=["images"])
     def get(self, request: Request, image_id: uuid.UUID) -> Response:
         """Show an image."""
         NoQuery.read(request)
         actor = actor_of(request)
-        return Response(serializers.image(actor, selectors.image(actor=actor, image_id=image_id)))
+        return Response(serializers.image(actor, selectors.shown(actor=actor, image_id=image_id)))
 
     @extend_schema(operation_id="images_delete", responses={204: None}, tags=["images"])
     def delete(self, request: Request, image_id: uuid.UUID) -> Response:
@@ -69,6 +72,7 @@ class ImageDetail(View):
 class ImageFile(View):
     """The data of a queued image."""
 
+    permissions: ClassVar = {"PUT": "images.image.update"}
     parser_classes = [Stream]
 
     @extend_schema(
@@ -96,6 +100,7 @@ class _Whatever(BaseContentNegotiation):
 class ImageBlob(View):
     """The content, for hosts: the signature in the address is all that it takes."""
 
+    permissions: ClassVar = {"GET": ""}
     authentication_classes = ()
     permission_classes = [AllowAny]
     renderer_classes = [JSON]

@@ -124,9 +124,8 @@ def forget_content(sha256: str) -> None:
 
 def owned(*, actor: Actor, image_id: uuid.UUID, permission: str) -> Image:
     """An image to which this actor may do that. Raises NotFound, Forbidden."""
-    policy.require(actor, permission)
-    image = selectors.image(actor=actor, image_id=image_id)
-    if image.project_id != actor.project_id:
+    image = selectors.shown(actor=actor, image_id=image_id, permission=permission)
+    if image.project_id != actor.project_id and image.visibility == "public":
         policy.require(actor, "images.image.publish")
     return image
 

@@ -20,6 +20,7 @@ from apps.network.services import networks
 class NetworkList(View):
     """Networks of the project."""
 
+    permissions: ClassVar = {"GET": "network.network.list", "POST": "network.network.create"}
     bodies: ClassVar = {"POST": serializers.CreateNetwork}
 
     @extend_schema(
@@ -43,11 +44,13 @@ class NetworkList(View):
 class NetworkDetail(View):
     """One network."""
 
+    permissions: ClassVar = {"GET": "network.network.get", "DELETE": "network.network.delete"}
+
     @extend_schema(operation_id="networks_get", responses=serializers.NetworkSerializer, tags=["network"])
     def get(self, request: Request, network_id: uuid.UUID) -> Response:
         """Show a network."""
         NoQuery.read(request)
-        return Response(serializers.network(selectors.network(actor=actor_of(request), network_id=network_id)))
+        return Response(serializers.network(selectors.shown(actor=actor_of(request), network_id=network_id)))
 
     @extend_schema(operation_id="networks_delete", responses={204: None}, tags=["network"])
     def delete(self, request: Request, network_id: uuid.UUID) -> Response:
@@ -59,6 +62,8 @@ class NetworkDetail(View):
 
 class PortList(View):
     """Network cards of the project's instances."""
+
+    permissions: ClassVar = {"GET": "network.network.list"}
 
     @extend_schema(operation_id="ports_list", parameters=[filters.PortQuery], responses=paged(serializers.PortSerializer), tags=["network"])
     def get(self, request: Request) -> Response:

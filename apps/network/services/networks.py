@@ -5,14 +5,14 @@ import uuid
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from apps.audit.services import record
 from apps.common.checks import check_name
 from apps.common.context import Actor
-from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
+from apps.common.errors import Conflict, Invalid, InvalidState
 from apps.common.sql import SAMPLE, Compiled
 from apps.identity import policy
+from apps.network import selectors
 from apps.network.models import Network, Subnet
 from apps.quotas.services import reservations
 
@@ -61,10 +61,7 @@ def default_of(*, actor: Actor) -> Network:
 @transaction.atomic
 def delete(*, actor: Actor, network_id: uuid.UUID) -> None:
     """Raises NotFound, Forbidden, InvalidState while ports exist."""
-    policy.require(actor, "network.network.delete")
-    network = Network.objects.select_for_update().filter(Q(project_id=actor.project_id), pk=network_id).first()
-    if network is None:
-        raise NotFound("network.not_found", f"There is no network {network_id} in this project.")
+    network = selectors.shown(actor=actor, network_id=network_id, permission="network.network.delete", lock=True)
     count = network.ports.count()
     if count:
         raise InvalidState("network.in_use", f"{count} port(s) of this network are in use; delete their instances first.", ports=count)

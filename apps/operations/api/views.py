@@ -1,6 +1,7 @@
 """Operations: what was asked, what became of it, and its timeline."""
 
 import uuid
+from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -17,6 +18,8 @@ from apps.operations.api import filters, serializers, waiting
 
 class OperationList(View):
     """Operations of the project, newest first."""
+
+    permissions: ClassVar = {"GET": "operations.operation.list"}
 
     @extend_schema(
         operation_id="operations_list", parameters=[filters.OperationQuery], responses=paged(serializers.OperationSerializer),
@@ -41,6 +44,8 @@ class OperationList(View):
 class OperationDetail(View):
     """One operation."""
 
+    permissions: ClassVar = {"GET": "operations.operation.get"}
+
     @extend_schema(
         operation_id="operations_get", parameters=[filters.WaitQuery], responses=serializers.OperationWithEventsSerializer,
         tags=["operations"],
@@ -55,6 +60,8 @@ class OperationDetail(View):
 
 class RejectionList(View):
     """Reports of hosts that were refused. For operators."""
+
+    permissions: ClassVar = {"GET": "operations.queue.get"}
 
     @extend_schema(
         operation_id="rejections_list", parameters=[filters.RejectionQuery], responses=paged(serializers.RejectionSerializer),

@@ -5,25 +5,33 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.db import Error, connection
 
 from apps.hosts.services import presence
-from apps.identity.services import leftovers
+from apps.identity.services import directory, leftovers
 from apps.operations.services import leases, sweep
 
 log = logging.getLogger(__name__)
+# How long a duty of its own thread may take to come to its end.
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Duty:
-    """Something to be done every so many seconds."""
+    """Something to be done every so many seconds.
+
+    `apart`: it waits for somebody else's server, so it has a thread of its own and holds up no other duty. `wanted`: asked at
+    the start.
+    """
 
     name: str
     every_s: float
     work: Callable[[], object]
+    apart: bool = False
+    wanted: Callable[[], bool] = lambda: True
 
 
 def mark_silent_hosts() -> int:
@@ -40,15 +48,36 @@ DUTIES = (
     Duty("silent hosts", 5.0, mark_silent_hosts),
     Duty("prune", 600.0, sweep.prune),
     Duty("sign-in leftovers", 600.0, leftovers.prune),
+    # When one is due is in its own row, so that it can be asked for; another ticker takes over within seconds.
+    Duty("directory", 2.0, directory.sync_if_due, apart=True, wanted=directory.is_configured),
 )
 
 
 def run(stop: threading.Event, *, holder: str = "") -> None:
     """Until `stop`: do what is due. A database that is away is waited for."""
     holder = holder or f"{socket.gethostname()}:{os.getpid()}"
-    due = {duty.name: 0.0 for duty in DUTIES}
+    duties = [duty for duty in DUTIES if duty.wanted()]
+    apart = [
+        threading.Thread(target=_alone, args=(duty, stop, holder), name=duty.name, daemon=True) for duty in duties if duty.apart
+    ]
+    for thread in apart:
+        thread.start()
+    _rounds([duty for duty in duties if not duty.apart], stop, holder)
+    for thread in apart:
+        thread.join(_PATIENCE_S)
+
+
+def _alone(duty: Duty, stop: threading.Event, holder: str) -> None:
+    try:
+        _rounds([duty], stop, holder)
+    finally:
+        connection.close()
+
+
+def _rounds(duties: Sequence[Duty], stop: threading.Event, holder: str) -> None:
+    due = {duty.name: 0.0 for duty in duties}
     while not stop.is_set():
-        for duty in DUTIES:
+        for duty in duties:
             if time.monotonic() >= due[duty.name]:
                 due[duty.name] = time.monotonic() + duty.every_s
                 _do(duty, holder)

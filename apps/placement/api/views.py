@@ -1,6 +1,7 @@
 """Resource providers, and hosts with what they have: read only, for operators."""
 
 import uuid
+from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -21,6 +22,8 @@ from apps.placement.api import filters, serializers
 class ResourceProviderList(View):
     """What there is to be claimed. For operators."""
 
+    permissions: ClassVar = {"GET": "placement.provider.list"}
+
     @extend_schema(
         operation_id="resource_providers_list", parameters=[filters.ProviderQuery], responses=paged(serializers.ResourceProviderSerializer),
         tags=["placement"],
@@ -35,6 +38,8 @@ class ResourceProviderList(View):
 class ResourceProviderDetail(View):
     """One resource provider. For operators."""
 
+    permissions: ClassVar = {"GET": "placement.provider.list"}
+
     @extend_schema(operation_id="resource_providers_get", responses=serializers.ResourceProviderSerializer, tags=["placement"])
     def get(self, request: Request, provider_id: uuid.UUID) -> Response:
         """Show a resource provider with its inventories. For operators."""
@@ -44,6 +49,8 @@ class ResourceProviderDetail(View):
 
 class HostDetail(View):
     """One hypervisor. For operators."""
+
+    permissions: ClassVar = {"GET": "hosts.host.get"}
 
     @extend_schema(operation_id="hosts_get", responses=serializers.HostWithInventoriesSerializer, tags=["hosts"])
     def get(self, request: Request, host_id: uuid.UUID) -> Response:

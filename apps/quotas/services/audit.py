@@ -2,11 +2,15 @@
 
 import uuid
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
 
+from apps.audit.services import record
+from apps.common.context import Actor
 from apps.common.sql import snapshot
+from apps.identity import policy
 from apps.quotas import registry
 from apps.quotas.models import Usage
 from apps.quotas.services import ledger
@@ -36,6 +40,20 @@ def drifts() -> list[Drift]:
         for project_id in sorted(said.keys() | there.keys())
         for drift in _compared(project_id, said.get(project_id, Counter()), there.get(project_id, Counter()))
     ]
+
+
+def repair(*, actor: Actor, project_ids: Iterable[uuid.UUID]) -> list[Drift]:
+    """Count these projects again; what was wrong. Raises Forbidden."""
+    policy.require(actor, "quotas.default.set")
+    found: list[Drift] = []
+    for project_id in project_ids:
+        with transaction.atomic():
+            wrong = recount(project_id)
+            if wrong:
+                changes = {drift.resource: [drift.used, drift.counted] for drift in wrong}
+                record.write(actor, "quotas.usage.repair", "project", project_id, project_id=project_id, changes=changes)
+        found += wrong
+    return found
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from apps.audit.services import record
-from apps.common.context import Actor
+from apps.common.context import SYSTEM, Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
 from apps.identity import policy
 from apps.identity import selectors as identity
@@ -17,6 +17,8 @@ from apps.quotas import selectors
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.resources import MOST, UNLIMITED
 from apps.quotas.services import ledger
+
+_DESCRIPTION = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ def register(*, actor: Actor, rows: Sequence[NewRegistered]) -> list[RegisteredL
     policy.require(actor, "quotas.default.set")
     for row in rows:
         _check(row.default_limit, "default_limit")
+        _check_text(row.description)
+        _known(row.service_id, row.region_id)
     made = [RegisteredLimit(**vars(row)) for row in rows]
     try:
         with transaction.atomic():
@@ -66,6 +70,8 @@ def change_registered(*, actor: Actor, registered_id: uuid.UUID, **changes: Any)
     """
     policy.require(actor, "quotas.default.set")
     _check(changes.get("default_limit", 0), "default_limit")
+    _check_text(changes.get("description", ""))
+    _known(changes.get("service_id"), changes.get("region_id", ""))
     try:
         with transaction.atomic():
             row = _registered(registered_id)
@@ -118,6 +124,7 @@ def change_limit(*, actor: Actor, limit_id: uuid.UUID, **changes: Any) -> Limit:
     """`changes`: resource_limit, description. Raises Forbidden, NotFound, Invalid."""
     row = _limit(actor, limit_id)
     _check(changes.get("resource_limit", 0), "resource_limit")
+    _check_text(changes.get("description", ""))
     told = {name: [getattr(row, name), value] for name, value in changes.items() if getattr(row, name) != value}
     for name, value in changes.items():
         setattr(row, name, value)
@@ -137,6 +144,7 @@ def delete_limit(*, actor: Actor, limit_id: uuid.UUID) -> None:
 
 def _create(actor: Actor, row: NewLimit) -> Limit:
     _check(row.resource_limit, "resource_limit")
+    _check_text(row.description)
     if (row.project_id is None) == (row.domain_id is None):
         raise Invalid("limit.owner", "Expected either a project or a domain.", field="project_id")
     _may_set(actor, project_id=row.project_id, domain_id=row.domain_id)
@@ -179,6 +187,19 @@ def _registered(registered_id: uuid.UUID) -> RegisteredLimit:
     if row is None:
         raise NotFound("registered_limit.not_found", f"There is no registered limit {registered_id}.")
     return row
+
+
+def _known(service_id: uuid.UUID | None, region_id: str) -> None:
+    """Raises Invalid for a service or region that there is not."""
+    if service_id is not None and not identity.services(actor=SYSTEM).filter(pk=service_id).exists():
+        raise Invalid("service.not_found", f"There is no service {service_id}.", field="service_id")
+    if region_id and not identity.regions(actor=SYSTEM).filter(pk=region_id).exists():
+        raise Invalid("region.not_found", f"There is no region {region_id[:255]}.", field="region_id")
+
+
+def _check_text(description: str) -> None:
+    if len(description) > _DESCRIPTION:
+        raise Invalid("text.invalid", f"description: expected at most {_DESCRIPTION} characters.", field="description")
 
 
 def _in_use() -> InvalidState:

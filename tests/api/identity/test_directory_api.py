@@ -128,7 +128,7 @@ def test_what_is_in_use_is_not_deleted_and_says_why(cloud: Cloud, operator: Http
     cloud.active()
     problem = operator.delete(f"projects/{cloud.project.pk}").problem(409, "project.in_use")
     assert problem["in_use"]["instances"] == 1 and problem["in_use"]["networks"] == 1
-    assert "1 instances" in problem["detail"]
+    assert "instances (1)" in problem["detail"]
     operator.delete(f"domains/{builtin.DEFAULT_DOMAIN_ID}").problem(403, "domain.default")
     domain = operator.post("domains", {"name": "blue"}).ok(201)
     operator.delete(f"domains/{domain['id']}").problem(409, "domain.enabled")

@@ -159,7 +159,7 @@ def test_a_project_that_still_has_something_says_what(held: dict[uuid.UUID, dict
     held[project.pk] = {"instances": 3, "floating_ips": 1, "images": 0}
     error = refusal(projects.delete_project, actor=SYSTEM, project_id=project.pk)
     assert (error.kind, error.code) == ("conflict", "project.in_use")
-    assert error.message == "It still has 1 floating ips, 3 instances; delete these first."
+    assert error.message == "It still has floating ips (1), instances (3); delete these first."
     assert error.facts["in_use"] == {"instances": 3, "floating_ips": 1}
     held.clear()
     projects.delete_project(actor=SYSTEM, project_id=project.pk)
@@ -167,7 +167,7 @@ def test_a_project_that_still_has_something_says_what(held: dict[uuid.UUID, dict
 
 def test_tags_are_put_on_and_taken_off() -> None:
     project = make_project()
-    call = {"actor": SYSTEM, "project_id": project.pk}
+    call: dict[str, Any] = {"actor": SYSTEM, "project_id": project.pk}
     assert tags.set_tags(**call, tags=["b", "a"]) == ["a", "b"]
     assert tags.add_tag(**call, tag="c") == ["a", "b", "c"]
     assert tags.add_tag(**call, tag="c") == ["a", "b", "c"]

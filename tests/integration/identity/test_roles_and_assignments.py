@@ -196,7 +196,8 @@ def test_a_role_is_given_taken_and_asked_for() -> None:
 
 @pytest.mark.parametrize("field", ["role_id", "user_id", "place_id"])
 def test_what_is_not_there_is_not_found(field: str) -> None:
-    wanted = replace(given(make_user(), "member", make_project()), **{field: uuid.uuid4()})
+    other: Any = {field: uuid.uuid4()}
+    wanted = replace(given(make_user(), "member", make_project()), **other)
     for call in (assignments.give, assignments.take, assignments.check_role):
         assert refusal(call, actor=SYSTEM, given=wanted).kind == "not_found"
 
@@ -323,7 +324,7 @@ def test_effective_roles_are_what_tokens_have() -> None:
     groups.add_member(actor=SYSTEM, group_id=group.pk, user_id=people[0].pk)
     own = make_role("own", "compute.instance.list")
     for number, place in enumerate(tree):
-        holder = [group, *people][number % 4]
+        holder: Any = [group, *people][number % 4]
         give(holder, ["reader", "member", "admin", str(own.pk)][number % 4], place)
         give(holder, ["admin", "operator", "member"][number % 3], place, inherited=True)
     found = selectors.effective(actor=SYSTEM, wanted=Wanted())
@@ -392,6 +393,7 @@ def test_a_role_assigned_by_its_id_is_taken_away_by_it() -> None:
 def test_a_holder_is_a_user_or_a_group() -> None:
     project = make_project()
     ann = make_user()
-    for ids in ({}, {"user_id": ann.pk, "group_id": uuid.uuid4()}):
+    nobody: dict[str, Any] = {}
+    for ids in (nobody, {"user_id": ann.pk, "group_id": uuid.uuid4()}):
         error = refusal(assignments.give, actor=SYSTEM, given=Given(role_id=IDS["reader"], place_id=project.pk, **ids))
         assert (error.code, error.field) == ("assignment.holder", "user_id")

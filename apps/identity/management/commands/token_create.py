@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from apps.common.commands import DONE, CloudCommand, whole
-from apps.identity import selectors
+from apps.identity import commands
 from apps.identity.api.serializers import token
 from apps.identity.services import signin
 
@@ -20,7 +20,7 @@ class Command(CloudCommand):
         parser.add_argument("--hours", type=whole(1, 8760), help="how long it is good for")
 
     def work(self, **options: Any) -> int:
-        user = selectors.user_named(options["user"])
+        user = commands.user_of(options["user"])
         project_id = signin.project_for(user, options["project"])
         issued = signin.issue_at_shell(user=user, project_id=project_id, name=options["name"], hours=options["hours"])
         if self.as_json:

@@ -1,0 +1,278 @@
+"""Two domains: in one the victim with one of everything, in both some who would like to have it."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from apps.common import clock
+from apps.common.context import SYSTEM, Actor
+from apps.compute.models import Instance, KeyPair
+from apps.hosts.services import enrol
+from apps.identity import builtin, policy
+from apps.identity.access_rules import Rule
+from apps.identity.models import (
+    AccessRule,
+    Assignment,
+    Endpoint,
+    Project,
+    ProjectTag,
+    Region,
+    Role,
+    Service,
+    StoredPolicy,
+    User,
+)
+from apps.identity.services import access_keys, application_credentials, catalog, credentials, groups, projects, roles, trusts
+from apps.images.models import Image
+from apps.network.models import FixedIP, Port
+from apps.network.services import networks
+from apps.operations.models import Operation, OperationEvent, Rejection
+from apps.placement.models import ResourceProvider
+from apps.quotas.models import Limit, RegisteredLimit
+from apps.quotas.services import reservations
+from tests.api.isolation.expected import Places, Target, Thing
+from tests.support.cloud import make_flavor, make_image, unlimited
+from tests.support.identity import actor_in, give, make_domain, make_user
+
+MARK = "vctm"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqfJ7Oh3sTqCPBdx1e0cXKxQpRV9xA5VtJtMrxHLhNn"
+_AUDIT = "audit.record.list"
+
+
+@dataclass
+class World:
+    """`things`: what the victim has, by kind. `people`: users by name. The victim's is the first of both domains."""
+
+    domain: Project
+    elsewhere: Project
+    project: Project
+    beside: Project
+    away: Project
+    people: dict[str, User] = field(default_factory=dict)
+    things: dict[str, Thing] = field(default_factory=dict)
+    rows: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def victim(self) -> User:
+        return self.people["victim"]
+
+    @property
+    def actor(self) -> Actor:
+        """The victim in its project."""
+        return actor_in(self.victim, self.project)
+
+    @property
+    def below(self) -> Places:
+        """The domain of the victim and the projects in it."""
+        return frozenset(Project.objects.filter(domain=self.domain).values_list("pk", flat=True)) | {self.domain.pk}
+
+
+def make() -> World:
+    """All rows."""
+    unlimited()
+    domain, elsewhere = make_domain(f"{MARK}-domain"), make_domain("elsewhere")
+    project, beside = _project(f"{MARK}-project", domain), _project("beside", domain)
+    world = World(domain, elsewhere, project, beside, _project("away", elsewhere))
+    world.rows["empty_project"] = _project(f"{MARK}-empty-project", domain)
+    _people(world)
+    for fill in (_places, _assignments, _delegated, _installation, _resources, _catalog, _limits):
+        fill(world)
+    return world
+
+
+def _project(name: str, domain: Project) -> Project:
+    return projects.create_project(actor=SYSTEM, name=name, domain_id=domain.pk)
+
+
+def _people(world: World) -> None:
+    names = {world.domain: ("victim", "reader", "mate", "boss", "neighbour", "neighbours_boss", "ruler", "trustee", "clerk", "leaver"),
+             world.elsewhere: ("stranger", "strangers_boss", "other_ruler", "root", "auditor", "custom")}
+    for domain, listed in names.items():
+        for name in listed:
+            shown = f"{MARK}-user" if name == "victim" else f"{MARK}-clerk" if name == "clerk" else name
+            world.people[name] = make_user(shown, domain=domain)
+    people = world.people
+    for name, role, place in (
+        ("victim", "member", world.project), ("reader", "reader", world.project), ("mate", "member", world.project),
+        ("boss", "admin", world.project), ("neighbour", "member", world.beside), ("neighbours_boss", "admin", world.beside),
+        ("ruler", "admin", world.domain), ("stranger", "member", world.away), ("strangers_boss", "admin", world.away),
+        ("other_ruler", "admin", world.elsewhere), ("root", "admin", None), ("auditor", "reader", None),
+        ("auditor", "member", world.beside), ("leaver", "member", world.project),
+    ):
+        give(people[name], role, place)
+    mine = frozenset({world.victim.pk})
+    colleagues = frozenset({world.project.pk})
+    world.things["user"] = _thing(
+        world.victim.pk, f"{MARK}-user", world, "identity.user.get", users=mine, places=frozenset({world.domain.pk}),
+        id_seen_by=(("compute.instance.get", colleagues),), seen_in=(("identity.assignment.list", colleagues | {world.domain.pk}),),
+    )
+    world.things["clerk"] = _thing(
+        people["clerk"].pk, f"{MARK}-clerk", world, "identity.user.get", users=frozenset({people["clerk"].pk}),
+        places=frozenset({world.domain.pk}), seen_in=(("identity.assignment.list", frozenset({world.domain.pk})),),
+    )
+    group = groups.create_group(actor=SYSTEM, name=f"{MARK}-group", domain_id=world.domain.pk)
+    groups.add_member(actor=SYSTEM, group_id=group.pk, user_id=world.victim.pk)
+    aides = groups.create_group(actor=SYSTEM, name=f"{MARK}-aides", domain_id=world.domain.pk)
+    for kind, row in (("group", group), ("aides", aides)):
+        world.rows[kind] = row
+        world.things[kind] = _thing(
+            row.pk, row.name, world, "identity.group.get", places=frozenset({world.domain.pk}), users=mine if kind == "group" else frozenset(),
+            seen_in=(("identity.assignment.list", colleagues | {world.domain.pk}),),
+        )
+
+
+def _places(world: World) -> None:
+    in_project = Assignment.objects.filter(project=world.project).values_list("user_id", flat=True)
+    members = frozenset(key for key in in_project if key is not None)
+    ProjectTag.objects.create(project=world.project, name=f"{MARK}-tag")
+    here = frozenset({world.project.pk, world.domain.pk})
+    world.things["project"] = _thing(
+        world.project.pk, world.project.name, world, "identity.project.get", users=members, places=here, more=(f"{MARK}-tag",)
+    )
+    empty = world.rows["empty_project"]
+    world.things["empty_project"] = _thing(
+        empty.pk, empty.name, world, "identity.project.get", places=frozenset({empty.pk, world.domain.pk})
+    )
+    natives = frozenset(User.objects.filter(domain=world.domain).values_list("pk", flat=True))
+    world.things["domain"] = _thing(
+        world.domain.pk, world.domain.name, world, "identity.domain.get", users=natives, places=world.below
+    )
+    closed = make_domain(f"{MARK}-closed-domain")
+    Project.objects.filter(pk=closed.pk).update(enabled=False)
+    world.things["closed_domain"] = _thing(closed.pk, closed.name, world, "identity.domain.get", places=frozenset({closed.pk}))
+
+
+def _assignments(world: World) -> None:
+    """A role of the operator's own that gives nothing, wherever roles are given, and one of the domain."""
+    role = roles.create_role(actor=SYSTEM, name="plain")
+    implied = roles.create_role(actor=SYSTEM, name="plainer")
+    roles.imply(actor=SYSTEM, prior_id=role.pk, implied_id=implied.pk)
+    of_domain = roles.create_role(actor=SYSTEM, name=f"{MARK}-domain-role", domain_id=world.domain.pk)
+    world.rows["custom_role"] = custom = roles.create_role(actor=SYSTEM, name="custom")
+    give(world.people["custom"], str(custom.pk))
+    things = world.things
+    things["role"], things["implied_role"] = Thing(key=str(role.pk), shared=True), Thing(key=str(implied.pk), shared=True)
+    things["domain_role"] = _thing(of_domain.pk, of_domain.name, world, "identity.role.get", places=world.below)
+    for holder, place, inherited in (
+        (world.victim, world.project, False), (world.victim, world.project, True), (world.victim, world.domain, False),
+        (world.victim, world.domain, True), (world.rows["group"], world.project, False), (world.rows["group"], world.project, True),
+        (world.rows["group"], world.domain, False), (world.rows["group"], world.domain, True),
+        (world.people["clerk"], None, False), (world.rows["aides"], None, False),
+    ):
+        made = give(holder, str(role.pk), place, inherited=inherited)
+        if place == world.project and not inherited and holder == world.victim:
+            things["assignment"] = _thing(
+                made.pk, "", world, "identity.assignment.list", users=frozenset({world.victim.pk}),
+                places=frozenset({world.project.pk, world.domain.pk}),
+            )
+
+
+def _delegated(world: World) -> None:
+    """What lets programs act for the victim."""
+    actor, mine = world.actor, frozenset({world.victim.pk})
+    credential = application_credentials.create(actor=actor, name=f"{MARK}-application-credential").credential
+    rule = AccessRule.objects.create(user=world.victim, service="compute", method="GET", path=f"/{MARK}-rule")
+    key = access_keys.create(actor=actor, name=f"{MARK}-access-key")
+    kept = credentials.create(actor=SYSTEM, user_id=world.victim.pk, type="cert", blob=f"{MARK}-blob")
+    trust = trusts.create(
+        actor=actor, wanted=trusts.Wanted(
+            trustor_id=world.victim.pk, trustee_id=world.people["trustee"].pk, impersonation=False, project_id=world.project.pk,
+            roles=["reader"],
+        ),
+    )
+    world.rows["access_key"] = key
+    world.things |= {
+        "application_credential": _thing(
+            credential.pk, credential.name, world, "identity.application_credential.get", users=mine
+        ),
+        "access_rule": _thing(rule.pk, rule.path, world, "identity.application_credential.get", users=mine),
+        "access_key": _thing(key.key.pk, key.key.name, world, "identity.access_key.get", users=mine, more=(key.key.access or "", key.secret)),
+        "access": _thing(key.key.access, "", world, "identity.access_key.get", users=mine),
+        "credential": _thing(kept.pk, f"{MARK}-blob", world, "identity.credential.get", users=mine),
+        "trust": _thing(trust.pk, "", world, "identity.trust.get", users=mine | {world.people["trustee"].pk}),
+    }
+    pair = KeyPair.objects.create(user_id=world.victim.pk, name=f"{MARK}-key", public_key=PUBLIC_KEY, fingerprint=f"SHA256:{MARK}")
+    world.things["key_pair"] = _thing(pair.name, "", world, "compute.key_pair.get", users=mine, personal=True)
+
+
+def _installation(world: World) -> None:
+    host = enrol.enrol(actor=SYSTEM, name=f"{MARK}-host").host
+    ResourceProvider.objects.create(pk=host.pk, name=host.name)
+    world.rows["host"], world.rows["flavor"] = host, make_flavor(name="plain")
+    world.rows["public_image"] = make_image(name="public")
+    world.things["host"] = _thing(host.pk, host.name, world, "hosts.host.get")
+    world.things["flavor"] = Thing(key=str(world.rows["flavor"].pk), shared=True)
+    Rejection.objects.create(code="signature", host_name=host.name, detail=f"{MARK}-rejection")
+
+
+def _resources(world: World) -> None:
+    """An instance that runs, with what is behind it; a network and an image beside those that it uses."""
+    network = networks.create(actor=world.actor, name=f"{MARK}-network", cidr="10.77.0.0/24", is_default=True)
+    idle = networks.create(actor=world.actor, name=f"{MARK}-idle-network", cidr="10.78.0.0/24")
+    image = Image.objects.create(project_id=world.project.pk, name=f"{MARK}-image", disk_format="raw")
+    make_image(world.project, name=f"{MARK}-whole-image", visibility="private")
+    now, host, flavor = clock.now(), world.rows["host"], world.rows["flavor"]
+    instance = Instance.objects.create(
+        project_id=world.project.pk, user_id=world.victim.pk, name=f"{MARK}-instance", state="ACTIVE", power_state="running",
+        host_id=host.pk, host_name=host.name, flavor_id=flavor.pk, flavor_name=flavor.name, vcpus=1, memory_mb=512, disk_gb=5,
+        image_id=image.pk, image_name=image.name, network_id=network.pk, metadata={"note": f"{MARK}-metadata"}, created_at=now,
+    )
+    port = Port.objects.create(network=network, project_id=world.project.pk, device_id=instance.pk, mac="fa:16:3e:77:00:07")
+    FixedIP.objects.create(subnet=network.subnets.get(), port=port, address="10.77.0.7")
+    operation = Operation.objects.create(
+        kind="instance.build", resource_type="instance", resource_id=instance.pk, project_id=world.project.pk, user_id=world.victim.pk,
+        user_name=world.victim.username, state="succeeded", step="done", host_id=host.pk, host_name=host.name, deadline=now,
+        created_at=now, finished_at=now,
+    )
+    OperationEvent.objects.create(operation=operation, at=now, source="host", name="domain started", detail=f"on {host.name}")
+    reservations.reserve(
+        project_id=world.project.pk, amounts={"instances": 1, "vcpus": 1, "memory_mb": 512, "disk_gb": 5, "ports": 1, "images": 1}
+    )
+    here = frozenset({world.project.pk})
+    world.things |= {
+        "instance": _thing(instance.pk, instance.name, world, "compute.instance.get", places=here, more=(f"{MARK}-metadata",)),
+        "network": _thing(network.pk, network.name, world, "network.network.get", places=here, more=(str(port.pk), port.mac)),
+        "idle_network": _thing(idle.pk, idle.name, world, "network.network.get", places=here),
+        "image": _thing(image.pk, image.name, world, "images.image.get", places=here),
+        "operation": _thing(operation.pk, "", world, "operations.operation.get", places=here),
+    }
+
+
+def _catalog(world: World) -> None:
+    region = Region.objects.create(pk="region-of-all")
+    service = Service.objects.create(type="service-of-all")
+    endpoint = catalog.create_endpoint(actor=SYSTEM, service_id=service.pk, interface="public", url="http://cloud.example/", region_id=None)
+    kept = StoredPolicy.objects.create(type="text/plain", blob="policy")
+    assert isinstance(endpoint, Endpoint)
+    for kind, key in (("region", region.pk), ("service", service.pk), ("endpoint", endpoint.pk), ("policy", kept.pk)):
+        world.things[kind] = Thing(key=str(key), shared=True)
+
+
+def _limits(world: World) -> None:
+    about = RegisteredLimit.objects.create(service_id=builtin.SERVICE_IDS["compute"], resource_name="wheels", default_limit=4)
+    idle = RegisteredLimit.objects.create(service_id=builtin.SERVICE_IDS["compute"], resource_name="idle-wheels", default_limit=4)
+    limit = Limit.objects.create(registered=about, project_id=world.project.pk, resource_limit=7, description=f"{MARK}-limit")
+    world.things["registered_limit"] = Thing(key=str(idle.pk), shared=True)
+    world.things["limit"] = _thing(
+        limit.pk, f"{MARK}-limit", world, "quotas.limit.list", places=frozenset({world.project.pk, world.domain.pk})
+    )
+
+
+def _thing(
+    key: object, name: str, world: World, permission: str, *, places: Places = frozenset(), users: Places = frozenset(),
+    personal: bool = False, more: tuple[str, ...] = (), id_seen_by: tuple[tuple[str, Places], ...] = (),
+    seen_in: tuple[tuple[str, Places], ...] = (),
+) -> Thing:
+    """`permission`: to read it, in `places`. Who reads the audit trail of the project or the domain reads of it as well."""
+    trail = (_AUDIT, frozenset({world.project.pk, world.domain.pk}))
+    words = [str(key), name, *more]
+    if isinstance(key, uuid.UUID):
+        words.append(key.hex)
+    return Thing(
+        key=str(key), words=tuple(word for word in words if word), places=places, users=users, personal=personal,
+        seen_by=((permission, places), *seen_in, trail), id_seen_by=id_seen_by,
+    )
+
+
+__all__ = ["MARK", "PUBLIC_KEY", "Target", "World", "make", "policy", "Rule", "Role", "timedelta"]
