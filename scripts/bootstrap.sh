@@ -2,6 +2,7 @@
 # Makes this machine able to run Cloudsite: Debian packages and .venv. Instant when nothing is to be done.
 #   scripts/bootstrap.sh          what `make up` needs
 #   scripts/bootstrap.sh --test   and what `make test` and `make check` need
+# With CLOUDSITE_LDAP_URL set, also what speaks to an LDAP directory.
 # PYTHON=... chooses the interpreter (3.11 or later). Never asks anything.
 set -eu
 cd "$(dirname "$0")/.."
@@ -20,8 +21,11 @@ logged() { mkdir -p "$(dirname "$log")"; printf '\n$ %s\n' "$*" >>"$log"; "$@" >
 
 # ---- Debian packages ------------------------------------------------------------------------------------------------
 
+with_ldap() { [ "$mode" = test ] || [ -n "${CLOUDSITE_LDAP_URL:-}${CLOUDSITE_LDAP_URL_FILE:-}" ]; }
+
 wanted() {
     set -- scripts/packages.txt
+    if with_ldap; then set -- "$@" scripts/packages-ldap.txt; fi
     [ "$mode" = test ] && set -- "$@" scripts/packages-test.txt
     sed -e 's/#.*//' "$@" | awk 'NF { print $1 }'
 }
@@ -85,11 +89,14 @@ requirements() { if [ "$mode" = test ]; then echo requirements-dev.txt; else ech
 
 can_build_libvirt() { command -v gcc >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists libvirt; }
 
+can_build_ldap() { command -v gcc >/dev/null && [ -e /usr/include/ldap.h ] && [ -e /usr/include/sasl/sasl.h ]; }
+
 fingerprint() {
     # shellcheck disable=SC2046
     cat $(requirements) | sha256sum
     "$venv/bin/python" -V 2>/dev/null || echo none
     if can_build_libvirt; then echo libvirt; else echo 'no libvirt'; fi
+    if with_ldap; then cat requirements-ldap.txt; if can_build_ldap; then echo ldap; else echo 'no ldap'; fi; fi
 }
 
 make_venv() {
@@ -117,7 +124,7 @@ python_packages() {
     make_venv
     lists=$(mktemp -d)
     # shellcheck disable=SC2046
-    cat $(requirements) | grep -v '^libvirt-python' | sort -u >"$lists/all.txt"
+    cat $(requirements) | grep -v -e '^libvirt-python' -e '^python-ldap' -e '^django-auth-ldap' | sort -u >"$lists/all.txt"
     grep -h '^libvirt-python' requirements-agent.txt >"$lists/libvirt.txt"
     pip_install -r "$lists/all.txt" || { tail -n 15 "$log" >&2; fail 'Python packages' "could not be installed; see $log"; }
     binding='with libvirt'
@@ -125,6 +132,15 @@ python_packages() {
         binding="without libvirt (gcc, pkg-config or libvirt-dev is missing): guests will be simulated"
     elif ! pip_install -r "$lists/libvirt.txt"; then
         binding="without libvirt (it did not build, see $log): guests will be simulated"
+    fi
+    if with_ldap; then
+        if ! can_build_ldap; then
+            binding="$binding; without LDAP (gcc, libldap-dev or libsasl2-dev is missing): nobody of the directory can sign in"
+        elif ! pip_install -r requirements-ldap.txt; then
+            binding="$binding; without LDAP (it did not build, see $log): nobody of the directory can sign in"
+        else
+            binding="$binding, with LDAP"
+        fi
     fi
     rm -rf "$lists"
     fingerprint >"$stamp"

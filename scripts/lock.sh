@@ -1,6 +1,7 @@
 #!/bin/sh
 # Pins requirements*.txt out of pyproject.toml with uv. The files hold versions only: no index, no paths.
 #   requirements.txt        the control plane
+#   requirements-ldap.txt   what the control plane needs besides where there is an LDAP directory: the extra `ldap`
 #   requirements-agent.txt  a hypervisor: the extras `agent` and `libvirt` and nothing else, so no Django
 #   requirements-dev.txt    all of it, with what tests and checks need
 # UPGRADE=1 takes the newest versions that pyproject.toml allows; otherwise what is pinned stays pinned.
@@ -13,10 +14,15 @@ set -- --quiet --python-version 3.11 --no-header --no-annotate --no-emit-index-u
 "$uv" pip compile "$@" pyproject.toml --extra agent --extra libvirt --extra ldap --extra dev -o requirements-dev.txt
 # The smaller sets take their versions from the large one, so that all of them fit into one environment.
 "$uv" pip compile "$@" pyproject.toml -c requirements-dev.txt -o requirements.txt
-.venv/bin/python - <<'PYTHON' | "$uv" pip compile "$@" - -c requirements-dev.txt -o requirements-agent.txt >/dev/null
+extras() {
+    .venv/bin/python - "$@" <<'PYTHON'
+import sys
 import tomllib
 from pathlib import Path
 
 extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
-print("\n".join(extras["agent"] + extras["libvirt"]))
+print("\n".join(line for name in sys.argv[1:] for line in extras[name]))
 PYTHON
+}
+extras agent libvirt | "$uv" pip compile "$@" - -c requirements-dev.txt -o requirements-agent.txt >/dev/null
+extras ldap | "$uv" pip compile "$@" - -c requirements-dev.txt -o requirements-ldap.txt >/dev/null

@@ -78,6 +78,7 @@ def check(request: HttpRequest | None, name: str) -> None:
     """Raises Unauthenticated `auth.locked` (fact retry_after_s) if the user of that name is locked for this sender."""
     if request is None:
         return
+    request.cloudsite_login = name  # type: ignore[attr-defined]  # the audit trail looks here
     wait_s = _waiting_s(request, name)
     if wait_s > 0:
         raise errors.locked(wait_s)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from apps.identity.access_rules import Rule
 
@@ -173,15 +173,17 @@ def _bearer(row: Any) -> Bearer:
 
 
 def _one(statement: str, parameters: tuple[Any, ...]) -> Any:
-    if not _postgres() or connection.queries_logged:
-        with connection.cursor() as cursor:
+    here: Any = connections[DEFAULT_DB_ALIAS]  # the proxy `connection` looks it up at every turn
+    if here.vendor != "postgresql" or here.queries_logged:
+        with here.cursor() as cursor:
             cursor.execute(statement, parameters)
             return cursor.fetchone()
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as raw:
-        return raw.execute(statement, parameters, prepare=True).fetchone()
+    here.ensure_connection()
+    with here.wrap_database_errors, psycopg.Cursor(here.connection) as raw:
+        return raw.execute(statement, parameters, prepare=True, binary=True).fetchone()
 
 
+@cache
 def _postgres() -> bool:
     return connection.vendor == "postgresql"
 

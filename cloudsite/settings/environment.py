@@ -160,7 +160,7 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
 
 def _check_directory(env: Environment) -> None:
     if env.ldap_url and not env.ldap_user_base:
-        raise SettingError(f"{PREFIX}LDAP_URL needs {PREFIX}LDAP_USER_BASE: below what are the directory's users?")
+        raise SettingError(f"{PREFIX}LDAP_URL needs {PREFIX}LDAP_USER_BASE, below what its users are.")
     if env.ldap_start_tls and not all(url.startswith("ldap://") for url in env.ldap_url.split()):
         raise SettingError(f"{PREFIX}LDAP_START_TLS is for ldap:// only: ldaps:// is encrypted from the start, ldapi:// never leaves this machine.")
 

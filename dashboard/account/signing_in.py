@@ -3,7 +3,6 @@
 Between these steps the session knows whose password was right, for a few minutes, and nothing else: nobody is signed in yet.
 """
 
-import time
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
+from apps.common import clock
 from apps.common.errors import CloudError
 from apps.identity.services import browsing
 from dashboard.account.forms import CodeForm, NewPasswordForm, SignInForm
@@ -129,7 +129,7 @@ def _go_on(request: HttpRequest, user: Any, methods: tuple[str, ...], target: st
     if not missing:
         return _enter(request, user, target)
     request.session[_UNDER_WAY] = {
-        "user": str(user.pk), "backend": user.backend, "methods": list(methods), "target": target, "at": time.time(),
+        "user": str(user.pk), "backend": user.backend, "methods": list(methods), "target": target, "at": clock.now().timestamp(),
         "expired": missing == "new password",
     }
     return redirect("account-code" if missing == "code" else "account-expired")
@@ -144,7 +144,7 @@ def _enter(request: HttpRequest, user: Any, target: str) -> HttpResponse:
 
 def _under_way(request: HttpRequest) -> dict[str, Any] | None:
     held: dict[str, Any] | None = request.session.get(_UNDER_WAY)
-    if held is None or time.time() - held["at"] > _STEPS_IN_S:
+    if held is None or clock.now().timestamp() - held["at"] > _STEPS_IN_S:
         request.session.pop(_UNDER_WAY, None)
         return None
     return held

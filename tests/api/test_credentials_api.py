@@ -72,7 +72,7 @@ def test_access_rules_hold_for_this_api(cloud: Cloud, ann: Http, anybody: Http) 
         ({"permissions": ["nonsense"]}, "application_credential.permission", "permissions"), ({"secret": "short"}, "application_credential.secret", "secret"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "application_credential.expiry", "expires_at"),
         ({"access_rules": [{"service": "compute", "method": "GET", "path": "x"}]}, "access_rule.invalid", "access_rules"),
-        ({"access_rules": [{"service": "compute", "method": "FETCH", "path": "/"}]}, "request.invalid_choice", "access_rules[0].method"),
+        ({"access_rules": [{"service": "compute", "method": "FETCH", "path": "/"}]}, "request.invalid_choice", "access_rules.0.method"),
         ({"roles": "reader"}, "request.not_a_list", "roles"), ({"x": 1}, "request.unknown_field", "x"),
     ],
 )
@@ -127,7 +127,7 @@ def test_an_operator_takes_the_second_factor_of_a_lost_phone_away(cloud: Cloud, 
         assert one.delete(f"users/{ann.user.pk}/totp").status in (403, 404)
     operator.delete(f"users/{ann.user.pk}/totp").ok(204)
     operator.delete(f"users/{ann.user.pk}/totp").problem(404, "totp.not_found")
-    operator.delete(f"users/{uuid.uuid4()}/totp").problem(404, "user.not_found")
+    operator.delete(f"users/{uuid.uuid4()}/totp").problem(404, "user.not_found", "user_id")
 
 
 def test_a_token_buys_a_token_for_another_scope(cloud: Cloud, ann: Http, operator: Http, anybody: Http) -> None:

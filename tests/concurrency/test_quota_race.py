@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from apps.common.context import SYSTEM, Actor
 from apps.common.errors import CloudError, Conflict, InvalidState, NotFound, QuotaExceeded
@@ -39,7 +39,8 @@ from tests.support.postgres import Deadlocks
 from tests.support.threads import Worker, errors, together, unexpected
 
 
-def allow(owner: Project, **wanted: int) -> None:
+def allow(owner: Project | None, **wanted: int) -> None:
+    assert owner is not None
     limits.set_limits(actor=SYSTEM, owner_id=owner.pk, limits=wanted)
 
 
@@ -50,8 +51,12 @@ def tenant(name: str = "") -> Actor:
     return actor
 
 
+def project_of(actor: Actor) -> Project:
+    return Project.objects.get(Q(pk=actor.project_id))
+
+
 def used(project_id: uuid.UUID | None, name: str = "instances") -> int:
-    return int(Usage.objects.filter(pk=project_id).values_list(name, flat=True).first() or 0)
+    return int(Usage.objects.filter(Q(pk=project_id)).values_list(name, flat=True).first() or 0)
 
 
 def take(project_id: uuid.UUID, **amounts: int) -> None:
@@ -206,7 +211,7 @@ def test_after_a_storm_no_quota_was_exceeded_and_usage_is_what_there_is(
     tenants = [cloud.actor, tenant(), tenant()]
     allow(cloud.project.domain, instances=14)
     for actor in tenants:
-        allow(Project.objects.get(pk=actor.project_id), instances=6, ports=5)
+        allow(project_of(actor), instances=6, ports=5)
     storm = _Storm(cloud, tenants)
     results = together([*[partial(storm.user, n) for n in range(4)], storm.schedule, storm.hosts, storm.count])
     for worker in storm.workers:
@@ -240,7 +245,7 @@ class _Storm:
         chosen = random.Random(number)
         while time.monotonic() < self.ends:
             actor = chosen.choice(self.tenants)
-            living = list(Instance.objects.filter(project_id=actor.project_id).exclude(state="DELETED").values_list("pk", flat=True))
+            living = list(Instance.objects.filter(Q(project_id=actor.project_id)).exclude(state="DELETED").values_list("pk", flat=True))
             try:
                 if chosen.random() < 0.6 or not living:
                     self.cloud.create(actor=actor, count=chosen.choice((1, 1, 2, 3)))
@@ -330,7 +335,7 @@ def test_counting_again_beside_running_requests_ends_with_what_there_is(cloud: C
 def test_uploads_at_once_never_exceed_the_bytes_of_a_project(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "MEDIA_ROOT", tmp_path)
     actor = tenant()
-    allow(Project.objects.get(pk=actor.project_id), image_bytes=5 * 4096 + 4095, images=30)
+    allow(project_of(actor), image_bytes=5 * 4096 + 4095, images=30)
 
     def upload(known: bool) -> uuid.UUID:
         data = random.randbytes(4096)
@@ -348,7 +353,7 @@ def test_uploads_at_once_never_exceed_the_bytes_of_a_project(cloud: Cloud, tmp_p
     results = together([partial(images.delete, actor=actor, image_id=image_id) for image_id in kept * 2])
     assert unexpected(results, NotFound, InvalidState) == []
     assert (used(actor.project_id, "images"), used(actor.project_id, "image_bytes")) == (0, 0)
-    assert not Image.objects.filter(project_id=actor.project_id).exclude(state="deleted").exists()
+    assert not Image.objects.filter(Q(project_id=actor.project_id)).exclude(state="deleted").exists()
 
 
 def test_a_project_is_deleted_or_used_but_never_both(cloud: Cloud, deadlocks: Deadlocks) -> None:

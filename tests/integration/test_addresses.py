@@ -90,18 +90,19 @@ def test_a_mac_that_is_taken_is_drawn_again(small: Network, monkeypatch: pytest.
     assert FixedIP.objects.count() == 2
 
 
-def test_an_instance_for_which_there_is_no_address_fails_and_the_others_go_on(cloud: Cloud, small: Network) -> None:
+def test_an_instance_for_which_there_is_no_address_fails_and_the_others_go_on(cloud: Cloud) -> None:
     """The network is full after three; what was claimed of the host is given back."""
     cloud.host()
-    Network.objects.filter(pk=small.pk).update(project_id=cloud.project.pk)
-    ports.claim(wishes(small, 10))
+    small = networks.create(actor=cloud.actor, name="small", cidr="10.9.9.0/28")
+    others = wishes(small, 10)
+    ports.claim(others)
     cloud.create(count=5, network_id=small.pk)
     cloud.schedule()
     assert Instance.objects.filter(host_id__isnull=False).count() == 3
     failed = Instance.objects.filter(state="ERROR")
     assert {instance.error["code"] for instance in failed} == {"network.full"}
     assert all(operation_of(instance).state == "failed" for instance in failed)
-    Port.objects.filter(device_id__in=Port.objects.exclude(device_id__in=Instance.objects.values("pk")).values("device_id")).delete()
+    ports.release([wish.device_id for wish in others])
     assert_consistent()
     cloud.run()
     for instance in Instance.objects.all():

@@ -333,6 +333,7 @@ def test_what_was_counted_wrongly_is_found_and_counted_again(cloud: Cloud) -> No
     other = make_project()
     assert audit.drifts() == []
     Usage.objects.filter(pk=cloud.project.pk).update(instances=5, ports=0, volumes=3)
+    assert other.domain_id is not None
     Usage.objects.create(project_id=other.pk, domain_id=other.domain_id, networks=2)
     found = {(drift.project_id, drift.resource, drift.used, drift.counted) for drift in audit.drifts()}
     assert found == {(cloud.project.pk, "instances", 5, 1), (cloud.project.pk, "ports", 0, 1), (other.pk, "networks", 2, 0)}

@@ -11,6 +11,7 @@ from apps.identity.models import DirectorySync, Project, User
 from apps.identity.services import access_keys, application_credentials, groups, roles, trusts
 from apps.network.services import networks
 from apps.operations.services import intake, leases
+from apps.quotas.services import limits
 from tests.support.cloud import Cloud, make_flavor, make_image, make_project
 from tests.support.identity import give, make_actor, make_token, make_user
 
@@ -63,6 +64,7 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
         give(someone, "member", project)
         make_token(someone, project)
         fill_identity(project, someone, word)
+        limits.set_limits(actor=SYSTEM, owner_id=project.pk, limits={"images": 7})
         DirectorySync.objects.get_or_create(pk=1)
         actor = make_actor(project, user=someone)
         catalog.create_key_pair(actor=actor, name=word, public_key=KEY)

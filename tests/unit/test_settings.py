@@ -58,6 +58,15 @@ def test_a_folder_with_a_long_name_keeps_its_sockets_where_the_kernel_takes_them
         ("trusted_proxies", "10.0.0.1/24", "host bits set"),
         ("rate_address", "-1", "from 0 to 100000"),
         ("tls_key", "/srv/key.pem", "need each other"),
+        ("ldap_url", "ldap.example.org", "ldaps://"),
+        ("ldap_url", "https://ldap.example.org", "ldaps://"),
+        ("ldap_url", "ldaps://ldap.example.org", "CLOUDSITE_LDAP_USER_BASE"),
+        ("ldap_user_base", "people", "ou=people,dc=example,dc=org"),
+        ("ldap_user_filter", "objectClass=person", "(objectClass=person)"),
+        ("ldap_name_attribute", "uid)(cn=*", "uid"),
+        ("ldap_group_type", "group", "groupOfNames"),
+        ("ldap_domain", "a/b", "ldap"),
+        ("ldap_sync_s", "1", "from 5 to 86400"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_in_one_sentence_that_names_it(name: str, value: str, words: str) -> None:
@@ -108,6 +117,20 @@ def test_with_a_certificate_the_public_address_is_https() -> None:
 
 def test_proxies_are_networks_or_the_local_socket() -> None:
     assert load({"CLOUDSITE_TRUSTED_PROXIES": "127.0.0.1, fd00::/8,unix"}).trusted_proxies == ("127.0.0.1/32", "fd00::/8", "unix")
+
+
+def test_a_directory_is_encrypted_in_one_way() -> None:
+    given = {"ldap_user_base": "dc=example", "ldap_start_tls": "yes"}
+    assert "for ldap:// only" in refusal(ldap_url="ldap://a ldaps://b", **given)
+    several = load({f"CLOUDSITE_{name.upper()}": value for name, value in {**given, "ldap_url": "ldap://a ldap://b:1389"}.items()})
+    assert several.ldap_start_tls and several.ldap_url.split() == ["ldap://a", "ldap://b:1389"]
+
+
+def test_the_password_of_the_directory_may_stand_in_a_file_and_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "ldap"
+    path.write_text("hunter2\n")
+    env = load({"CLOUDSITE_LDAP_BIND_PASSWORD_FILE": str(path)})
+    assert env.ldap_bind_password == "hunter2" and "hunter2" not in repr(env)
 
 
 def test_a_misspelt_variable_is_refused_instead_of_ignored() -> None:

@@ -4,6 +4,7 @@ With OS-INHERIT the role is not there itself, but in all projects below.
 """
 
 import uuid
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
@@ -22,8 +23,8 @@ class GrantList(View):
 
     permissions: ClassVar = {"GET": "identity.assignment.list"}
 
-    def get(self, call: Call, place: str, inherited: bool = False, **ids: uuid.UUID) -> HttpResponse:
-        found = assignments.roles_held(actor=call.actor, held=Held(**_held(place, inherited, ids)))
+    def get(self, call: Call, **named: Any) -> HttpResponse:
+        found = assignments.roles_held(actor=call.actor, held=Held(**_held(named)))
         return reply(listing(call, "roles", [rendering.role(row) for row in found]))
 
 
@@ -34,45 +35,44 @@ class GrantDetail(View):
         "GET": "identity.assignment.list", "PUT": "identity.assignment.create", "DELETE": "identity.assignment.delete",
     }
 
-    def get(self, call: Call, role_id: uuid.UUID, place: str, inherited: bool = False, **ids: uuid.UUID) -> HttpResponse:
-        assignments.check_role(actor=call.actor, given=Given(role_id=role_id, **_held(place, inherited, ids)))
+    def get(self, call: Call, role_id: uuid.UUID, **named: Any) -> HttpResponse:
+        assignments.check_role(actor=call.actor, given=Given(role_id=role_id, **_held(named)))
         return nothing()
 
-    def put(self, call: Call, role_id: uuid.UUID, place: str, inherited: bool = False, **ids: uuid.UUID) -> HttpResponse:
-        assignments.give(actor=call.actor, given=Given(role_id=role_id, **_held(place, inherited, ids)))
+    def put(self, call: Call, role_id: uuid.UUID, **named: Any) -> HttpResponse:
+        assignments.give(actor=call.actor, given=Given(role_id=role_id, **_held(named)))
         return nothing()
 
-    def delete(self, call: Call, role_id: uuid.UUID, place: str, inherited: bool = False, **ids: uuid.UUID) -> HttpResponse:
-        assignments.take(actor=call.actor, given=Given(role_id=role_id, **_held(place, inherited, ids)))
+    def delete(self, call: Call, role_id: uuid.UUID, **named: Any) -> HttpResponse:
+        assignments.take(actor=call.actor, given=Given(role_id=role_id, **_held(named)))
         return nothing()
 
 
-def _held(place: str, inherited: bool, ids: dict[str, uuid.UUID]) -> dict[str, Any]:
+def _held(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Holder and place, by what of them the address names."""
     return {
-        "user_id": ids.get("user_id"), "group_id": ids.get("group_id"), "place_id": ids.get(f"{place}_id"),
-        "is_domain": None if place == "system" else place == "domain", "inherited": inherited,
+        "user_id": named.get("user_id"), "group_id": named.get("group_id"), "inherited": named.get("inherited", False),
+        "place_id": named.get("project_id") or named.get("domain_id"),
+        "is_domain": None if "system" in named else "domain_id" in named,
     }
 
 
-def _addresses(start: str, place: str) -> list[URLPattern]:
-    found = []
-    for holder in ("users/<id:user_id>", "groups/<id:group_id>"):
-        roles = f"{start}/{holder}/roles"
-        found += [
-            path(roles, GrantList.as_view(), {"place": place}),
-            path(f"{roles}/<id:role_id>", GrantDetail.as_view(), {"place": place}),
-        ]
-        if place != "system":
-            below = {"place": place, "inherited": True}
-            found += [
-                path(f"OS-INHERIT/{roles}/inherited_to_projects", GrantList.as_view(), below),
-                path(f"OS-INHERIT/{roles}/<id:role_id>/inherited_to_projects", GrantDetail.as_view(), below),
-            ]
-    return found
+def _addresses(place: str, named: dict[str, Any] | None = None) -> Iterator[URLPattern]:
+    for holder in _HOLDERS:
+        roles = f"{place}/{holder}/roles"
+        yield path(roles, GrantList.as_view(), named)
+        yield path(f"{roles}/<id:role_id>", GrantDetail.as_view(), named)
 
 
+def _inherited(place: str) -> Iterator[URLPattern]:
+    for holder in _HOLDERS:
+        roles, named = f"OS-INHERIT/{place}/{holder}/roles", {"inherited": True}
+        yield path(f"{roles}/inherited_to_projects", GrantList.as_view(), named)
+        yield path(f"{roles}/<id:role_id>/inherited_to_projects", GrantDetail.as_view(), named)
+
+
+_HOLDERS = ("users/<id:user_id>", "groups/<id:group_id>")
+_PROJECT, _DOMAIN = "projects/<id:project_id>", "domains/<id:domain_id>"
 urlpatterns = [
-    *_addresses("projects/<id:project_id>", "project"),
-    *_addresses("domains/<id:domain_id>", "domain"),
-    *_addresses("system", "system"),
+    *_addresses(_PROJECT), *_addresses(_DOMAIN), *_addresses("system", {"system": "system"}), *_inherited(_PROJECT), *_inherited(_DOMAIN),
 ]

@@ -13,12 +13,17 @@ _TOLD = frozenset({"auth.second_factor", "auth.password_expired", "auth.locked",
 # By code, where the thing has another name on the wire than in our codes.
 _THINGS = {
     "application_credential": "Application Credential", "access_rule": "Access Rule", "access_key": "credential",
-    "tag": "project tag", "limit": "limit for", "registered_limit": "registered limit for",
+    "tag": "project tag",
 }
 # By code; filled with what the address names, and with our own text.
 _TEXTS = {
     "assignment.not_found": "Could not find role assignment with role: {role_id}, user or group: {user_id}{group_id}, project,"
-    " domain, or system: {project_id}{domain_id}{place}.",
+    " domain, or system: {project_id}{domain_id}{system}.",
+    "application_credential.role": "Invalid application credential: Cannot create an application credential with unassigned role."
+    " {message}",
+    "limit.not_found": "Could not find limit for {limit_id}.",
+    "registered_limit.not_found": "Could not find registered limit for {registered_limit_id}.",
+    "limit.unregistered": "Unable to create a limit that has no corresponding registered limit. {message}",
     "group.no_member": "User '{user_id}' not found in group '{group_id}'.",
     "project.has_children": "Cannot delete the project {project_id} since it is not a leaf in the hierarchy. Use the cascade"
     " option if you want to delete a whole subtree.",
@@ -51,13 +56,14 @@ class _Named(dict[str, Any]):
 
 def _text(fault: Fault, message: str) -> str:
     """What clients and tests know by heart; all else is told in our own words."""
+    if known := _TEXTS.get(fault.code):
+        return known.format_map(_Named(fault.named, message=message))
     thing, _, what = fault.code.partition(".")
     if what == "not_found" and (asked := fault.named.get(f"{thing}_id") or fault.named.get(thing)):
         return f"Could not find {_THINGS.get(thing, thing)}: {asked}."
     if what == "exists":
         return f"Conflict occurred attempting to store {thing} - {message}"
-    known = _TEXTS.get(fault.code)
-    return known.format_map(_Named(fault.named, message=message)) if known else message
+    return message
 
 
 API = Api(

@@ -49,7 +49,7 @@ class Button:
     name: str
     label: str
     warning: str
-    permission: str = ""
+    permission: str
     question: str = "{label} {rows}?"
     run: Callable[[Actor, Any, Mapping[str, Any]], str]
     offered: Callable[[Any], bool] = _always
@@ -98,8 +98,8 @@ def show_refusal(form: forms.Form, error: CloudError) -> None:
     form.add_error(known, f"{error.message} ({error.code})")
 
 
-def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
-    """Run it for one row after the other, and say in a few sentences how it went. Returns for which it was done."""
+def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values: Mapping[str, Any]) -> None:
+    """Run it for one row after the other, and say in a few sentences how it went."""
     done, refused = [], []
     for row in rows:
         try:
@@ -113,7 +113,6 @@ def press_many(request: HttpRequest, button: Button, rows: Sequence[Any], values
         messages.error(request, sentence)
     if len(refused) > _MOST_SENTENCES:
         messages.error(request, f"… and refused for {len(refused) - _MOST_SENTENCES} more.")
-    return done
 
 
 def _refusal(request: HttpRequest, button: Button, row: Any, error: CloudError) -> str:
@@ -159,9 +158,7 @@ def as_action(button: Button) -> Callable[[Any, HttpRequest, "QuerySet[Any]"], H
         form = button.form(request.POST if "confirmed" in request.POST else None) if button.form else None
         if "confirmed" not in request.POST or (form is not None and not form.is_valid()):
             return ask(request, {**admin_class.context(request), "action": f"do_{button.name}"}, button, rows, form)
-        values = form.cleaned_data if form else {}
-        for row in press_many(request, button, rows, values):
-            admin_class.log_change(request, row, button.label)
+        press_many(request, button, rows, form.cleaned_data if form else {})
         return HttpResponseRedirect(request.get_full_path())
 
     action.__name__ = f"do_{button.name}"

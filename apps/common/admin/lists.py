@@ -59,7 +59,7 @@ class ReadOnlyAdmin(_ModelAdmin):
     start page: name, and address below the list's.
     """
 
-    permission: ClassVar[str] = ""
+    permission: ClassVar[str]
     entries: ClassVar[Sequence[tuple[str, str]]] = ()
     references: ClassVar[Mapping[str, str]] = {}
     search_ids: ClassVar[tuple[str, ...]] = ("pk",)
@@ -78,7 +78,7 @@ class ReadOnlyAdmin(_ModelAdmin):
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return access.may(request, self.permission) if self.permission else super().has_view_permission(request, obj)
+        return access.may(request, self.permission)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -143,7 +143,6 @@ class RecordAdmin(ReadOnlyAdmin):
                 "links": [
                     *self.links(request, row),
                     *((label, address(row)) for label, address, permission in _links if access.may(request, permission)),
-                    ("History", self._named("history", row)),
                 ],
             },
         )
@@ -183,7 +182,6 @@ class RecordAdmin(ReadOnlyAdmin):
             form = pressed.form(initial={**pressed.initial(row), **request.GET.dict()})
         if request.method == "POST" and (form is None or form.is_valid()):
             if buttons.press(request, pressed, row, form):
-                self.log_change(request, row, pressed.label)
                 return HttpResponseRedirect(self.list_page if pressed.gone else page)
             if form is None:
                 return HttpResponseRedirect(page)

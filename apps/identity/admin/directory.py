@@ -12,6 +12,7 @@ from apps.common.admin import drawing, pages
 from apps.common.admin.buttons import Button
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
+from apps.identity.directory.config import is_configured
 from apps.identity.models import DirectorySync
 from apps.identity.services import directory
 
@@ -36,6 +37,9 @@ class DirectorySyncAdmin(RecordAdmin):
             warning="Users and groups are brought up to date with the directory. Who is disabled or gone there is out at once.",
         ),
     )
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_configured() and super().has_module_permission(request)
 
     def is_live(self, row: DirectorySync) -> bool:
         return _is_running(row)

@@ -125,11 +125,11 @@ class AssignmentList(View):
         """Give a role, none that has more than one has oneself. Again changes nothing."""
         NoQuery.read(request)
         wanted = shapes.GiveRole.read(request)
-        given = assignments.Given(
-            role_id=assignments.role_named(wanted["role"]), user_id=wanted["user_id"], group_id=wanted["group_id"],
-            place_id=wanted["project_id"], inherited=wanted["inherited"],
+        held = assignments.Held(
+            user_id=wanted["user_id"], group_id=wanted["group_id"], place_id=wanted["project_id"], inherited=wanted["inherited"]
         )
-        return Response(shapes.assignment(assignments.give(actor=actor_of(request), given=given)), status=201)
+        made = assignments.give_named(actor=actor_of(request), role=wanted["role"], held=held)
+        return Response(shapes.assignment(made), status=201)
 
 
 class AssignmentDetail(View):

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import ldap.dn
 
@@ -130,7 +131,9 @@ def canonical(dn: str) -> str:
     return known
 
 
+@lru_cache(maxsize=16_384)
 def _dn(text: str) -> str | None:
+    # Groups name the users that were just read.
     try:
         parts = ldap.dn.str2dn(text)
     except ldap.DECODING_ERROR:

@@ -5,13 +5,14 @@ from django.db.models import Q, QuerySet
 from apps.common import clock
 from apps.common.context import Actor
 from apps.common.errors import NotFound
-from apps.identity import standing
+from apps.identity import policy, standing
 from apps.identity.models import Token
 from apps.identity.standing import Standing
 
 
 def tokens(*, actor: Actor) -> "QuerySet[Token]":
-    """One's own that still work."""
+    """One's own that still work. Raises Forbidden."""
+    policy.require(actor, "identity.token.list", user_id=actor.user_id)
     living = Token.objects.filter(revoked_at=None, expires_at__gt=clock.now())
     return living.filter(Q(user_id=actor.user_id)).select_related("project")
 

@@ -183,6 +183,16 @@ def _record(actor: Actor, action: str, row: Assignment, role: Role) -> None:
     record.write(actor, action, "assignment", row.pk, project_id=row.project_id, name=role.name, changes=changes)
 
 
+def give_named(*, actor: Actor, role: str, held: Held) -> Assignment:
+    """`give`, with the role by its id or name. Raises what that raises."""
+    policy.require(actor, GIVE)
+    given = Given(
+        role_id=role_named(role), user_id=held.user_id, group_id=held.group_id, place_id=held.place_id, is_domain=held.is_domain,
+        inherited=held.inherited,
+    )
+    return give(actor=actor, given=given)
+
+
 def role_named(given: str) -> uuid.UUID:
     """The id of a role by its id, or, for roles without a domain, by its name. Raises NotFound."""
     if given in builtin.ROLE_IDS:

@@ -226,8 +226,8 @@ def _check(given: Mapping[str, Any]) -> None:
 
 def _check_url(url: str) -> None:
     check_name(url, field="url", most=MOST_URL)
-    names = _NAME.findall(url)
-    if not _URL.fullmatch(url) or any(name not in NAMES for name in names) or "%(" in _NAME.sub("", url):
+    names, rest = _NAME.findall(url), _NAME.sub("", url)
+    if not _URL.fullmatch(url) or any(name not in NAMES for name in names) or "%" in rest or "$" in rest:
         raise Invalid(
             "endpoint.url", f"Cannot create an endpoint with an invalid URL: {url[:200]}. Names that are filled in: {', '.join(NAMES)}.",
             field="url",

@@ -10,7 +10,7 @@ from apps.common.context import Actor
 from apps.common.errors import NotFound
 from apps.identity import selectors
 from apps.identity.fields import check_mutable, check_tags
-from apps.identity.models import Project, ProjectTag
+from apps.identity.models import Project
 from apps.identity.services import projects
 
 
@@ -40,7 +40,7 @@ def remove_tag(*, actor: Actor, project_id: uuid.UUID, tag: str) -> list[str]:
 
 def has_tag(*, actor: Actor, project_id: uuid.UUID, tag: str) -> bool:
     """Whether a project or domain that the actor sees has this tag. Raises Forbidden, NotFound."""
-    return ProjectTag.objects.filter(project=selectors.place(actor=actor, place_id=project_id), name=tag).exists()
+    return tag in selectors.tags(selectors.place(actor=actor, place_id=project_id))
 
 
 def _locked(actor: Actor, project_id: uuid.UUID) -> Project:

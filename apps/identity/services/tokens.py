@@ -151,10 +151,11 @@ def actor_for(*, user_id: uuid.UUID, place_id: uuid.UUID | None, address: str = 
 
 @transaction.atomic
 def revoke(*, actor: Actor, token_id: uuid.UUID) -> None:
-    """End a token at once, one's own or, with a role on the system, anybody's. Raises NotFound."""
+    """End a token at once, one's own or, with a role on the system, anybody's. Raises NotFound, Forbidden (one's own, but not so)."""
     token = Token.objects.filter(pk=token_id, revoked_at=None).first()
-    if token is None or not policy.allows(actor, "identity.token.revoke", user_id=token.user_id):
+    if token is None or (token.user_id != actor.user_id and not policy.everywhere(actor, "identity.token.revoke")):
         raise NotFound("token.not_found", "There is no such token of yours.")
+    policy.require(actor, "identity.token.revoke", user_id=token.user_id)
     if Token.objects.filter(pk=token_id, revoked_at=None).update(revoked_at=clock.now()):
         record.write(actor, "identity.token.revoke", "token", token_id, project_id=token.project_id, name=str(token))
 

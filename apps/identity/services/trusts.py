@@ -69,8 +69,9 @@ def create(*, actor: Actor, wanted: Wanted) -> Trust:
 
 def delete(*, actor: Actor, trust_id: uuid.UUID) -> None:
     """End a trust and all that were made out of it; their tokens are void at once. Raises NotFound, Forbidden."""
-    found = delegated.trust(actor=actor, trust_id=trust_id)
-    policy.require(actor, "identity.trust.delete", user_id=found.trustor_id)
+    permission = "identity.trust.delete"
+    found = delegated.trust(actor=actor, trust_id=trust_id, permission=permission)
+    policy.require(actor, permission, user_id=found.trustor_id)
     now = clock.now()
     with transaction.atomic():
         ending = [found.pk]
@@ -78,7 +79,7 @@ def delete(*, actor: Actor, trust_id: uuid.UUID) -> None:
             Trust.objects.filter(pk__in=ending, deleted_at=None).update(deleted_at=now)
             Token.objects.filter(trust_id__in=ending, revoked_at=None).update(revoked_at=now)
             ending = list(Trust.objects.filter(redelegated_from_id__in=ending, deleted_at=None).values_list("pk", flat=True))
-        record.write(actor, "identity.trust.delete", "trust", found.pk, project_id=found.project_id)
+        record.write(actor, permission, "trust", found.pk, project_id=found.project_id)
 
 
 def _check(wanted: Wanted) -> None:

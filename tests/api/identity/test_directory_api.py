@@ -230,6 +230,8 @@ def test_a_projects_admin_rules_over_its_roles_and_no_others(cloud: Cloud, ann: 
     admin.delete(f"role-assignments/{other['id']}").problem(404, "assignment.not_found")
     admin.delete(f"role-assignments/{uuid.uuid4()}").problem(404, "assignment.not_found")
     admin.post("role-assignments", {"user_id": mine["user_id"], "role": "reader"}).problem(403, "policy.forbidden")
+    ann.post("role-assignments", {**mine, "role": "nonsense"}).problem(403, "policy.forbidden")
+    admin.post("role-assignments", {**mine, "role": "nonsense"}).problem(404, "role.not_found", "role")
     ann.delete(f"role-assignments/{given['id']}").problem(403, "policy.forbidden")
     admin.delete(f"role-assignments/{given['id']}").ok(204)
 

@@ -9,7 +9,9 @@ from apps.identity.permissions import OWN, TABLE
 from tests.support.identity import granted
 
 NOTHING: frozenset[str] = frozenset()
+READING = (".list", ".get")
 Places = frozenset[uuid.UUID]
+Pairs = tuple[tuple[str, Places], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +41,15 @@ class Rights:
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What an operation is done to. `places`: where one must have the permission to have it over this; `users`: whose own it
-    is. `shared`: all who have the permission somewhere have it over this; `personal`: owners only, and only with the
-    permission."""
+    is. `shared`: all who may read such things somewhere may read this one; `personal`: owners only, and only with the
+    permission. `wider`: (permission, places), `own_by`: (permission, users): for one permission alone."""
 
     places: Places = frozenset()
     users: Places = frozenset()
     shared: bool = False
     personal: bool = False
+    wider: Pairs = ()
+    own_by: Pairs = ()
 
     def open_to(self, rights: Rights, permission: str) -> bool:
         """Whether these rights suffice, by the table."""
@@ -55,9 +59,11 @@ class Target:
             return rights.user in self.users and permission in rights.here | rights.everywhere
         if permission in rights.everywhere:
             return True
-        if permission in rights.own and rights.user in self.users:
+        if permission in rights.own and rights.user in self.users.union(*_of(permission, self.own_by)):
             return True
-        return permission in rights.here and (self.shared or rights.place in self.places)
+        if self.shared and permission.endswith(READING):
+            return permission in rights.here
+        return permission in rights.here and rights.place in self.places.union(*_of(permission, self.wider))
 
 
 class Here(Target):
@@ -75,27 +81,23 @@ SYSTEM = Target()
 @dataclass(frozen=True, kw_only=True)
 class Thing(Target):
     """Something of the victim. `key`: what names it in an address. `words`: what tells of it (ids and names), and is found in
-    no answer to whom it is hidden from. `seen_by`: (permission, places): who may read of it. `id_seen_by`: where only its
-    id may be read."""
+    no answer to whom it is hidden from. `seen_by`: (permission, places): who may read of it. `known_to`: users who were told
+    of it."""
 
     key: str
     words: tuple[str, ...] = ()
-    seen_by: tuple[tuple[str, Places], ...] = ()
-    id_seen_by: tuple[tuple[str, Places], ...] = ()
+    seen_by: Pairs = ()
+    known_to: Places = frozenset()
 
     def hidden_from(self, rights: Rights) -> bool:
         """Whether to such a caller it does not exist."""
-        if self.shared or rights.user in self.users:
+        if self.shared or rights.user in self.users | self.known_to:
             return False
         return not any(_sees(rights, permission, places) for permission, places in self.seen_by)
 
-    def secrets_from(self, rights: Rights) -> tuple[str, ...]:
-        """What no answer to such a caller may hold."""
-        if not self.hidden_from(rights):
-            return ()
-        if any(_sees(rights, permission, places) for permission, places in self.id_seen_by):
-            return tuple(word for word in self.words if word != self.key)
-        return self.words
+
+def _of(permission: str, pairs: Pairs) -> list[Places]:
+    return [places for name, places in pairs if name == permission]
 
 
 def _sees(rights: Rights, permission: str, places: Places) -> bool:

@@ -3,7 +3,7 @@ dialects out of their URL patterns. What is new is in here by itself."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -22,7 +22,8 @@ class Operation:
     """One method at one address. `name`: the operation id, or `identity GET /v3/users/{user_id}` for a dialect's.
 
     `permission`: what the view declares; None: nothing. `public`: takes no token. `body`: the JSON schema of what it takes,
-    with all references put in, where there is one; `media`: the type of that. `query`: names of its parameters.
+    with all references put in, where there is one; `media`: the type of that. `query`, `flags`: names of its parameters, and
+    of those that are true or false.
     """
 
     name: str
@@ -33,7 +34,8 @@ class Operation:
     dialect: bool
     body: dict[str, Any] | None = None
     media: str = "application/json"
-    query: tuple[str, ...] = field(default=())
+    query: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> list[str]:
@@ -56,11 +58,13 @@ def native() -> list[Operation]:
     for template, methods in document["paths"].items():
         for method, told in methods.items():
             media, body = _body(document, told.get("requestBody"))
+            query = [each for each in told.get("parameters", ()) if each["in"] == "query"]
             found.append(
                 Operation(
                     name=told["operationId"], method=method.upper(), template=template, permission=told.get("x-permission"),
                     public=not told.get("security"), dialect=False, body=body, media=media,
-                    query=tuple(each["name"] for each in told.get("parameters", ()) if each["in"] == "query"),
+                    query=tuple(each["name"] for each in query),
+                    flags=tuple(each["name"] for each in query if each["schema"].get("type") == "boolean"),
                 )
             )
     return found

@@ -2,15 +2,13 @@
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from apps.common import clock
 from apps.common.context import SYSTEM, Actor
 from apps.compute.models import Instance, KeyPair
 from apps.hosts.services import enrol
-from apps.identity import builtin, policy
-from apps.identity.access_rules import Rule
+from apps.identity import builtin
 from apps.identity.models import (
     AccessRule,
     Assignment,
@@ -18,12 +16,21 @@ from apps.identity.models import (
     Project,
     ProjectTag,
     Region,
-    Role,
     Service,
     StoredPolicy,
     User,
 )
-from apps.identity.services import access_keys, application_credentials, catalog, credentials, groups, projects, roles, trusts
+from apps.identity.services import (
+    access_keys,
+    application_credentials,
+    catalog,
+    credentials,
+    groups,
+    projects,
+    roles,
+    signin,
+    trusts,
+)
 from apps.images.models import Image
 from apps.network.models import FixedIP, Port
 from apps.network.services import networks
@@ -31,7 +38,7 @@ from apps.operations.models import Operation, OperationEvent, Rejection
 from apps.placement.models import ResourceProvider
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.services import reservations
-from tests.api.isolation.expected import Places, Target, Thing
+from tests.api.isolation.expected import Pairs, Places, Thing
 from tests.support.cloud import make_flavor, make_image, unlimited
 from tests.support.identity import actor_in, give, make_domain, make_user
 
@@ -101,24 +108,30 @@ def _people(world: World) -> None:
         ("auditor", "member", world.beside), ("leaver", "member", world.project),
     ):
         give(people[name], role, place)
-    mine = frozenset({world.victim.pk})
-    colleagues = frozenset({world.project.pk})
-    world.things["user"] = _thing(
-        world.victim.pk, f"{MARK}-user", world, "identity.user.get", users=mine, places=frozenset({world.domain.pk}),
-        id_seen_by=(("compute.instance.get", colleagues),), seen_in=(("identity.assignment.list", colleagues | {world.domain.pk}),),
-    )
-    world.things["clerk"] = _thing(
-        people["clerk"].pk, f"{MARK}-clerk", world, "identity.user.get", users=frozenset({people["clerk"].pk}),
-        places=frozenset({world.domain.pk}), seen_in=(("identity.assignment.list", frozenset({world.domain.pk})),),
-    )
+    _groups(world)
+
+
+def _groups(world: World) -> None:
+    """Users and groups: the victim and its group have roles in the project and the domain; the clerk and the aides have them
+    in all projects of the domain, by inheritance, and on the system."""
+    of_domain, at_work = frozenset({world.domain.pk}), frozenset({world.domain.pk, world.project.pk})
     group = groups.create_group(actor=SYSTEM, name=f"{MARK}-group", domain_id=world.domain.pk)
     groups.add_member(actor=SYSTEM, group_id=group.pk, user_id=world.victim.pk)
     aides = groups.create_group(actor=SYSTEM, name=f"{MARK}-aides", domain_id=world.domain.pk)
-    for kind, row in (("group", group), ("aides", aides)):
-        world.rows[kind] = row
+    world.rows |= {"group": group, "aides": aides}
+    told = frozenset({world.people["trustee"].pk})
+    for kind, row, name, permission, places in (
+        ("user", world.victim, world.victim.username, "identity.user.get", at_work),
+        ("clerk", world.people["clerk"], world.people["clerk"].username, "identity.user.get", world.below),
+        ("group", group, group.name, "identity.group.get", at_work), ("aides", aides, aides.name, "identity.group.get", world.below),
+    ):
+        seen_in = [("identity.assignment.list", places)]
+        if kind == "user":  # instances and operations say whose they are
+            seen_in += [("compute.instance.get", places), ("operations.operation.get", places)]
         world.things[kind] = _thing(
-            row.pk, row.name, world, "identity.group.get", places=frozenset({world.domain.pk}), users=mine if kind == "group" else frozenset(),
-            seen_in=(("identity.assignment.list", colleagues | {world.domain.pk}),),
+            row.pk, name, world, permission, places=of_domain, trail=places, seen_in=tuple(seen_in),
+            users=frozenset({row.pk}) if kind in ("user", "clerk") else frozenset(),
+            known_to=told if kind == "user" else frozenset({world.victim.pk}) if kind == "group" else frozenset(),
         )
 
 
@@ -128,19 +141,24 @@ def _places(world: World) -> None:
     ProjectTag.objects.create(project=world.project, name=f"{MARK}-tag")
     here = frozenset({world.project.pk, world.domain.pk})
     world.things["project"] = _thing(
-        world.project.pk, world.project.name, world, "identity.project.get", users=members, places=here, more=(f"{MARK}-tag",)
+        world.project.pk, world.project.name, world, "identity.project.get", places=here, more=(f"{MARK}-tag",),
+        own_by=(("identity.project.get", members),), known_to=members | {world.people["trustee"].pk},
     )
     empty = world.rows["empty_project"]
+    of_domain = frozenset({world.domain.pk})
     world.things["empty_project"] = _thing(
-        empty.pk, empty.name, world, "identity.project.get", places=frozenset({empty.pk, world.domain.pk})
+        empty.pk, empty.name, world, "identity.project.get", places=of_domain | {empty.pk}, trail=of_domain,
+        known_to=frozenset({world.people["clerk"].pk}),
     )
     natives = frozenset(User.objects.filter(domain=world.domain).values_list("pk", flat=True))
     world.things["domain"] = _thing(
-        world.domain.pk, world.domain.name, world, "identity.domain.get", users=natives, places=world.below
+        world.domain.pk, world.domain.name, world, "identity.domain.get", places=of_domain,
+        wider=(("identity.domain.get", world.below),), own_by=(("identity.domain.get", natives),), known_to=natives,
+        seen_in=(("identity.domain.get", world.below),),
     )
     closed = make_domain(f"{MARK}-closed-domain")
     Project.objects.filter(pk=closed.pk).update(enabled=False)
-    world.things["closed_domain"] = _thing(closed.pk, closed.name, world, "identity.domain.get", places=frozenset({closed.pk}))
+    world.things["closed_domain"] = _thing(closed.pk, closed.name, world, "identity.domain.get", places=frozenset({closed.pk}), trail=frozenset())
 
 
 def _assignments(world: World) -> None:
@@ -148,16 +166,20 @@ def _assignments(world: World) -> None:
     role = roles.create_role(actor=SYSTEM, name="plain")
     implied = roles.create_role(actor=SYSTEM, name="plainer")
     roles.imply(actor=SYSTEM, prior_id=role.pk, implied_id=implied.pk)
-    of_domain = roles.create_role(actor=SYSTEM, name=f"{MARK}-domain-role", domain_id=world.domain.pk)
+    of_domain = roles.create_role(actor=SYSTEM, name=f"{MARK}-role", domain_id=world.domain.pk)
     world.rows["custom_role"] = custom = roles.create_role(actor=SYSTEM, name="custom")
     give(world.people["custom"], str(custom.pk))
     things = world.things
     things["role"], things["implied_role"] = Thing(key=str(role.pk), shared=True), Thing(key=str(implied.pk), shared=True)
-    things["domain_role"] = _thing(of_domain.pk, of_domain.name, world, "identity.role.get", places=world.below)
+    things["reader_role"] = Thing(key=str(builtin.ROLE_IDS[builtin.Role.READER]), shared=True)
+    reading = (("identity.role.get", world.below), ("identity.role.list", world.below))
+    things["domain_role"] = _thing(
+        of_domain.pk, of_domain.name, world, "identity.role.get", places=frozenset({world.domain.pk}), wider=reading, seen_in=reading
+    )
     for holder, place, inherited in (
         (world.victim, world.project, False), (world.victim, world.project, True), (world.victim, world.domain, False),
-        (world.victim, world.domain, True), (world.rows["group"], world.project, False), (world.rows["group"], world.project, True),
-        (world.rows["group"], world.domain, False), (world.rows["group"], world.domain, True),
+        (world.rows["group"], world.project, False), (world.rows["group"], world.project, True), (world.rows["group"], world.domain, False),
+        (world.people["clerk"], world.domain, True), (world.rows["aides"], world.domain, True),
         (world.people["clerk"], None, False), (world.rows["aides"], None, False),
     ):
         made = give(holder, str(role.pk), place, inherited=inherited)
@@ -192,6 +214,9 @@ def _delegated(world: World) -> None:
         "credential": _thing(kept.pk, f"{MARK}-blob", world, "identity.credential.get", users=mine),
         "trust": _thing(trust.pk, "", world, "identity.trust.get", users=mine | {world.people["trustee"].pk}),
     }
+    token = signin.issue_at_shell(user=world.victim, project_id=world.project.pk, name=f"{MARK}-token")
+    for kind, name in (("token", str(token.token.pk)), ("token_secret", token.secret)):
+        world.things[kind] = _thing(name, f"{MARK}-token", world, "identity.token.validate", users=mine)
     pair = KeyPair.objects.create(user_id=world.victim.pk, name=f"{MARK}-key", public_key=PUBLIC_KEY, fingerprint=f"SHA256:{MARK}")
     world.things["key_pair"] = _thing(pair.name, "", world, "compute.key_pair.get", users=mine, personal=True)
 
@@ -254,25 +279,22 @@ def _limits(world: World) -> None:
     idle = RegisteredLimit.objects.create(service_id=builtin.SERVICE_IDS["compute"], resource_name="idle-wheels", default_limit=4)
     limit = Limit.objects.create(registered=about, project_id=world.project.pk, resource_limit=7, description=f"{MARK}-limit")
     world.things["registered_limit"] = Thing(key=str(idle.pk), shared=True)
+    world.things["compute_service"] = Thing(key=str(builtin.SERVICE_IDS["compute"]), shared=True)
     world.things["limit"] = _thing(
         limit.pk, f"{MARK}-limit", world, "quotas.limit.list", places=frozenset({world.project.pk, world.domain.pk})
     )
 
 
 def _thing(
-    key: object, name: str, world: World, permission: str, *, places: Places = frozenset(), users: Places = frozenset(),
-    personal: bool = False, more: tuple[str, ...] = (), id_seen_by: tuple[tuple[str, Places], ...] = (),
-    seen_in: tuple[tuple[str, Places], ...] = (),
+    key: object, name: str, world: World, permission: str, *, places: Places = frozenset(), more: tuple[str, ...] = (),
+    seen_in: Pairs = (), trail: Places | None = None, **others: Any,
 ) -> Thing:
-    """`permission`: to read it, in `places`. Who reads the audit trail of the project or the domain reads of it as well."""
-    trail = (_AUDIT, frozenset({world.project.pk, world.domain.pk}))
+    """`permission`: to read it, in `places`. Who reads the audit trail of the project or the domain (`trail`) reads of it too."""
     words = [str(key), name, *more]
     if isinstance(key, uuid.UUID):
         words.append(key.hex)
+    audit = frozenset({world.project.pk, world.domain.pk}) if trail is None else trail
     return Thing(
-        key=str(key), words=tuple(word for word in words if word), places=places, users=users, personal=personal,
-        seen_by=((permission, places), *seen_in, trail), id_seen_by=id_seen_by,
+        key=str(key), words=tuple(word for word in words if word), places=places,
+        seen_by=((permission, places), *seen_in, (_AUDIT, audit)), **others,
     )
-
-
-__all__ = ["MARK", "PUBLIC_KEY", "Target", "World", "make", "policy", "Rule", "Role", "timedelta"]

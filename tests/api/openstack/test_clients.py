@@ -167,3 +167,58 @@ def test_the_command_line_lists_versions(run: Run, url: str) -> None:
 
 def test_the_command_line_says_that_the_password_is_wrong(run: Run) -> None:
     assert "requires authentication" in run("--os-password", "wrong", "token", "issue", status=1)
+
+
+def add_cloud(folder: Path, name: str, auth_type: str, **auth: Any) -> None:
+    """Another entry in the file by which `run` is configured; JSON is YAML, too."""
+    path = folder / "clouds.yaml"
+    described = {"auth_type": auth_type, "auth": auth, "region_name": builtin.REGION_ID}
+    path.write_text(path.read_text() + f"  {name}: {json.dumps(described)}\n")
+
+
+def test_the_command_line_works_by_an_application_credential(run: Run, url: str, tmp_path: Path, project: Project) -> None:
+    made = run("application", "credential", "create", "--role", "reader", "ci")
+    key = {"application_credential_id": made["ID"], "application_credential_secret": made["Secret"]}
+    add_cloud(tmp_path, "ci", "v3applicationcredential", auth_url=f"{url}/identity/v3", **key)
+    add_cloud(tmp_path, "wrong", "v3applicationcredential", auth_url=f"{url}/identity/v3", **{**key, "application_credential_secret": "x"})
+    assert run("--os-cloud", "ci", "token", "issue")["project_id"] == str(project.pk)
+    assert [each["Name"] for each in run("--os-cloud", "ci", "application", "credential", "list")] == ["ci"]
+    text = run("--os-cloud", "ci", "application", "credential", "create", "more", status=1)
+    assert "You are not authorized to perform the requested action: identity.application_credential.create." in text
+    assert "requires authentication" in run("--os-cloud", "wrong", "token", "issue", status=1)
+
+
+def test_the_command_line_works_by_a_trust(run: Run, url: str, tmp_path: Path, ann: User, project: Project) -> None:
+    bob = make_user("bob")
+    made = run("trust", "create", "--project", "red", "--role", "reader", "--impersonate", "ann", "bob")
+    who = {"username": "bob", "password": PASSWORD, "user_domain_name": "Default"}
+    add_cloud(tmp_path, "bob", "v3password", auth_url=f"{url}/identity/v3", trust_id=made["id"], **who)
+    issued = run("--os-cloud", "bob", "token", "issue")
+    assert (issued["user_id"], issued["project_id"]) == (str(ann.pk), str(project.pk))
+    run("trust", "delete", made["id"], form=())
+    assert "requires authentication" in run("--os-cloud", "bob", "token", "issue", status=1)
+    assert bob.pk != ann.pk
+
+
+def test_the_sdk_works_by_an_application_credential_with_access_rules(connect: Connect, ann: User, project: Project) -> None:
+    first = connect(project_name="red", project_domain_name="Default")
+    rules = [{"service": "identity", "method": "GET", "path": "/v3/users/{user_id}/**"}]
+    made = first.identity.create_application_credential(ann.pk, "ci", access_rules=rules)
+    proof = {"application_credential_id": made.id, "application_credential_secret": made.secret}
+    second = connect("v3applicationcredential", username=None, password=None, user_domain_name=None, **proof)
+    assert [each.name for each in second.identity.application_credentials(ann.pk)] == ["ci"]
+    with pytest.raises(ForbiddenException, match="access rules"):
+        list(second.identity.regions())
+    with pytest.raises(ForbiddenException):
+        second.identity.delete_application_credential(ann.pk, made.id)
+    first.identity.delete_application_credential(ann.pk, made.id)
+    [rule] = first.identity.access_rules(ann.pk)
+    first.identity.delete_access_rule(ann.pk, rule.id)
+    assert list(first.identity.access_rules(ann.pk)) == []
+
+
+def test_the_sdk_goes_through_lists_page_by_page(connect: Connect) -> None:
+    identity = connect(system_scope="all").identity
+    made = {identity.create_region(id=f"r{number}").id for number in range(5)}
+    assert made < {region.id for region in identity.regions(limit=2)}
+    assert made < {region.id for region in identity.regions()}

@@ -118,7 +118,7 @@ def test_whoever_leaves_a_group_loses_its_roles_at_once(root: Keystone, ann: Use
     client = signed_in(ann, of(green))
     client.get(f"projects/{green.pk}").ok()
     root.delete(f"groups/{group.pk}/users/{ann.pk}").ok(204)
-    client.get(f"projects/{green.pk}").refused(404)
+    client.get(f"projects/{green.pk}").refused(401)
     Keystone().sign_in(ann, of(green)).refused(401)
 
 

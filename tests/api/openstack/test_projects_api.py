@@ -247,8 +247,8 @@ def test_what_is_not_ones_own_is_not_there(request: pytest.FixtureRequest, who: 
         ("GET", "/tags/a", None),
     ):
         assert client(method, f"projects/{green.pk}{path}", body).status == 404
-    for method, path, body in (("PUT", "/tags", {"tags": ["a"]}), ("DELETE", "/tags", None), ("PUT", "/tags/a", None), ("DELETE", "/tags/a", None)):
-        assert client(method, f"projects/{green.pk}{path}", body).status == (403 if who == "member" else 404)
+    for method, path, tags in (("PUT", "/tags", {"tags": ["a"]}), ("DELETE", "/tags", None), ("PUT", "/tags/a", None), ("DELETE", "/tags/a", None)):
+        assert client(method, f"projects/{green.pk}{path}", tags).status == (403 if who == "member" else 404)
     assert not Project.objects.get(pk=green.pk).tags.exists()
 
 
@@ -296,6 +296,11 @@ def test_tags_are_put_read_and_taken_one_by_one_and_together(root: Keystone, red
 @pytest.mark.parametrize("body", [{}, {"tags": None}, {"tags": "a"}, {"tags": ["a", "a"]}, {"tags": ["a,b"]}, {"tags": [1]}, {"tags": [""]}])
 def test_what_are_no_tags_is_refused(root: Keystone, red: Project, body: dict[str, Any]) -> None:
     root.put(f"projects/{red.pk}/tags", body).refused(400)
+
+
+def test_a_tag_that_cannot_be_is_not_there(root: Keystone, red: Project) -> None:
+    path = f"projects/{red.pk}/tags/%00"
+    assert (root.get(path).status, root.put(path).status, root.delete(path).status) == (404, 400, 404)
 
 
 def test_there_are_at_most_eighty_tags(root: Keystone, red: Project) -> None:

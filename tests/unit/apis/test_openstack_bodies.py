@@ -142,3 +142,13 @@ def test_ids_come_with_and_without_dashes_and_by_the_name_of_the_default_domain(
 def test_what_is_no_id_is_not_found(text: str) -> None:
     with pytest.raises(NotFound, match="Could not find user"):
         schema.id_of("user", text)
+
+
+def test_services_get_ids_as_such_and_no_null() -> None:
+    wanted = {"description": None, "name": "red", "domain_id": "default", "parent_id": None, "enabled": False, "tags": []}
+    assert schema.for_services(wanted, domain_id="domain", parent_id="project") == {
+        "description": "", "name": "red", "domain_id": DEFAULT_DOMAIN_ID, "enabled": False, "tags": [],
+    }
+    assert schema.for_services({"email": None}, texts=("email",)) == {"email": ""}
+    with pytest.raises(NotFound, match="Could not find domain: nothing"):
+        schema.for_services({"domain_id": "nothing"}, domain_id="domain")

@@ -7,6 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.http import Http404
 from django.test import RequestFactory
+from django.urls import ResolverMatch
 
 from apis.openstack.common import errors
 from apis.openstack.common.api import Api
@@ -70,6 +71,37 @@ def test_a_code_can_have_a_status_of_its_own() -> None:
     assert answer(NotFound("project.parent", "No such parent."), special)[0] == 400
     assert answer(NotFound("project.not_found", "No such project."), special)[0] == 404
     assert answer(Conflict("x.exists", "There."), special)[0] == 412
+
+
+def test_a_view_can_have_statuses_of_its_own() -> None:
+    error = NotFound("project.not_found", "No such parent.")
+    response = errors.answer(API, RequestFactory().get("/"), error, {"project.not_found": 400})
+    assert response is not None and response.status_code == 400
+    assert json.loads(response.content)["error"] == {"code": 400, "title": "Bad Request", "message": "No such parent."}
+
+
+@pytest.mark.parametrize(
+    ("error", "named", "message"),
+    [
+        (NotFound("user.not_found", "None of yours."), {"user_id": 7}, "Could not find user: 7."),
+        (NotFound("access_rule.not_found", "None."), {"access_rule_id": 7}, "Could not find Access Rule: 7."),
+        (NotFound("tag.not_found", "None."), {"project_id": 1, "tag": "web"}, "Could not find project tag: web."),
+        (NotFound("domain.not_found", "None of yours."), {"user_id": 7}, "None of yours."),
+        (Conflict("user.exists", "There is one."), {}, "Conflict occurred attempting to store user - There is one."),
+        (Conflict("project.in_use", "It has instances."), {"project_id": 7}, "It has instances."),
+        (Invalid("user.password", "password: too short."), {}, "The password does not match the requirements: password: too short."),
+        (NotFound("group.no_member", "No."), {"user_id": 1, "group_id": 2}, "User '1' not found in group '2'."),
+        (
+            NotFound("assignment.not_found", "No."), {"role_id": 1, "group_id": 2, "system": "system"},
+            "Could not find role assignment with role: 1, user or group: 2, project, domain, or system: system.",
+        ),
+    ],
+)
+def test_identity_says_what_clients_know_by_heart(error: CloudError, named: dict[str, Any], message: str) -> None:
+    request = RequestFactory().get("/")
+    request.resolver_match = ResolverMatch(str, (), named)
+    response = errors.answer(API, request, error)
+    assert response is not None and json.loads(response.content)["error"]["message"] == message
 
 
 def test_a_service_chooses_the_shape() -> None:

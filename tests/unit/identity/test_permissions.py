@@ -66,7 +66,7 @@ def test_a_file_gives_a_permission_to_other_roles(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(PolicyError, match="policy.toml") as caught:
+    with pytest.raises(PolicyError, match=r"policy\.toml") as caught:
         permissions.load(write(tmp_path / "policy.toml", text))
     assert said in str(caught.value)
 

@@ -1,0 +1,344 @@
+"""An example of every operation: an address of something of the victim's, and a body that is right, so that a refusal is a
+refusal. Most follow from the address and the OpenAPI document; the others are here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.api.isolation.expected import HERE, SYSTEM, Target, Thing
+from tests.api.isolation.operations import Operation
+from tests.api.isolation.world import MARK, PUBLIC_KEY, World
+from tests.support.identity import PASSWORD
+
+_GRANT = re.compile(r"/(projects|domains)/\{\w+\}/(users|groups)/\{\w+\}/roles")
+NEW_PASSWORD = "another correct horse"
+
+# Part of an address, field of a body or parameter of a query → the kind of thing that it names.
+PARTS = {
+    "access_rule_id": "access_rule", "access_key_id": "access", "application_credential_id": "application_credential",
+    "assignment_id": "assignment", "credential_id": "credential", "domain_id": "domain", "endpoint_id": "endpoint",
+    "flavor_id": "flavor", "group_id": "group", "host_id": "host", "image_id": "image", "implied_id": "implied_role",
+    "instance_id": "instance", "key_id": "access_key", "limit_id": "limit", "name": "key_pair", "network_id": "network",
+    "operation_id": "operation", "owner_id": "project", "policy_id": "policy", "project_id": "project", "provider_id": "host",
+    "region_id": "region", "registered_limit_id": "registered_limit", "role_id": "role", "rule_id": "access_rule",
+    "service_id": "service", "token_id": "token", "trust_id": "trust", "user_id": "user",
+}
+# The same of what may be named beside: things that a stranger might try to draw in.
+BESIDE = {
+    "after": "instance", "default_project_id": "project", "device_id": "instance", "domain": "domain", "domain_id": "domain",
+    "for_domain": "domain", "group.id": "group", "group_id": "group", "host": "host", "image": "image", "image_id": "image",
+    "kernel_id": "image", "key_name": "key_pair", "marker": "project", "network_id": "network", "parent_id": "project",
+    "project": "project", "project_id": "project", "ramdisk_id": "image", "redelegated_trust_id": "trust", "resource_id": "instance",
+    "role": "domain_role", "role.id": "domain_role", "role_id": "domain_role", "scope.domain.id": "domain",
+    "scope.project.id": "project", "tenant_id": "project", "trustee_id": "user", "trustee_user_id": "user",
+    "trustor_user_id": "user", "user": "user", "user.id": "user", "user_id": "user",
+}
+# A dialect takes no notice of parameters and fields that it does not know, so all are tried everywhere.
+DIALECT_QUERIES = ("marker", *(name for name in BESIDE if name.endswith(("_id", ".id"))))
+DIALECT_FIELDS = ("default_project_id", "domain_id", "parent_id", "project_id", "redelegated_trust_id")
+
+_VALUES: dict[str, Any] = {
+    "name": "new", "username": "new", "password": NEW_PASSWORD, "old_password": PASSWORD, "code": "000000", "disk_format": "raw",
+    "public_key": PUBLIC_KEY, "tags": ["new"], "roles": ["reader"], "description": "changed",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """`parts`: kinds of things in the address, where they are not those of PARTS; a text beginning with `=` is itself.
+    `target`: the kind of thing that decides, or one of HERE and SYSTEM; default: that of the first part, else HERE.
+    `body`, `headers`: with `{kind}` for keys of things. `strangers`: kinds of things that one need not know of to name them:
+    who has the id may do that. `answers`: codes of refusals that also the rightful get. `permission`: what decides here,
+    where it is another one than declared."""
+
+    parts: Mapping[str, str] = field(default_factory=dict)
+    target: str | Target = ""
+    body: Any = None
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    strangers: frozenset[str] = frozenset()
+    answers: tuple[str, ...] = ()
+    permission: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request, with the things of a world in it. `sent`: those that it names, without strangers."""
+
+    example: Example
+    method: str
+    address: str
+    body: Any
+    headers: Mapping[str, str]
+    target: Target
+    sent: tuple[Thing, ...]
+
+    def instead(self, keys: Mapping[str, str]) -> "Call":
+        """The same request about other things: key → key."""
+        return replace(
+            self, address=_swapped(self.address, keys), body=_swapped(self.body, keys), headers=_swapped(dict(self.headers), keys)
+        )
+
+
+class Missing(Exception):
+    """There is no example; the text says what to add."""
+
+
+def of(operation: Operation, world: World) -> list[Call]:
+    """Raises Missing."""
+    given = GIVEN.get(operation.name, Example())
+    return [_call(operation, each, world) for each in (given if isinstance(given, tuple) else (given,))]
+
+
+def _call(operation: Operation, example: Example, world: World) -> Call:
+    things, address = [], operation.template
+    for part in operation.parameters:
+        kind = example.parts.get(part, PARTS.get(part, ""))
+        if kind not in world.things and not kind.startswith("="):
+            raise Missing(f"nothing of the victim is named {part} in an address: add it to PARTS in tests/api/isolation/examples.py")
+        if kind in world.things:
+            things.append(kind)
+        address = address.replace(f"{{{part}}}", kind[1:] if kind.startswith("=") else world.things[kind].key)
+    body = example.body if example.body is not None else _body(operation)
+    headers = dict(example.headers)
+    kinds = {*things, *_kinds(body, world), *_kinds(headers, world)} - example.strangers
+    return Call(
+        example=example, method=operation.method, address=address + (f"?{example.query}" if example.query else ""),
+        body=filled(body, world), headers=filled(headers, world), target=_target(operation, example, things, world),
+        sent=tuple(world.things[kind] for kind in sorted(kinds)),
+    )
+
+
+def _target(operation: Operation, example: Example, things: Sequence[str], world: World) -> Target:
+    if isinstance(example.target, Target):
+        return example.target
+    if "/v3/system/" in operation.template and not example.target:
+        return SYSTEM
+    kind = example.target or (things[0] if things else "")
+    if not kind:
+        return HERE
+    if _GRANT.search(operation.template):
+        # Roles of a user are also that user's own to read.
+        holder = world.things[next((each for each in things if each in ("user", "clerk")), kind)]
+        return Target(places=world.things[kind].places, users=holder.users)
+    return world.things[kind]
+
+
+def _kinds(value: Any, world: World) -> set[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return set().union(*(_kinds(each, world) for each in value))
+    return {value[1:-1]} if isinstance(value, str) and value.startswith("{") and value[1:-1] in world.things else set()
+
+
+def _swapped(value: Any, keys: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _swapped(each, keys) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_swapped(each, keys) for each in value]
+    if not isinstance(value, str):
+        return value
+    for old, new in keys.items():
+        value = value.replace(old, new)
+    return value
+
+
+def filled(value: Any, world: World) -> Any:
+    """The value with keys of things in the place of `{kind}`."""
+    if isinstance(value, str) and value.startswith("{") and value[1:-1] in world.things:
+        return world.things[value[1:-1]].key
+    if isinstance(value, dict):
+        return {name: filled(each, world) for name, each in value.items()}
+    return [filled(each, world) for each in value] if isinstance(value, list) else value
+
+
+def _body(operation: Operation) -> Any:
+    """What the OpenAPI document asks for, with values that are right."""
+    if operation.dialect:
+        if operation.method in ("POST", "PATCH"):
+            raise Missing(f"what a body of {operation.name} is, is not known: add one to GIVEN in tests/api/isolation/examples.py")
+        return None
+    if operation.body is None:
+        return None
+    if operation.media != "application/json":
+        return b"\0" * 512
+    return _sample("", operation.body, changing=operation.method == "PATCH")
+
+
+def _sample(name: str, schema: Mapping[str, Any], *, changing: bool = False) -> Any:
+    if name in _VALUES:
+        return _VALUES[name]
+    if name.endswith("_id") and name in PARTS:
+        return f"{{{PARTS[name]}}}"
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type")
+    if kind == "object":
+        wanted = list(schema.get("required", ()))
+        known = schema.get("properties", {})
+        if changing and not wanted:
+            wanted = [next((each for each in ("description", "name") if each in known), next(iter(known)))]
+        return {each: _sample(each, known[each]) for each in wanted}
+    if kind in ("integer", "number"):
+        return max(1, schema.get("minimum", 1))
+    if kind == "boolean":
+        return False
+    if kind == "array":
+        return [_sample("", schema["items"])]
+    if kind == "string":
+        return "new"
+    raise Missing(f"no value for the field {name or 'itself'}: {schema}; add it to _VALUES in tests/api/isolation/examples.py")
+
+
+def _new(thing: str, **fields: Any) -> Example:
+    return Example(body={thing: {"name": "new", **fields}})
+
+
+def _changed(thing: str, **fields: Any) -> Example:
+    return Example(body={thing: fields or {"description": "changed"}})
+
+
+_IDLE = Example(parts={"network_id": "idle_network"})
+_INSTANCE = {"name": "new", "flavor": "plain", "image": "public"}
+_SIGN_IN = {"username": "mate", "password": PASSWORD, "domain": "{domain}", "project": "{project}"}
+_EMPTY = (Example(answers=("project.in_use",)), Example(parts={"project_id": "empty_project"}))
+_CLOSED = (Example(answers=("domain.enabled",)), Example(parts={"domain_id": "closed_domain"}))
+_DOMAIN_ROLE = (Example(), Example(parts={"role_id": "domain_role"}))
+_DOMAIN_ROLE_CHANGED = tuple(Example(parts=parts, body={"description": "changed"}) for parts in ({}, {"role_id": "domain_role"}))
+_STRANGER = frozenset({"user", "group", "clerk"})
+# Whoever has a token's secret could use it, and need not be kept from knowing that it exists.
+_TOKEN = Example(headers={"X-Subject-Token": "{token_secret}"}, target="token_secret", strangers=frozenset({"token_secret"}))
+_PROGRAM = Example(parts={"credential_id": "application_credential"})
+_TAG = Example(parts={"tag": f"={MARK}-tag"})
+
+GIVEN: dict[str, Example | tuple[Example, ...]] = {
+    # The native API.
+    "application_credentials_get": _PROGRAM,
+    "application_credentials_delete": _PROGRAM,
+    "directory_sync": Example(answers=("directory.not_configured",)),
+    "domains_delete": _CLOSED,
+    "group_members_add": Example(strangers=_STRANGER),
+    "hosts_action": Example(body={"action": "disable", "reason": "new"}),
+    "images_blob": Example(query="expires=1&signature=none", answers=("image.signature",)),
+    "instances_action": Example(body={"action": "stop"}),
+    "instances_console_log": Example(answers=("host.silent",)),
+    "instances_create": Example(body=_INSTANCE),
+    "instances_update": Example(body={"name": "changed"}),
+    "key_pairs_create": Example(body={"name": "new", "public_key": PUBLIC_KEY}),
+    "networks_delete": (_IDLE, Example(answers=("network.in_use",))),
+    "projects_delete": _EMPTY,
+    "project_tags_add": Example(parts={"tag": "=new"}),
+    "project_tags_remove": Example(parts={"tag": f"={MARK}-tag"}),
+    "quotas_set": (
+        Example(body={"instances": 3}),
+        Example(body={"instances": 3}, parts={"owner_id": "domain"}, permission="quotas.default.set", target=SYSTEM),
+    ),
+    "quotas_defaults_set": Example(body={"instances": 3}),
+    "role_assignments_create": (
+        Example(body={"role": "plain", "user_id": "{user}", "project_id": "{project}"}, target="project", strangers=_STRANGER),
+        Example(body={"role": "plain", "group_id": "{group}", "project_id": "{domain}"}, target="domain", strangers=_STRANGER),
+        Example(body={"role": "plain", "user_id": "{user}"}, target=SYSTEM),
+    ),
+    "roles_delete": _DOMAIN_ROLE,
+    "roles_get": _DOMAIN_ROLE,
+    "roles_update": _DOMAIN_ROLE_CHANGED,
+    "tokens_create": Example(body=_SIGN_IN),
+    "tokens_revoke_all": Example(body={}),
+    "totp_confirm": Example(answers=("totp.not_found",)),
+    "totp_remove": Example(answers=("totp.not_found",)),
+    "trusts_create": Example(body={"trustee_id": "{clerk}", "roles": ["reader"]}, strangers=_STRANGER),
+    "users_totp_delete": Example(answers=("totp.not_found",)),
+    "users_create": Example(body={"username": "new", "password": NEW_PASSWORD}),
+    # Identity v3.
+    "identity GET /v3/auth/tokens": _TOKEN,
+    "identity DELETE /v3/auth/tokens": _TOKEN,
+    "identity POST /v3/users": _new("user", password=NEW_PASSWORD),
+    "identity PATCH /v3/users/{user_id}": _changed("user"),
+    "identity POST /v3/users/{user_id}/password": Example(
+        body={"user": {"original_password": PASSWORD, "password": NEW_PASSWORD}}
+    ),
+    "identity POST /v3/groups": _new("group"),
+    "identity PATCH /v3/groups/{group_id}": _changed("group"),
+    "identity PUT /v3/groups/{group_id}/users/{user_id}": Example(strangers=_STRANGER),
+    "identity POST /v3/projects": _new("project"),
+    "identity PATCH /v3/projects/{project_id}": _changed("project"),
+    "identity DELETE /v3/projects/{project_id}": _EMPTY,
+    "identity PUT /v3/projects/{project_id}/tags": Example(body={"tags": ["new"]}),
+    "identity GET /v3/projects/{project_id}/tags/{tag}": _TAG,
+    "identity PUT /v3/projects/{project_id}/tags/{tag}": Example(parts={"tag": "=new"}),
+    "identity DELETE /v3/projects/{project_id}/tags/{tag}": _TAG,
+    "identity POST /v3/domains": _new("domain"),
+    "identity PATCH /v3/domains/{domain_id}": _changed("domain"),
+    "identity DELETE /v3/domains/{domain_id}": _CLOSED,
+    "identity POST /v3/roles": _new("role"),
+    "identity GET /v3/roles/{role_id}": _DOMAIN_ROLE,
+    "identity PATCH /v3/roles/{role_id}": (
+        _changed("role"), Example(parts={"role_id": "domain_role"}, body={"role": {"description": "changed"}}),
+    ),
+    "identity DELETE /v3/roles/{role_id}": _DOMAIN_ROLE,
+    "identity POST /v3/services": _new("service", type="new"),
+    "identity PATCH /v3/services/{service_id}": _changed("service"),
+    "identity POST /v3/endpoints": Example(
+        body={"endpoint": {"service_id": "{service}", "interface": "public", "url": "http://cloud.example/"}}
+    ),
+    "identity PATCH /v3/endpoints/{endpoint_id}": _changed("endpoint", name="changed"),
+    "identity POST /v3/regions": Example(body={"region": {"id": "new"}}),
+    "identity PUT /v3/regions/{region_id}": Example(parts={"region_id": "=new"}, body={"region": {}}),
+    "identity PATCH /v3/regions/{region_id}": _changed("region"),
+    "identity POST /v3/policies": Example(body={"policy": {"blob": "new", "type": "text/plain"}}),
+    "identity PATCH /v3/policies/{policy_id}": _changed("policy", blob="changed"),
+    "identity POST /v3/registered_limits": Example(
+        body={"registered_limits": [{"service_id": "{service}", "resource_name": "new", "default_limit": 1}]}
+    ),
+    "identity PATCH /v3/registered_limits/{registered_limit_id}": _changed("registered_limit", default_limit=5),
+    "identity POST /v3/limits": (
+        Example(
+            body={"limits": [
+                {"service_id": "{compute_service}", "resource_name": "idle-wheels", "resource_limit": 1, "project_id": "{project}"}
+            ]},
+            target="limit",
+        ),
+        Example(
+            body={"limits": [
+                {"service_id": "{compute_service}", "resource_name": "idle-wheels", "resource_limit": 1, "domain_id": "{domain}"}
+            ]},
+            target=SYSTEM, permission="quotas.default.set",
+        ),
+    ),
+    "identity PATCH /v3/limits/{limit_id}": _changed("limit", resource_limit=8),
+    "identity POST /v3/credentials": Example(
+        body={"credential": {"user_id": "{user}", "type": "cert", "blob": "new"}}, target="user"
+    ),
+    "identity PATCH /v3/credentials/{credential_id}": _changed("credential", blob="changed"),
+    "identity POST /v3/users/{user_id}/credentials/OS-EC2": Example(body={"tenant_id": "{project}"}),
+    "identity POST /v3/users/{user_id}/application_credentials": _new("application_credential"),
+    "identity POST /v3/OS-TRUST/trusts": Example(
+        body={"trust": {
+            "trustor_user_id": "{user}", "trustee_user_id": "{clerk}", "project_id": "{project}", "impersonation": False,
+            "roles": [{"name": "reader"}],
+        }},
+        target="user", strangers=frozenset({"clerk"}),
+    ),
+    "identity GET /v3/OS-TRUST/trusts/{trust_id}/roles/{role_id}": Example(parts={"role_id": "reader_role"}),
+    "identity POST /v3/ec2tokens": Example(
+        body={"credentials": {"access": "{access}", "signature": "none", "verb": "GET", "host": "cloud", "path": "/", "params": {}}},
+        target=SYSTEM, answers=("auth.signature",),
+    ),
+    "identity POST /v3/s3tokens": Example(
+        body={"credentials": {"access": "{access}", "signature": "none", "token": "bm9uZQ=="}}, target=SYSTEM, answers=("auth.signature",)
+    ),
+    "identity POST /v3/auth/tokens": Example(
+        body={"auth": {
+            "identity": {"methods": ["password"], "password": {"user": {"id": "{user}", "password": PASSWORD}}},
+            "scope": {"project": {"id": "{project}"}},
+        }}
+    ),
+}
+for _method in ("GET", "PUT", "DELETE"):
+    for _of, _heirs in (("users/{user_id}", {"user_id": "clerk"}), ("groups/{group_id}", {"group_id": "aides"})):
+        for _start in (f"/v3/system/{_of}/roles", f"/v3/OS-INHERIT/domains/{{domain_id}}/{_of}/roles"):
+            for _end in ("", "/{role_id}", "/inherited_to_projects", "/{role_id}/inherited_to_projects"):
+                GIVEN[f"identity {_method} {_start}{_end}"] = Example(parts=_heirs)

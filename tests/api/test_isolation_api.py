@@ -1,0 +1,50 @@
+"""Nobody reaches what is not theirs: every operation that there is, called by everybody.
+
+Operations come from the OpenAPI document and the dialects' URL patterns, what is expected from the table of permissions; a
+new operation is tried without anybody adding it here, and fails if it declares no permission or has no example.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+
+from tests.api.isolation import operations, world
+from tests.api.isolation.operations import Operation
+from tests.api.isolation.trial import Trial
+
+OPERATIONS = operations.every()
+
+
+@pytest.fixture(scope="module")
+def trial(django_db_setup: None, django_db_blocker: Any, request: pytest.FixtureRequest) -> Iterator[Trial]:
+    """One world for all operations: each request is undone, and in the end the world is."""
+    with pytest.MonkeyPatch.context() as patched, django_db_blocker.unblock():
+        # No host will answer here.
+        patched.setattr(logging.getLogger("django.request"), "disabled", True)
+        patched.setattr(settings, "ENV", dataclasses.replace(settings.ENV, observe_timeout_s=0.01))
+        with transaction.atomic():
+            trial = Trial(world.make())
+            yield trial
+            transaction.set_rollback(True)
+    plugins = request.config.pluginmanager
+    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+        plugins.getplugin("terminalreporter").write_line(
+            f"\nisolation: {len(OPERATIONS)} operations, {trial.requests} requests tried, {trial.violations} violations found"
+        )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_nobody_does_what_the_table_of_permissions_does_not_allow(trial: Trial, operation: Operation) -> None:
+    """And everybody does what it allows; what is hidden is as good as unknown, refusals change nothing and tell nothing."""
+    if wrong := trial.of(operation):
+        pytest.fail("\n".join(wrong), pytrace=False)
+
+
+def test_no_operation_of_the_native_api_is_left_out_of_its_document() -> None:
+    assert operations.undocumented() == []
