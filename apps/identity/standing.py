@@ -51,7 +51,7 @@ WHERE ec.access = %s AND ec.type = 'ec2'"""
 _BY_USER = f"""SELECT {_USER}, {_PLACE}, {_ROLES}, {_VERSION}
 FROM identity_user u JOIN identity_project ud ON ud.id = u.domain_id {_FROM_PLACE} WHERE u.id = %s"""
 _JOINS_POSTGRES = {
-    "join": "string_agg(k || role_id::text, ',' ORDER BY k, role_id)",
+    "join": "string_agg(k || role_id::text, ',')",
     "join_plain": "string_agg(x.role_id::text, ',')",
     "join_rules": "string_agg(ar.service || ' ' || ar.method || ' ' || ar.path, chr(10))",
 }

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from apps.common.context import SYSTEM
+from apps.common.errors import Conflict
 from apps.identity.directory import breaker, config
 from apps.identity.ldap_backend import Ldap
 from apps.identity.models import Project, User
+from apps.identity.services import directory as directory_service
 from apps.identity.services import signin, tokens
 from apps.identity.services import users as user_services
 from tests.support.cloud import make_project, refusal
@@ -23,6 +26,7 @@ from tests.support.directory import Directory, let_group, members, sign_in, sync
 from tests.support.identity import PASSWORD as DATABASE_PASSWORD
 from tests.support.identity import make_user
 from tests.support.slapd import GROUPS, PASSWORD, PEOPLE, STAFF, SUFFIX, SlapdMissing, make_tls
+from tests.support.threads import together, unexpected
 
 
 def entered(username: str, password: str = PASSWORD, domain_id: uuid.UUID | None = None) -> User | None:
@@ -116,8 +120,12 @@ def test_by_id_a_user_signs_in_as_by_name(directory: Directory) -> None:
     directory.person("ann")
     sync()
     row = User.objects.get(username="ann")
-    proof = signin.by_password(user_id=row.pk, password=PASSWORD, request=RequestFactory().post("/"))
-    assert proof.user == row
+    request = RequestFactory().post("/")
+    assert signin.by_password(user_id=row.pk, password=PASSWORD, request=request).user == row
+    # Its name has come to somebody else, who is not meant by that id.
+    directory.delete(directory.rename(f"uid=ann,{PEOPLE}", "uid=smith"))
+    directory.person("ann")
+    assert refusal(signin.by_password, user_id=row.pk, password=PASSWORD, request=request).code == "auth.failed"
 
 
 def test_capitals_do_not_matter_to_the_directory_and_give_no_more_guesses(directory: Directory) -> None:
@@ -171,6 +179,18 @@ def test_a_user_who_was_renamed_this_moment_signs_in_by_the_new_name(directory: 
     assert refusal(sign_in, "ann").code == "auth.failed"
     assert entered("ldap/ann.smith") == before
     assert users() == {"ann.smith": "in"}
+
+
+def test_many_who_come_at_once_for_the_first_time_are_each_made_once(directory: Directory) -> None:
+    names = [f"user{number}" for number in range(4)]
+    sync()
+    directory.group("engineers", *(directory.person(name) for name in names))
+    home = Project.objects.get(name="ldap").pk
+    calls: list[Any] = [partial(entered, name, domain_id=home) for name in names * 3]
+    results = together([*calls, partial(directory_service.sync), partial(directory_service.sync)])
+    assert unexpected(results, Conflict) == []
+    assert {str(each) for each in results if isinstance(each, User)} == set(names)
+    assert users() == dict.fromkeys(names, "in") and members("engineers") == set(names)
 
 
 def test_the_name_of_one_who_is_gone_is_free_for_the_next(directory: Directory) -> None:
@@ -276,6 +296,9 @@ def test_encrypted_and_only_with_a_certificate_that_is_trusted(
         directory.settings(ldap_ca_file=others.ca)
         assert refusal(sign_in, "ann").code == "directory.unavailable"
         assert refusal(sync).code == "directory.tls"
+        for odd in (tmp_path / "none.pem", ours.key):
+            directory.settings(ldap_ca_file=odd)
+            assert "is no CA that can be read" in refusal(sync).message
         directory.settings(ldap_ca_file=ours.ca, ldap_timeout_s=0.4)
         directory.freeze()
         try:

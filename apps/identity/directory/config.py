@@ -49,6 +49,11 @@ class Config:
         return self.group_type == "posixGroup"
 
     @property
+    def uses_tls(self) -> bool:
+        """Whether a certificate is to be checked."""
+        return self.start_tls or any(url.startswith("ldaps://") for url in self.urls)
+
+    @property
     def in_clear(self) -> bool:
         """Whether passwords cross a network that others may listen to."""
         local = re.compile(r"ldap://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?/?")

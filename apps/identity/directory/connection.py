@@ -55,8 +55,10 @@ def options(config: Config) -> dict[int, Any]:
         ldap.OPT_REFERRALS: ldap.OPT_OFF,
         ldap.OPT_NETWORK_TIMEOUT: config.timeout_s,
         ldap.OPT_TIMEOUT: config.timeout_s,
-        ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_DEMAND,
     }
+    if not config.uses_tls:
+        return found
+    found[ldap.OPT_X_TLS_REQUIRE_CERT] = ldap.OPT_X_TLS_DEMAND
     if config.ca_file is not None:
         found[ldap.OPT_X_TLS_CACERTFILE] = str(config.ca_file)
     return found | {ldap.OPT_X_TLS_NEWCTX: 0}  # makes those above count, so it comes last
@@ -69,9 +71,10 @@ def reachable(config: Config) -> str:
     never tells what is wrong with a certificate. Raises Unavailable.
     """
     problem: Unavailable | None = None
+    trusted = _trusted(config) if config.uses_tls else None
     for url in config.urls:
         try:
-            _knock(config, url)
+            _knock(config, url, trusted)
             return url
         except ssl.SSLError as error:
             text = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error.args[0])
@@ -135,7 +138,19 @@ def _rest(connection: Any, dn: str, name: str, ranged: str) -> Iterator[bytes]:
         yield from parts.get(ranged, [])
 
 
-def _knock(config: Config, url: str) -> None:
+def _trusted(config: Config) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(config.ca_file) if config.ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise Unavailable(
+            "directory.tls", f"{config.ca_file} is no CA that can be read: {error.strerror or error}", fix="correct CLOUDSITE_LDAP_CA_FILE"
+        ) from None
+    # Companies' own CAs are not always what the standard asks for, and libldap does not mind.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _knock(config: Config, url: str, trusted: ssl.SSLContext | None) -> None:
     parts = urlsplit(url)
     if parts.scheme == "ldapi":
         with socket.socket(socket.AF_UNIX) as plain:
@@ -148,6 +163,5 @@ def _knock(config: Config, url: str) -> None:
             plain.sendall(_START_TLS)
             if _GRANTED not in plain.recv(1024):
                 raise ssl.SSLError("it does not grant StartTLS")
-        if config.start_tls or parts.scheme == "ldaps":
-            context = ssl.create_default_context(cafile=str(config.ca_file) if config.ca_file else None)
-            context.wrap_socket(plain, server_hostname=host).close()
+        if trusted is not None and (config.start_tls or parts.scheme == "ldaps"):
+            trusted.wrap_socket(plain, server_hostname=host).close()

@@ -54,7 +54,8 @@ def by_password(
         # Nobody of an id is nobody of a name either, in a domain that is none.
         username, domain_id = known or (str(user_id), _NOBODY)
     user = authenticate(request, username=username, password=password, domain_id=domain_id)
-    if not isinstance(user, User) or not user.domain.enabled:
+    # In the directory the name may have come to somebody else since.
+    if not isinstance(user, User) or not user.domain.enabled or user_id not in (None, user.pk):
         raise lockout.refusal(request)
     if not even_expired and has_expired_password(user):
         raise errors.password_expired()

@@ -23,13 +23,15 @@ RULED_TO = Rule("cloudsite", "GET", "/api/v1/nothing")
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """`rights`: by the table. `knows`: rights of the person behind, who may know more than the token can do. `refused`: the
-    code of the refusal that it gets whatever it asks for."""
+    code of the refusal that it gets whatever it asks for. `is_outside`: rules over something, and not over what is the
+    victim's."""
 
     name: str
     token: str = ""
     rights: Rights
     knows: Rights
     refused: tuple[str, ...] = ()
+    is_outside: bool = False
 
 
 def make(world: World) -> list[Caller]:
@@ -94,12 +96,14 @@ def _outside(world: World) -> list[Caller]:
         ("stranger", "a member of a project of another domain", "member", world.away),
         ("strangers_boss", "an admin of a project of another domain", "admin", world.away),
     ):
-        found.append(_caller(shown, _token(people[name], _in(place)), rights_of(people[name].pk, place.pk, project=role)))
+        made = _caller(shown, _token(people[name], _in(place)), rights_of(people[name].pk, place.pk, project=role))
+        found.append(replace(made, is_outside=role == "admin"))
     for name, shown, domain in (
         ("other_ruler", "an admin of another domain", world.elsewhere), ("ruler", "an admin of the domain", world.domain),
     ):
         token = _token(people[name], Scope(domain_id=domain.pk))
-        found.append(_caller(shown, token, rights_of(people[name].pk, domain.pk, domain="admin")))
+        made = _caller(shown, token, rights_of(people[name].pk, domain.pk, domain="admin"))
+        found.append(replace(made, is_outside=domain != world.domain))
     unscoped = _token(people["boss"], Scope())
     at_work = rights_of(people["boss"].pk, world.project.pk, project="admin")
     return [*found, replace(_caller("an admin of the project without a scope", unscoped, rights_of(people["boss"].pk)), knows=at_work)]

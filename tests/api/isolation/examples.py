@@ -122,7 +122,7 @@ def _target(operation: Operation, example: Example, things: Sequence[str], world
     if _GRANT.search(operation.template):
         # Roles of a user are also that user's own to read.
         holder = world.things[next((each for each in things if each in ("user", "clerk")), kind)]
-        return Target(places=world.things[kind].places, users=holder.users)
+        return replace(world.things[kind], users=holder.users, own_by=())
     return world.things[kind]
 
 

@@ -6,13 +6,15 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.test import Client
 
+from apps.common import clock
 from apps.identity import policy
-from apps.identity.models import PolicyVersion, Role
+from apps.identity.models import PolicyVersion, Role, Token
 from apps.identity.permissions import TABLE
 from apps.identity.services import tokens
 from tests.api.isolation import callers as everybody
@@ -51,6 +53,8 @@ class Trial:
         self._client = Client(raise_request_exception=False)
         self._callers = everybody.make(world)
         self._custom = everybody.custom(world)
+        # What each request notes is undone, and would be noted by the next one again.
+        Token.objects.update(last_used_at=clock.now() + timedelta(days=1))
         self._versions = 1000
 
     def of(self, operation: Operation) -> list[str]:
@@ -100,7 +104,7 @@ class Trial:
         with _undone():
             caller = self._with_role({permission, *(name for name in TABLE if name.endswith(READING))}, f"{permission} and looking")
             answer = self._send(call, caller)
-        return _told(caller, answer, _wrongly_refused(answer, call))
+        return _told(caller, answer, _wrongly_refused(answer, call)) if call.target.open_to(caller.rights, permission) else []
 
     # Those who may not.
 
@@ -158,7 +162,7 @@ class Trial:
             return []
         found = []
         for caller in self._callers:
-            if caller.refused or not call.target.open_to(caller.rights, permission):
+            if not caller.is_outside or not call.target.open_to(caller.rights, permission):
                 continue
             for flag in operation.flags:
                 answer = self._undone_send(replace(call, address=_with(call.address, flag, "true")), caller)
@@ -190,7 +194,7 @@ class Trial:
 
     def _with_role(self, permissions: set[str], shown: str) -> Caller:
         """The one with a role of the operator's own, which now has just these permissions."""
-        self._versions += 1000  # numbers of versions that are rolled back come again, and with them what was kept of them
+        self._versions += 1000
         Role.objects.filter(pk=self.world.rows["custom_role"].pk).update(permissions=sorted(permissions))
         PolicyVersion.objects.update(version=self._versions)
         rights = replace(self._custom.rights, everywhere=by_custom_role(permissions))
@@ -321,10 +325,10 @@ def _changed(before: Mapping[str, str]) -> set[str]:
 @contextmanager
 def _undone() -> Iterator[None]:
     """Whatever is written within is not there afterwards."""
-    try:
-        with transaction.atomic():
-            yield
-            transaction.set_rollback(True)
-    finally:
+    with fingerprint.writes() as written, transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+    if "identity_policyversion" in written:
+        # This number comes again, and will stand for other roles then.
         for cached in _CACHES:
             cached.cache_clear()

@@ -287,7 +287,8 @@ def test_whatever_is_wrong_with_a_signature_the_answer_is_the_same(here: Keyston
 
 @pytest.mark.parametrize("path", ["ec2tokens", "s3tokens"])
 def test_what_is_no_signed_request_is_malformed(root: Keystone, path: str) -> None:
-    for body in ({}, {"credentials": None}, {"credentials": {}}, {"credentials": {"access": 7}}, {"other": {}}):
+    bodies: list[Any] = [{}, {"credentials": None}, {"credentials": {}}, {"credentials": {"access": 7}}, {"other": {}}]
+    for body in bodies:
         root.post(path, body).refused(400)
     root.post("s3tokens", {"credentials": {"access": "x", "signature": "x", "token": "é"}}).refused(400)
     assert root.get(path).status == 405

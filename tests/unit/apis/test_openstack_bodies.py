@@ -145,7 +145,7 @@ def test_what_is_no_id_is_not_found(text: str) -> None:
 
 
 def test_services_get_ids_as_such_and_no_null() -> None:
-    wanted = {"description": None, "name": "red", "domain_id": "default", "parent_id": None, "enabled": False, "tags": []}
+    wanted: dict[str, Any] = {"description": None, "name": "red", "domain_id": "default", "parent_id": None, "enabled": False, "tags": []}
     assert schema.for_services(wanted, domain_id="domain", parent_id="project") == {
         "description": "", "name": "red", "domain_id": DEFAULT_DOMAIN_ID, "enabled": False, "tags": [],
     }
