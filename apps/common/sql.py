@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import psycopg
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.models import AutoField, Field, Model, QuerySet, UUIDField
 
 # SQLite takes 32,766 parameters in a statement; our widest row has some 40 columns.
@@ -99,15 +99,25 @@ def snapshot() -> Iterator[None]:
         yield
 
 
-def fetch_prepared(statement: str, parameters: Sequence[Any]) -> list[Any]:
-    """The rows of a statement whose text is always the same: PostgreSQL keeps its plan, which can cost more than running it."""
-    if connection.vendor != "postgresql" or connection.queries_logged:
-        with connection.cursor() as cursor:
+def fetch_prepared(statement: str, parameters: Sequence[Any], *, binary: bool = False) -> list[Any]:
+    """The rows of a statement whose text is always the same: PostgreSQL keeps its plan, which can cost more than running it.
+
+    `binary`: values come in PostgreSQL's own form, which is quicker to take in; JSON comes parsed then.
+    """
+    here: Any = connections[DEFAULT_DB_ALIAS]  # the proxy `connection` looks it up at every turn
+    if here.vendor != "postgresql" or here.queries_logged:
+        with here.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as raw:
-        return raw.execute(statement, parameters, prepare=True).fetchall()
+    here.ensure_connection()
+    with here.wrap_database_errors, psycopg.Cursor(here.connection) as raw:
+        return raw.execute(statement, parameters, prepare=True, binary=binary).fetchall()
+
+
+def one_row(statement: str, parameters: Sequence[Any]) -> Any:
+    """The first row of such a statement, or None."""
+    rows = fetch_prepared(statement, parameters, binary=True)
+    return rows[0] if rows else None
 
 
 M = TypeVar("M", bound=Model)

@@ -5,9 +5,10 @@ from typing import Any
 
 from axes.backends import AxesStandaloneBackend
 from django.contrib.auth.hashers import make_password
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.http import HttpRequest
 
+from apps.common.sql import SAMPLE, Compiled
 from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import Credential, Project, User
 
@@ -41,14 +42,22 @@ class Database:
 
 
 def find(username: str, domain_id: uuid.UUID | None = None) -> User | None:
-    """The user of that name, in the default domain unless the name or `domain_id` says otherwise."""
+    """The user of that name, in the default domain unless the name or `domain_id` says otherwise; as in `users`."""
     if "\x00" in username:
         return None  # nobody is named so, and PostgreSQL does not even take the question
-    user = users().filter(username=username, domain_id=domain_id or DEFAULT_DOMAIN_ID).first()
+    user = _named(username, domain_id or DEFAULT_DOMAIN_ID)
     if user is None and domain_id is None and "/" in username:
         domain, _, name = username.partition("/")
         found = Project.objects.filter(is_domain=True, name=domain).first()
-        user = users().filter(username=name, domain=found).first() if found else None
+        user = _named(name, found.pk) if found else None
+    return user
+
+
+def _named(username: str, domain_id: uuid.UUID) -> User | None:
+    user = _BY_NAME.first(username, domain_id)
+    if user is not None:
+        facts: Any = user
+        user.domain = Project(id=domain_id, name=facts.domain_name, is_domain=True, enabled=facts.domain_enabled)
     return user
 
 
@@ -64,3 +73,11 @@ def has_second_factor(user: User) -> bool:
 
 
 _SECOND_FACTORS = Credential.objects.filter(type="totp", verified=True)
+_SAMPLE_NAME = "a name that nobody has"
+_BY_NAME: Compiled[User] = Compiled(
+    lambda username, domain_id: User.objects.filter(username=username, domain_id=domain_id).annotate(
+        domain_name=F("domain__name"), domain_enabled=F("domain__enabled"),
+        has_second_factor=Exists(_SECOND_FACTORS.filter(user=OuterRef("pk"))),
+    ),
+    _SAMPLE_NAME, SAMPLE,
+)

@@ -11,25 +11,28 @@ import ipaddress
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max, Q, Sum
+from django.db.models import Sum
 from django.http import HttpRequest
 
 from apps.common import clock
 from apps.common.errors import Unauthenticated
 from apps.common.rates import network_of
+from apps.common.sql import one_row
 from apps.identity import errors
 from apps.identity.builtin import DEFAULT_DOMAIN_ID
 from apps.identity.models import User
 
 _LONGEST_NAME = 255
 _NOWHERE = "::"
+_FAILURES = """SELECT SUM(CASE WHEN ip_address = %s THEN failures_since_start END), MAX(CASE WHEN ip_address = %s THEN attempt_time END),
+ SUM(failures_since_start), MAX(attempt_time) FROM axes_accessattempt WHERE username = %s AND attempt_time > %s"""
 _COUNT = """INSERT INTO axes_accessattempt (user_agent, ip_address, username, http_accept, path_info, attempt_time, get_data,
  post_data, failures_since_start) VALUES ('', %s, %s, '', %s, %s, '', '', 1)
 ON CONFLICT (username, ip_address, user_agent) DO UPDATE SET attempt_time = excluded.attempt_time, path_info = excluded.path_info,
@@ -145,16 +148,12 @@ def prune() -> int:
 
 def _waiting_s(request: HttpRequest, name: str) -> float:
     """How long a lock still holds; 0: there is none. Leaves the number of failures for `succeeded`."""
-    here = Q(ip_address=address_of(request))
-    found = AccessAttempt.objects.filter(username=name, attempt_time__gt=clock.now() - _span()).aggregate(
-        here=Sum("failures_since_start", filter=here), here_at=Max("attempt_time", filter=here),
-        all=Sum("failures_since_start"), all_at=Max("attempt_time"),
-    )
-    request.cloudsite_failures = found["here"] or 0  # type: ignore[attr-defined]
-    env = settings.ENV
+    address, env = address_of(request), settings.ENV
+    here, here_at, everywhere, at = one_row(_FAILURES, [address, address, name, _stored(clock.now() - _span())])
+    request.cloudsite_failures = here or 0  # type: ignore[attr-defined]
     locked_at = [
-        found[f"{where}_at"] for where, most in (("here", env.login_attempts), ("all", env.login_attempts_user))
-        if (found[where] or 0) >= most
+        _moment(moment) for count, moment, most in ((here, here_at, env.login_attempts), (everywhere, at, env.login_attempts_user))
+        if (count or 0) >= most
     ]
     if not locked_at or _is_exempt(name):
         return 0.0
@@ -181,3 +180,8 @@ def _span() -> timedelta:
 
 def _stored(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _moment(value: Any) -> datetime:
+    """SQLite keeps times as text in UTC."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)

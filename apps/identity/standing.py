@@ -11,9 +11,9 @@ from functools import cache, lru_cache
 from typing import Any
 
 import orjson
-import psycopg
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import connection
 
+from apps.common.sql import one_row
 from apps.identity.access_rules import Rule
 
 # Ids of roles of user {u} for project or domain {p} (p…) and on the system (s…), own and by groups, comma-separated.
@@ -44,6 +44,9 @@ _BY_DIGEST = f"""SELECT {_USER}, {_PLACE}, {_ROLES}, {_VERSION}, {_TOKEN}, {_CRE
 FROM identity_token t JOIN identity_user u ON u.id = t.user_id JOIN identity_project ud ON ud.id = u.domain_id
 {_FROM_PLACE} LEFT JOIN identity_applicationcredential ac ON ac.id = t.application_credential_id
 WHERE t.digest = %s"""
+# What a token shows of itself, beside what decides.
+_SHOWN = "u.password_expires_at, t.methods, t.audit_ids, ac.name"
+_SHOWN_BY_DIGEST = _BY_DIGEST.replace("\nFROM identity_token", f", {_SHOWN}\nFROM identity_token", 1)
 _BY_ACCESS = f"""SELECT {_USER}, {_PLACE}, {_ROLES}, {_VERSION}, {_KEY}, {_CREDENTIAL}, ec.blob
 FROM identity_credential ec JOIN identity_user u ON u.id = ec.user_id JOIN identity_project ud ON ud.id = u.domain_id
 {_FROM_PLACE} LEFT JOIN identity_applicationcredential ac ON ac.id = ec.application_credential_id
@@ -118,6 +121,17 @@ class Bearer:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A token with what else Identity v3 shows of it."""
+
+    bearer: Bearer
+    password_expires_at: datetime | None
+    methods: list[str]
+    audit_ids: list[str]
+    credential_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyHolder:
     """Whose access key it is. `blob`: the sealed secret."""
 
@@ -127,19 +141,28 @@ class KeyHolder:
 
 def by_digest(digest: str) -> Bearer | None:
     """The token of this SHA-256; None if there is none."""
-    row = _one(_statement("digest"), (digest,))
+    row = one_row(_statement("digest"), (digest,))
     return None if row is None else _bearer(row)
+
+
+def shown_by_digest(digest: str) -> Shown | None:
+    """The same with all that is shown of it."""
+    row = one_row(_statement("shown"), (digest,))
+    if row is None:
+        return None
+    expires, methods, audit_ids, credential_name = row[30:34]
+    return Shown(_bearer(row), _when(expires), list(_patterns(methods) or ()), list(_patterns(audit_ids) or ()), credential_name)
 
 
 def by_access(access: str) -> KeyHolder | None:
     """The access key with this public id; None if there is none."""
-    row = _one(_statement("access"), (access,))
+    row = one_row(_statement("access"), (access,))
     return None if row is None else KeyHolder(_bearer(row), row[30])
 
 
 def of(user_id: uuid.UUID, place_id: uuid.UUID | None) -> Standing | None:
     """How a user stands in a project or domain (None: in none); None if there is no such user."""
-    row = _one(_statement("user"), (_key(place_id), _key(user_id)))
+    row = one_row(_statement("user"), (_key(place_id), _key(user_id)))
     return None if row is None else _standing(row)
 
 
@@ -172,17 +195,6 @@ def _bearer(row: Any) -> Bearer:
     )
 
 
-def _one(statement: str, parameters: tuple[Any, ...]) -> Any:
-    here: Any = connections[DEFAULT_DB_ALIAS]  # the proxy `connection` looks it up at every turn
-    if here.vendor != "postgresql" or here.queries_logged:
-        with here.cursor() as cursor:
-            cursor.execute(statement, parameters)
-            return cursor.fetchone()
-    here.ensure_connection()
-    with here.wrap_database_errors, psycopg.Cursor(here.connection) as raw:
-        return raw.execute(statement, parameters, prepare=True, binary=True).fetchone()
-
-
 @cache
 def _postgres() -> bool:
     return connection.vendor == "postgresql"
@@ -192,8 +204,9 @@ def _postgres() -> bool:
 def _statement(by: str) -> str:
     """The SQL text for the database that there is."""
     postgres = _postgres()
+    of_token = {"u": "t.user_id", "p": "t.project_id", "place": "t.project_id"}
     template, columns = {
-        "digest": (_BY_DIGEST, {"u": "t.user_id", "p": "t.project_id", "place": "t.project_id"}),
+        "digest": (_BY_DIGEST, of_token), "shown": (_SHOWN_BY_DIGEST, of_token),
         "access": (_BY_ACCESS, {"u": "ec.user_id", "p": "ec.project_id", "place": "ec.project_id"}),
         "user": (_BY_USER, {"u": "u.id", "p": "p.id", "place": "CAST(%s AS uuid)" if postgres else "%s"}),
     }[by]

@@ -51,6 +51,15 @@ def test_signing_in_has_a_limit_of_its_own(cloud: Cloud, anybody: Http, ann: Htt
     assert ann.get("flavors").status == 200
 
 
+def test_a_projects_limit_counts_in_every_dialect(cloud: Cloud, ann: Http, env: Set) -> None:
+    env(rate_project=1)
+    asked = [ann.get("/identity/v3/auth/catalog").status for _ in range(10)]
+    answer = ann.get("/identity/v3/auth/catalog")
+    assert asked == [200] * 10
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+    ann.get("flavors").problem(429, "request.throttled")
+
+
 def test_an_openstack_client_is_told_in_its_own_words(cloud: Cloud, anybody: Http, env: Set) -> None:
     env(rate_sign_in=1)
     anybody.post("/identity/v3/auth/tokens", {})

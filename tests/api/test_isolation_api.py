@@ -13,11 +13,13 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 
+from apps.identity import policy
 from tests.api.isolation import operations, world
 from tests.api.isolation.operations import Operation
 from tests.api.isolation.trial import Trial
 
 OPERATIONS = operations.every()
+_VIOLATIONS: list[str] = []
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def trial(django_db_setup: None, django_db_blocker: Any, request: pytest.Fixture
     plugins = request.config.pluginmanager
     with plugins.getplugin("capturemanager").global_and_fixture_disabled():
         plugins.getplugin("terminalreporter").write_line(
-            f"\nisolation: {len(OPERATIONS)} operations, {trial.requests} requests tried, {trial.violations} violations found"
+            f"\nisolation: {len(OPERATIONS)} operations, {trial.requests} requests tried, {len(_VIOLATIONS)} violations found"
         )
 
 
@@ -43,7 +45,30 @@ def trial(django_db_setup: None, django_db_blocker: Any, request: pytest.Fixture
 def test_nobody_does_what_the_table_of_permissions_does_not_allow(trial: Trial, operation: Operation) -> None:
     """And everybody does what it allows; what is hidden is as good as unknown, refusals change nothing and tell nothing."""
     if wrong := trial.of(operation):
+        _VIOLATIONS.extend(wrong)
         pytest.fail("\n".join(wrong), pytrace=False)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("name", ["instances_delete", "users_list", "trusts_get", "identity GET /v3/projects/{project_id}"])
+def test_a_policy_that_allows_everything_or_nothing_would_be_found(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, name: str, allowed: bool
+) -> None:
+    [operation] = [each for each in OPERATIONS if each.name == name]
+    for asked in ("allows", "everywhere"):
+        monkeypatch.setattr(policy, asked, lambda *_, **__: allowed)
+    assert trial.of(operation)
+
+
+@pytest.mark.django_db
+def test_an_operation_that_declares_no_permission_or_has_no_example_would_be_found(trial: Trial) -> None:
+    operation = next(each for each in OPERATIONS if each.name == "instances_get")
+    assert "declares no permission" in trial.of(dataclasses.replace(operation, permission=None))[0]
+    assert "not in apps/identity/permissions.py" in trial.of(dataclasses.replace(operation, permission="compute.instance.fly"))[0]
+    assert "add it to PARTS" in trial.of(dataclasses.replace(operation, template="/api/v1/wheels/{wheel_id}"))[0]
+    # One that is there, but not the one that is asked for.
+    assert trial.of(dataclasses.replace(operation, permission="compute.instance.power"))
 
 
 def test_no_operation_of_the_native_api_is_left_out_of_its_document() -> None:

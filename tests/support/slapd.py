@@ -72,14 +72,14 @@ class Tls:
 
 
 def needed() -> None:
-    """Raises SlapdMissing unless slapd, its tools and python-ldap are here."""
+    """Raises SlapdMissing unless slapd and python-ldap are here."""
     try:
         import django_auth_ldap  # noqa: F401
         import ldap  # noqa: F401
     except ImportError as error:
         raise SlapdMissing(f"{error}; install the extra `ldap` of pyproject.toml (scripts/bootstrap.sh --test does).") from None
     if find("slapd") is None:
-        raise SlapdMissing("slapd is not installed (apt install slapd ldap-utils); scripts/bootstrap.sh --test does that.")
+        raise SlapdMissing("slapd is not installed (apt install slapd); scripts/bootstrap.sh --test does that.")
 
 
 def find(program: str) -> str | None:

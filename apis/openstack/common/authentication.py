@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from apis.openstack.common.api import Api
+from apps.common import rates
 from apps.common.context import Actor
 from apps.common.errors import Unauthenticated
 from apps.identity.services import tokens
@@ -21,7 +22,7 @@ class Caller:
 
 
 def authenticate(api: Api, request: HttpRequest) -> Caller:
-    """Raises Unauthenticated, Forbidden (an application credential whose rules do not allow this request).
+    """Raises Unauthenticated, Forbidden (an application credential whose rules do not allow this request), TooMany.
 
     Leaves the actor where limits and the audit trail find it.
     """
@@ -33,6 +34,7 @@ def authenticate(api: Api, request: HttpRequest) -> Caller:
         path=request.path_info.removeprefix(api.path),
     )
     request.cloudsite_actor = held.actor  # type: ignore[attr-defined]
+    rates.check_project(held.actor.project_id)
     return Caller(held.actor, held.bearer, secret)
 
 

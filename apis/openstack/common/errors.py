@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from apis.openstack.common.api import Api
 from apis.openstack.common.faults import Fault, Refused
+from apps.common.api.problems import wait_headers
 from apps.common.errors import CloudError, Forbidden, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,9 @@ def answer(
     request.cloudsite_refusal = refusal  # type: ignore[attr-defined]  # the audit trail reads it
     named = request.resolver_match.kwargs if request.resolver_match else {}
     response = render(api, fault_of(api, refusal, statuses or {}, named))
-    if isinstance(refusal, Refused):
-        for name, value in refusal.headers.items():
-            response[name] = value
+    headers = refusal.headers if isinstance(refusal, Refused) else wait_headers(refusal)
+    for name, value in headers.items():
+        response[name] = value
     return response
 
 

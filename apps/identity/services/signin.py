@@ -20,7 +20,6 @@ from apps.identity.models import Project, Token, Trust, User
 from apps.identity.services import factors, tokens, totp
 from apps.identity.services.proofs import Proof, by_application_credential, by_password, by_token, by_totp
 from apps.identity.services.tokens import Issued
-from apps.identity.standing import Standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +73,8 @@ def _holder(token: Token, *, is_domain: bool, address: str) -> Actor:
         actor = tokens.actor_of(bearer, address=address)
     except Unauthenticated:
         raise errors.scope() from None
-    token.project = _place_of(found)
+    token.project = tokens.place_row(found)
     return actor
-
-
-def _place_of(found: Standing) -> Project | None:
-    """The row, as far as `standing` has read it, for those who show the new token."""
-    if found.place_id is None:
-        return None
-    domain = None
-    if not found.place_is_domain:
-        domain = Project(id=found.place_domain_id, name=found.place_domain_name or "", is_domain=True, enabled=found.place_domain_enabled)
-    return Project(
-        id=found.place_id, name=found.place_name or "", is_domain=found.place_is_domain, enabled=found.place_enabled, domain=domain
-    )
 
 
 def _use_trust(user: User, trust_id: uuid.UUID) -> Trust:

@@ -18,10 +18,11 @@ from apps.audit.services import record
 from apps.common import clock, context
 from apps.common.context import Actor
 from apps.common.errors import Forbidden, NotFound, Unauthenticated
+from apps.common.sql import insert_rows
 from apps.identity import access_rules, policy, standing
-from apps.identity.models import Token, Trust, User
+from apps.identity.models import ApplicationCredential, Project, Token, Trust, User
 from apps.identity.permissions import MAKES_CREDENTIALS, OWN
-from apps.identity.standing import Bearer, Standing
+from apps.identity.standing import Bearer, Shown, Standing
 
 _PREFIX = "cs1_"
 # How stale `last_used_at` may be, so that reading costs no write.
@@ -71,7 +72,7 @@ def make(
         methods=list(methods), audit_ids=[audit_id, parent] if parent else [audit_id], name=name, prefix=secret[:12],
         digest=digest_of(secret), created_at=now, expires_at=min(expires_at, not_after) if not_after else expires_at,
     )
-    token.save(force_insert=True)
+    insert_rows([token])
     return token, secret
 
 
@@ -195,15 +196,15 @@ def prune() -> int:
 
 def validate(*, actor: Actor, secret: str, allow_expired: bool = False) -> tuple[Token, Actor]:
     """What a token is good for. Raises NotFound (unknown, expired, revoked, disabled), Forbidden (somebody else's)."""
-    bearer = standing.by_digest(digest_of(secret))
-    if bearer is None or bearer.revoked_at is not None or (bearer.expires_at <= clock.now() and not allow_expired):
+    found = standing.shown_by_digest(digest_of(secret))
+    if found is None or found.bearer.revoked_at is not None or (found.bearer.expires_at <= clock.now() and not allow_expired):
         raise NotFound("token.not_found", "Could not find token.")
-    policy.require(actor, "identity.token.validate", user_id=bearer.standing.user_id)
+    policy.require(actor, "identity.token.validate", user_id=found.bearer.standing.user_id)
     try:
-        theirs = actor_of(bearer)
+        theirs = actor_of(found.bearer)
     except Unauthenticated:
         raise NotFound("token.not_found", "Could not find token.") from None
-    return token_row(bearer.id), theirs
+    return _as_row(found), theirs
 
 
 def revoke_secret(*, actor: Actor, secret: str) -> None:
@@ -221,6 +222,35 @@ def token_row(token_id: uuid.UUID) -> Token:
     if found is None:
         raise NotFound("token.not_found", "Could not find token.")
     return found
+
+
+def place_row(found: Standing) -> Project | None:
+    """The project or domain that somebody works in, with its domain, as far as `standing` has read it: for those who show it."""
+    if found.place_id is None:
+        return None
+    domain = None
+    if not found.place_is_domain:
+        domain = Project(id=found.place_domain_id, name=found.place_domain_name or "", is_domain=True, enabled=found.place_domain_enabled)
+    return Project(
+        id=found.place_id, name=found.place_name or "", is_domain=found.place_is_domain, enabled=found.place_enabled, domain=domain
+    )
+
+
+def _as_row(found: Shown) -> Token:
+    """A token's row as far as it is shown, without asking again: validation is as frequent as requests to other services."""
+    bearer, who = found.bearer, found.bearer.standing
+    domain = Project(id=who.user_domain_id, name=who.user_domain_name, is_domain=True, enabled=who.user_domain_enabled)
+    credential = None
+    if bearer.application_credential_id is not None:
+        credential = ApplicationCredential(
+            id=bearer.application_credential_id, name=found.credential_name or "", unrestricted=bearer.credential_unrestricted
+        )
+    return Token(
+        id=bearer.id, user=User(id=who.user_id, username=who.user_name, domain=domain, password_expires_at=found.password_expires_at),
+        project=place_row(who), system=bearer.system, trust_id=bearer.trust_id, application_credential=credential,
+        methods=found.methods, audit_ids=found.audit_ids, name=bearer.name, prefix=bearer.prefix, created_at=bearer.created_at,
+        expires_at=bearer.expires_at, last_used_at=bearer.last_used_at,
+    )
 
 
 def digest_of(secret: str) -> str:

@@ -158,6 +158,7 @@ def test_a_region_that_cannot_be_is_refused(root: Keystone) -> None:
     root.patch("regions/Mars", {"region": {"parent_region_id": "Mars"}}).refused(400)
     root.patch("regions/Mars", {"region": {"id": "Pluto"}}).refused(400)
     root.patch("regions/Nowhere", {"region": {"description": "x"}}).refused(404)
+    assert "Nowhere" in root.patch("regions/Mars", {"region": {"parent_region_id": "Nowhere"}}).refused(404)
     root.delete("regions/Nowhere").refused(404)
 
 
