@@ -36,17 +36,22 @@ def make(user: User, project: Project, name: str = "") -> access_keys.Made:
     return access_keys.create(actor=actor_in(user, project), name=name)
 
 
+def public(made: access_keys.Made) -> str:
+    assert made.key.access is not None
+    return made.key.access
+
+
 def asks(made: access_keys.Made, **request: str) -> object:
-    key = access_keys.find(access=made.key.access or "")
+    key = access_keys.find(access=public(made))
     assert key is not None and key.secret == made.secret
     return access_keys.use(key=key, **request)
 
 
 def test_a_key_is_found_with_its_secret_and_its_owner_in_one_query(ann: User, project: Project) -> None:
     made = make(ann, project, "laptop")
-    assert made.key.access.startswith("AK") and len(made.key.access) == 20 and len(made.secret) == 40
+    assert public(made).startswith("AK") and len(public(made)) == 20 and len(made.secret) == 40
     with CaptureQueriesContext(connection) as captured:
-        key = access_keys.find(access=made.key.access)
+        key = access_keys.find(access=public(made))
     assert len(captured) == 1
     assert key is not None and key.secret == made.secret
     actor = access_keys.use(key=key, address="192.0.2.1")
@@ -79,8 +84,8 @@ def test_it_is_good_for_what_its_owner_may_do_now(ann: User, project: Project, e
     elif end == "project":
         Project.objects.filter(pk=project.pk).update(enabled=False)
     else:
-        access_keys.delete(actor=actor_in(ann, project), access=made.key.access)
-        assert access_keys.find(access=made.key.access) is None
+        access_keys.delete(actor=actor_in(ann, project), access=public(made))
+        assert access_keys.find(access=public(made)) is None
         return
     assert refusal(asks, made).kind == "unauthenticated"
 
@@ -90,10 +95,10 @@ def test_last_used_is_written_at_most_once_a_minute(ann: User, project: Project,
     asks(made)
     first = Credential.objects.get().last_used_at
     asks(made)
-    assert first and Credential.objects.get().last_used_at == first
+    assert first is not None and Credential.objects.get().last_used_at == first
     time_machine.forward(61)
     asks(made)
-    assert Credential.objects.get().last_used_at > first
+    assert Credential.objects.get().last_used_at != first
 
 
 def test_there_are_at_most_ten_per_user_and_project(ann: User, project: Project) -> None:
@@ -116,7 +121,7 @@ def test_a_key_made_by_an_application_credential_has_its_limits_and_its_end(ann:
     give(ann, "member", other)
     assert refusal(access_keys.create, actor=actor, project_id=other.pk).code == "auth.bound"
     application_credentials.delete(actor=actor_in(ann, project), credential_id=parent.credential.pk)
-    assert access_keys.find(access=made.key.access) is None
+    assert access_keys.find(access=public(made)) is None
 
 
 def test_a_limited_program_does_not_read_the_secret_of_a_key_without_limits(ann: User, project: Project) -> None:
@@ -133,8 +138,8 @@ def test_operators_make_keys_for_others_and_others_do_not(ann: User, project: Pr
     made = access_keys.create(actor=SYSTEM, user_id=ann.pk, project_id=project.pk)
     asks(made)
     assert refusal(access_keys.create, actor=SYSTEM, user_id=ann.pk, project_id=make_project().pk).code == "project.not_found"
-    assert refusal(access_keys.delete, actor=actor_in(bob, project), access=made.key.access).kind == "not_found"
-    assert refusal(delegated.access_key, actor=actor_in(bob, project), access=made.key.access).kind == "not_found"
+    assert refusal(access_keys.delete, actor=actor_in(bob, project), access=public(made)).kind == "not_found"
+    assert refusal(delegated.access_key, actor=actor_in(bob, project), access=public(made)).kind == "not_found"
     assert access_keys.secrets_of(actor=actor_in(ann, project))(Credential.objects.get()) == made.secret
     assert access_keys.secrets_of(actor=SYSTEM)(Credential.objects.get()) == ""
 

@@ -12,7 +12,16 @@ from apps.identity import policy
 from apps.identity.access_rules import Rule
 from apps.identity.models import AccessRule, ApplicationCredential, Assignment, Project, Token, User
 from apps.identity.selectors import delegated
-from apps.identity.services import access_keys, application_credentials, assignments, credentials, signin, tokens, trusts, users
+from apps.identity.services import (
+    access_keys,
+    application_credentials,
+    assignments,
+    credentials,
+    signin,
+    tokens,
+    trusts,
+    users,
+)
 from apps.identity.services.signin import Scope
 from apps.identity.services.trusts import Wanted
 from tests.support.cloud import make_project, refusal

@@ -161,6 +161,7 @@ def test_it_is_handed_on_within_what_was_given(ann: User, bob: User, project: Pr
 
 
 def actor_user(actor: Actor) -> User:
+    assert actor.user_id is not None
     return User.objects.get(pk=actor.user_id)
 
 

@@ -59,8 +59,7 @@ def _text(fault: Fault, message: str) -> str:
     if known := _TEXTS.get(fault.code):
         return known.format_map(_Named(fault.named, message=message))
     thing, _, what = fault.code.partition(".")
-    asked = fault.named.get(f"{thing}_id") or fault.named.get(thing)
-    if what == "not_found" and asked is not None and str(asked) in message:  # not something else of this kind, named in the body
+    if what == "not_found" and (asked := fault.named.get(f"{thing}_id") or fault.named.get(thing)):
         return f"Could not find {_THINGS.get(thing, thing)}: {asked}."
     if what == "exists":
         return f"Conflict occurred attempting to store {thing} - {message}"

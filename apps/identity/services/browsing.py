@@ -59,11 +59,8 @@ def entered(*, user: User, address: str = "") -> None:
 
 def actor_of(*, user: User, chosen: str | None, address: str = "") -> Actor:
     """The actor of a signed-in browser in the project that was chosen there, else in its default or first one, else in none."""
-    mine = selectors.projects_with_a_role(user.pk)
-    place = None
-    for wanted in (chosen, user.default_project_id):
-        if place is None and wanted:
-            place = mine.filter(pk=wanted).values_list("pk", flat=True).first()
+    wanted = (uuid.UUID(chosen) if chosen else None, user.default_project_id)
+    place = next((each for each in wanted if each is not None and tokens.may_work_in(user.pk, each)), None)
     if place is None:
         # An operator may enter all projects, but is in none by chance.
         place = selectors.projects_reached(user.pk).order_by("created_at").values_list("pk", flat=True).first()

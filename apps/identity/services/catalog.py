@@ -260,7 +260,7 @@ def _above(region_id: str, parent_id: str | None) -> None:
         seen.add(above)
         row = Region.objects.filter(pk=above).first()
         if row is None:
-            raise _none("region", above, field="parent_id")
+            raise NotFound("region.parent_not_found", f"There is no region {above[:255]}.", field="parent_id")
         above = row.parent_id
 
 
@@ -303,5 +303,5 @@ def _region_in_use(region_id: str) -> InvalidState:
     return InvalidState("region.in_use", f"There are endpoints in the region {region_id[:255]}, or in one below it; delete these first.")
 
 
-def _none(thing: str, key: uuid.UUID | str, field: str = "") -> NotFound:
-    return NotFound(f"{thing}.not_found", f"There is no {thing} {str(key)[:255]}.", field=field or f"{thing}_id")
+def _none(thing: str, key: uuid.UUID | str) -> NotFound:
+    return NotFound(f"{thing}.not_found", f"There is no {thing} {str(key)[:255]}.", field=f"{thing}_id")

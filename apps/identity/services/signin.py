@@ -21,6 +21,9 @@ from apps.identity.services import factors, tokens, totp
 from apps.identity.services.proofs import Proof, by_application_credential, by_password, by_token, by_totp
 from apps.identity.services.tokens import Issued
 
+# Domains that have a project of the same name; who has more says it by id.
+_MOST_NAMESAKES = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
@@ -168,13 +171,11 @@ def domain_of(given: str) -> uuid.UUID | None:
 
 def project_for(user: User, given: str) -> uuid.UUID:
     """The project that `given` (id or name) names, or the user's default or only one. Raises Forbidden, Invalid (which one?)."""
-    mine = selectors.projects_with_a_role(user.pk)
     if given:
-        if (found := _named(mine, given)) is None:
-            raise Forbidden("auth.not_member", "There is no such project, or you have no role in it.")
-        return found
+        return _named(user, given)
+    mine = selectors.projects_with_a_role(user.pk)
     ids = list(mine.order_by("created_at").values_list("pk", flat=True)[:2])
-    if user.default_project_id is not None and mine.filter(pk=user.default_project_id).exists():
+    if user.default_project_id is not None and tokens.may_work_in(user.pk, user.default_project_id):
         return user.default_project_id
     if not ids:
         raise Forbidden("auth.no_project", "You have no role in any project.")
@@ -183,15 +184,17 @@ def project_for(user: User, given: str) -> uuid.UUID:
     return ids[0]
 
 
-def _named(mine: Any, given: str) -> uuid.UUID | None:
+def _named(user: User, given: str) -> uuid.UUID:
     try:
-        rows = mine.filter(pk=uuid.UUID(given))
+        asked = [uuid.UUID(given)]
     except ValueError:
-        rows = mine.filter(name=given)
-    found: list[uuid.UUID] = list(rows.values_list("pk", flat=True)[:2])
+        asked = list(Project.objects.filter(name=given, is_domain=False).values_list("pk", flat=True)[:_MOST_NAMESAKES])
+    found = [project_id for project_id in asked if tokens.may_work_in(user.pk, project_id)]
     if len(found) > 1:
         raise Invalid("auth.project_ambiguous", "You have several projects of that name: give its id.", field="project")
-    return found[0] if found else None
+    if not found:
+        raise Forbidden("auth.not_member", "There is no such project, or you have no role in it.")
+    return found[0]
 
 
 __all__ = [

@@ -20,6 +20,7 @@ from apps.common.context import Actor
 from apps.common.errors import Forbidden, NotFound, Unauthenticated
 from apps.common.sql import insert_rows
 from apps.identity import access_rules, policy, standing
+from apps.identity.builtin import ROLE_IDS, Role
 from apps.identity.models import ApplicationCredential, Project, Token, Trust, User
 from apps.identity.permissions import MAKES_CREDENTIALS, OWN
 from apps.identity.standing import Bearer, Shown, Standing
@@ -159,6 +160,15 @@ def revoke(*, actor: Actor, token_id: uuid.UUID) -> None:
     policy.require(actor, "identity.token.revoke", user_id=token.user_id)
     if Token.objects.filter(pk=token_id, revoked_at=None).update(revoked_at=clock.now()):
         record.write(actor, "identity.token.revoke", "token", token_id, project_id=token.project_id, name=str(token))
+
+
+def may_work_in(user_id: uuid.UUID, project_id: uuid.UUID) -> bool:
+    """Whether the user has a role in this project, or administers the installation, and nothing of both is disabled: one query."""
+    found = standing.of(user_id, project_id)
+    if found is None or found.place_id is None or found.place_is_domain or not found.enabled:
+        return False
+    here, everywhere = standing.split(found.roles)
+    return bool(here) or ROLE_IDS[Role.ADMIN] in everywhere
 
 
 def revoke_all(*, actor: Actor, user_id: uuid.UUID | None = None, keep_this: bool = False) -> int:

@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from apps.common import clock
+from apps.common.context import SYSTEM
 from apps.identity.access_rules import Rule
 from apps.identity.models import ApplicationCredential, Assignment, Project, Token, User
 from apps.identity.permissions import MAKES_CREDENTIALS, OWN
-from apps.identity.services import application_credentials, signin, tokens, trusts
+from apps.identity.services import application_credentials, projects, signin, tokens, trusts
 from apps.identity.services.proofs import Proof
 from apps.identity.services.signin import Scope
 from tests.api.isolation.expected import Rights, rights_of
 from tests.api.isolation.world import World
-from tests.support.identity import actor_in
+from tests.support.identity import actor_in, give, make_user
 
 # The one thing that a limited application credential may do, and the one request that a ruled one may make.
 LIMITED_TO = "compute.flavor.list"
@@ -30,7 +31,7 @@ class Caller:
     token: str = ""
     rights: Rights
     knows: Rights
-    refused: tuple[str, ...] = ()
+    refused: str = ""
     is_outside: bool = False
 
 
@@ -40,40 +41,27 @@ def make(world: World) -> list[Caller]:
 
 
 def _nobodies(world: World) -> list[Caller]:
-    """Tokens that are good for nothing, of somebody who would otherwise be allowed a lot."""
-    victim = world.people["victim"]
-    nobody = rights_of(world.away.pk, own=frozenset())
-    expired, revoked, left, cold = (_token(world.people[name], _in(world.project)) for name in ("victim", "victim", "leaver", "mate"))
+    """Tokens that are good for nothing, of people who would otherwise be allowed a lot."""
+    victim, leaver = world.people["victim"], world.people["leaver"]
+    expired, revoked, left = (_token(user, _in(world.project)) for user in (victim, victim, leaver))
     Token.objects.filter(digest=tokens.digest_of(expired)).update(expires_at=clock.now() - timedelta(seconds=1))
     Token.objects.filter(digest=tokens.digest_of(revoked)).update(revoked_at=clock.now())
-    Token.objects.filter(digest=tokens.digest_of(cold)).update(user=_disabled(world))
-    Assignment.objects.filter(user=world.people["leaver"]).delete()
-    closed = Project.objects.create(name="closed", domain=world.domain, parent=world.domain, enabled=True)
-    Assignment.objects.create(role_id=_member(), user=victim, project=closed)
-    from apps.identity.services.projects import place_below
-
-    place_below(closed, world.domain)
-    gone = _token(victim, _in(closed))
+    Assignment.objects.filter(user=leaver).delete()
+    disabled = make_user("disabled", world.project, domain=world.domain)
+    of_disabled = _token(disabled, _in(world.project))
+    User.objects.filter(pk=disabled.pk).update(is_active=False)
+    closed = projects.create_project(actor=SYSTEM, name="closed", domain_id=world.domain.pk)
+    give(victim, "member", closed)
+    for_closed = _token(victim, _in(closed))
     Project.objects.filter(pk=closed.pk).update(enabled=False)
+    nothing = rights_of(world.away.pk, own=frozenset())
     made = (
         ("nobody", "", "auth.required"), ("an unknown token", "cs1_unknown", "auth.token_unknown"),
         ("an expired token", expired, "auth.token_expired"), ("a revoked token", revoked, "auth.token_revoked"),
-        ("a disabled user", cold, "auth.disabled"), ("who lost the role", left, "auth.no_role"),
-        ("a token for a disabled project", gone, "auth.disabled"),
+        ("a disabled user", of_disabled, "auth.disabled"), ("who lost the role", left, "auth.no_role"),
+        ("a token for a disabled project", for_closed, "auth.disabled"),
     )
-    return [Caller(name=name, token=token, rights=nobody, knows=nobody, refused=(code,)) for name, token, code in made]
-
-
-def _disabled(world: World) -> User:
-    user = User.objects.create(username="disabled", domain=world.domain, is_active=False)
-    Assignment.objects.create(role_id=_member(), user=user, project=world.project)
-    return user
-
-
-def _member() -> object:
-    from apps.identity import builtin
-
-    return builtin.ROLE_IDS[builtin.Role.MEMBER]
+    return [Caller(name=name, token=token, rights=nothing, knows=nothing, refused=code) for name, token, code in made]
 
 
 def _in_project(world: World) -> list[Caller]:
@@ -119,7 +107,7 @@ def _bound(world: World) -> list[Caller]:
     )
     ruled = Caller(
         name="an application credential with access rules", token=_program(world, "ruled", None, [RULED_TO]), rights=kept, knows=whole,
-        refused=("policy.access_rule",),
+        refused="policy.access_rule",
     )
     by_trust = tokens._OWN_BY_TRUST
     trusted = _caller(

@@ -43,8 +43,8 @@ def _tables() -> tuple[tuple[str, str], ...]:
     for model in apps.get_models(include_auto_created=True):
         table = model._meta.db_table
         if model._meta.managed and table not in _APART:
-            columns = [connection.ops.quote_name(field.column) for field in model._meta.concrete_fields if field.column not in _NOTES]
-            found.append((table, ", ".join(columns)))
+            columns = [field.column or "" for field in model._meta.concrete_fields if field.column not in _NOTES]
+            found.append((table, ", ".join(map(connection.ops.quote_name, columns))))
     return tuple(sorted(found))
 
 

@@ -126,8 +126,8 @@ class Trial:
 
     def _wrongly_let(self, answer: Answer, call: Call, caller: Caller, permission: str) -> list[str]:
         if caller.refused:
-            status = 403 if caller.refused[0].startswith("policy.") else 401
-            return [] if (answer.status, answer.code) == (status, caller.refused[0]) else [f"expected {status} {caller.refused[0]}"]
+            status = 403 if caller.refused.startswith("policy.") else 401
+            return [] if (answer.status, answer.code) == (status, caller.refused) else [f"expected {status} {caller.refused}"]
         forbidden = answer.status == 403 and answer.code == "policy.forbidden"
         # Where one is comes before what one may do there.
         forbidden |= answer.code == "auth.project_needed" and caller.rights.place is None
@@ -215,7 +215,7 @@ class Trial:
 
     def _send(self, call: Call, caller: Caller) -> Answer:
         self.requests += 1
-        headers, more = dict(call.headers), {}
+        headers, more = dict(call.headers), dict[str, Any]()
         if caller.token and call.address.startswith("/api/"):
             headers["Authorization"] = f"Bearer {caller.token}"
         elif caller.token:

@@ -18,7 +18,7 @@ from apps.identity.services import application_credentials, tokens, totp, trusts
 from apps.identity.services.application_credentials import Made
 from tests.api.openstack.kit import Answer, Keystone, by_password, of, signed_in
 from tests.support.cloud import make_project
-from tests.support.identity import make_user
+from tests.support.identity import give, make_user
 
 pytestmark = pytest.mark.django_db
 UNKNOWN = "The request you have made requires authentication."
@@ -143,6 +143,14 @@ def test_a_trust_lets_the_trustee_work_in_the_project_of_the_trustor(
     trusts.delete(actor=actor, trust_id=given.pk)
     Keystone(answer.headers["X-Subject-Token"]).get("auth/catalog").refused(401)
     Keystone().sign_in(bob, scope).refused(401)
+
+
+def test_who_came_by_a_trust_is_not_told_where_else_the_trustor_works(actor: Actor, ann: User, project: Project) -> None:
+    give(ann, "member", make_project("elsewhere"))
+    given = trust(actor, ann, make_user("bob"), project, impersonation=True)
+    answer = Keystone().sign_in(User.objects.get(username="bob"), {"OS-TRUST:trust": {"id": str(given.pk)}})
+    shown = Keystone(answer.headers["X-Subject-Token"]).get("auth/projects").ok()["projects"]
+    assert [each["id"] for each in shown] == [str(project.pk)]
 
 
 def trust(actor: Actor, trustor: User, trustee: User, project: Project, **more: Any) -> Trust:

@@ -72,7 +72,7 @@ def test_regions_stand_below_each_other_and_not_in_a_circle() -> None:
     for key, parent in (("eu", None), ("eu-north", "eu"), ("eu-north-1", "eu-north")):
         catalog.create_region(actor=SYSTEM, region_id=key, parent_id=parent)
     assert refusal(catalog.create_region, actor=SYSTEM, region_id="eu").code == "region.exists"
-    assert refusal(catalog.create_region, actor=SYSTEM, region_id="x", parent_id="nowhere").code == "region.not_found"
+    assert refusal(catalog.create_region, actor=SYSTEM, region_id="x", parent_id="nowhere").code == "region.parent_not_found"
     assert refusal(catalog.update_region, actor=SYSTEM, region_id="eu", parent_id="eu-north-1").code == "region.circle"
     assert refusal(catalog.update_region, actor=SYSTEM, region_id="eu", parent_id="eu").code == "region.circle"
     assert len(catalog.create_region(actor=SYSTEM).pk) == 32

@@ -9,8 +9,7 @@ from django.conf import settings
 from django.test import Client
 
 from apps.audit.models import Record
-from apps.identity.models import Credential, Token
-from tests.api.conftest import MakeUser
+from apps.identity.models import Credential, Token, User
 from tests.api.kit import Http
 from tests.support.cloud import Cloud, make_project
 from tests.support.identity import PASSWORD, give, make_domain
@@ -21,6 +20,11 @@ def by(secret: str) -> Http:
     http = Http()
     http.secret = secret
     return http
+
+
+def user_of(http: Http) -> User:
+    assert http.user is not None
+    return http.user
 
 
 def login(**fields: Any) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def test_a_second_factor_is_set_up_used_and_removed(cloud: Cloud, ann: Http, any
 
 
 def test_an_operator_takes_the_second_factor_of_a_lost_phone_away(cloud: Cloud, ann: Http, operator: Http, mallory: Http) -> None:
-    with_second_factor(ann.user)
+    with_second_factor(user_of(ann))
     for one in (ann, mallory):
         assert one.delete(f"users/{ann.user.pk}/totp").status in (403, 404)
     operator.delete(f"users/{ann.user.pk}/totp").ok(204)
@@ -132,8 +136,8 @@ def test_an_operator_takes_the_second_factor_of_a_lost_phone_away(cloud: Cloud, 
 
 def test_a_token_buys_a_token_for_another_scope(cloud: Cloud, ann: Http, operator: Http, anybody: Http) -> None:
     other, domain = make_project("other"), make_domain("sales")
-    give(ann.user, "reader", other)
-    give(ann.user, "admin", domain)
+    give(user_of(ann), "reader", other)
+    give(user_of(ann), "admin", domain)
     assert anybody.post("tokens", {"token": ann.secret, "project": "other"}).ok(201)["project_name"] == "other"
     ruling = by(anybody.post("tokens", {"token": ann.secret, "for_domain": "sales"}).ok(201)["secret"])
     assert ruling.get("whoami").ok()["domain_id"] == str(domain.pk)
@@ -184,7 +188,7 @@ def test_no_secret_is_in_the_database_the_audit_trail_or_the_log(
     cloud: Cloud, ann: Http, anybody: Http, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with_second_factor(ann.user)
+    with_second_factor(user_of(ann))
     made = ann.post("application-credentials", {"name": "backup"}).ok(201)
     key = ann.post("access-keys").ok(201)
     token = anybody.post("tokens", {"application_credential": {"id": made["id"], "secret": made["secret"]}}).ok(201)
