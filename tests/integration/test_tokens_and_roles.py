@@ -68,7 +68,7 @@ def disable_user(token: Token) -> None:
 
 
 def disable_project(token: Token) -> None:
-    Project.objects.filter(pk=token.project_id).update(enabled=False)
+    Project.objects.filter(tokens=token).update(enabled=False)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ class Credential(models.Model):
     application_credential = models.ForeignKey(ApplicationCredential, models.CASCADE, related_name="credentials", null=True)
     type = models.CharField(max_length=255)
     name = models.CharField(max_length=64, blank=True)
-    access = models.CharField(max_length=128, null=True)
+    access = models.CharField(max_length=128, null=True)  # noqa: DJ001  (null: it has none, and only some must differ)
     blob = models.TextField()
     verified = models.BooleanField(default=True)
     last_step = models.BigIntegerField(default=0)

@@ -88,8 +88,13 @@ class Missing(Exception):
 
 def of(operation: Operation, world: World) -> list[Call]:
     """Raises Missing."""
-    given = GIVEN.get(operation.name, Example())
-    return [_call(operation, each, world) for each in (given if isinstance(given, tuple) else (given,))]
+    return [_call(operation, each, world) for each in given(operation)]
+
+
+def given(operation: Operation) -> tuple[Example, ...]:
+    """As they are written down here; nothing special if they are not."""
+    found = GIVEN.get(operation.name, Example())
+    return found if isinstance(found, tuple) else (found,)
 
 
 def _call(operation: Operation, example: Example, world: World) -> Call:
@@ -101,7 +106,7 @@ def _call(operation: Operation, example: Example, world: World) -> Call:
         if kind in world.things:
             things.append(kind)
         address = address.replace(f"{{{part}}}", kind[1:] if kind.startswith("=") else world.things[kind].key)
-    body = example.body if example.body is not None else _body(operation)
+    body = example.body if example.body is not None else body_of(operation)
     headers = dict(example.headers)
     kinds = {*things, *_kinds(body, world), *_kinds(headers, world)} - example.strangers
     return Call(
@@ -155,7 +160,7 @@ def filled(value: Any, world: World) -> Any:
     return [filled(each, world) for each in value] if isinstance(value, list) else value
 
 
-def _body(operation: Operation) -> Any:
+def body_of(operation: Operation) -> Any:
     """What the OpenAPI document asks for, with values that are right."""
     if operation.dialect:
         if operation.method in ("POST", "PATCH"):

@@ -1,0 +1,128 @@
+"""Throw-away things of a running installation, made over HTTP when they are asked for: what a test may change and delete."""
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+PASSWORD = "correct horse battery"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqfJ7Oh3sTqCPBdx1e0cXKxQpRV9xA5VtJtMrxHLhNn"
+
+
+class Refused(Exception):
+    """The API said no."""
+
+    def __init__(self, answer: requests.Response) -> None:
+        super().__init__(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:300]}")
+        self.status = answer.status_code
+
+
+class Client:
+    """Calls below /api/v1 with a token."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url, self.session = url, requests.Session()
+        self.session.trust_env = False
+        self.token = token
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        """The body of the answer. Raises Refused."""
+        data = None if body is None else json.dumps(body)
+        headers = {**self.headers, "Content-Type": "application/json"}
+        answer = self.session.request(method, f"{self.url}/api/v1/{path}", data=data, headers=headers, timeout=60)
+        if answer.status_code >= 400:
+            raise Refused(answer)
+        return answer.json() if answer.content else None
+
+
+class Yard:
+    """`key(kind)`: a thing of that kind, the same until `used_up`. Made by `mine` if that may, else by `operator`."""
+
+    def __init__(self, mine: Client, operator: Client) -> None:
+        self.mine, self.operator = mine, operator
+        self._known: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+        self._makers: dict[str, Callable[[], str]] = {
+            "access_key": lambda: self._id("access-keys", {"name": self._name()}),
+            "access_rule": self._access_rule,
+            "application_credential": lambda: self._id("application-credentials", {"name": self._name()}),
+            "assignment": lambda: self._id("role-assignments", {**self._role(), "user_id": self.key("user"), "project_id": self.key("project")}),
+            "clerk": lambda: self._user("clerk"),
+            "domain": lambda: self._id("domains", {"name": self._name()}),
+            "closed_domain": lambda: self._id("domains", {"name": self._name(), "enabled": False}),
+            "flavor": lambda: self._id("flavors", {"name": self._name(), "vcpus": 1, "memory_mb": 1, "disk_gb": 0}),
+            "group": lambda: self._id("groups", {"name": self._name()}),
+            "host": lambda: str(self.operator("GET", "hosts")["items"][0]["id"]),
+            "idle_network": lambda: self._id("networks", {"name": self._name()}),
+            "image": lambda: self._id("images", {"name": self._name(), "disk_format": "raw"}),
+            "implied_role": lambda: self._id("roles", {"name": self._name()}),
+            "instance": self._instance,
+            "key_pair": lambda: str(self._made("key-pairs", {"name": self._name(), "public_key": PUBLIC_KEY})["name"]),
+            "network": lambda: self._id("networks", {"name": self._name()}),
+            "operation": lambda: str(self.mine("GET", f"instances/{self.key('instance')}/operations")["items"][0]["id"]),
+            "project": lambda: self._id("projects", {"name": self._name(), "tags": ["tag"]}),
+            "empty_project": lambda: self._id("projects", {"name": self._name()}),
+            "role": lambda: self._id("roles", {"name": self._name()}),
+            "domain_role": lambda: self._id("roles", {"name": self._name(), "domain_id": self.key("domain")}),
+            "token": lambda: self.oneself()[1],
+            "trust": lambda: self._id("trusts", {"trustee_id": self.key("clerk"), "roles": ["reader"]}),
+            "user": lambda: self._user(self._name()),
+        }
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._makers
+
+    def key(self, kind: str) -> str:
+        """The id (of a key pair: the name)."""
+        if kind not in self._known:
+            self._known[kind] = self._makers[kind]()
+        return self._known[kind]
+
+    def used_up(self, kind: str) -> None:
+        """It is no more; the next one is another one."""
+        self._known.pop(kind, None)
+
+    def oneself(self) -> tuple[str, str]:
+        """The secret and the id of a token of a new user in a new project, for what is done to oneself."""
+        name = self._name()
+        user = self.operator("POST", "users", {"username": name, "password": PASSWORD})
+        project = self.operator("POST", "projects", {"name": name})
+        self.operator("POST", "role-assignments", {"role": "member", "user_id": user["id"], "project_id": project["id"]})
+        made = self.operator("POST", "tokens", {"username": name, "password": PASSWORD, "project": project["id"]})
+        return str(made["secret"]), str(made["id"])
+
+    def _name(self) -> str:
+        return f"thing-{next(self._numbers)}"
+
+    def _made(self, path: str, body: Any) -> Any:
+        try:
+            return self.mine("POST", path, body)
+        except Refused as refused:
+            if refused.status != 403:
+                raise
+            return self.operator("POST", path, body)
+
+    def _id(self, path: str, body: Any) -> str:
+        return str(self._made(path, body)["id"])
+
+    def _role(self) -> dict[str, str]:
+        return {"role": self.key("role")}
+
+    def _user(self, name: str) -> str:
+        return self._id("users", {"username": f"{name}-{next(self._numbers)}", "password": PASSWORD})
+
+    def _instance(self) -> str:
+        body = {"name": self._name(), "flavor": "tiny", "image": "demo"}
+        return str(self._made("instances?wait=20", body)["instance"]["id"])
+
+    def _access_rule(self) -> str:
+        rule = {"service": "compute", "method": "GET", "path": f"/{self._name()}"}
+        made = self._made("application-credentials", {"name": self._name(), "access_rules": [rule]})
+        self.mine("DELETE", f"application-credentials/{made['id']}")
+        return str(made["access_rules"][0]["id"])
