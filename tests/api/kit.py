@@ -1,31 +1,17 @@
 """A client that speaks HTTP to the views in this process, as somebody."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from django.test import Client
 
 from apps.identity.models import Project, User
+from tests.support import answers
 from tests.support.identity import make_token
 
 
-@dataclass
-class Answer:
-    """Status, headers, and the body as JSON where it is some."""
-
-    status: int
-    headers: dict[str, str]
-    content: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.content)
-
-    def ok(self, status: int = 200) -> Any:
-        """The body; an assertion unless the status is the expected one."""
-        assert self.status == status, self.content[:500]
-        return self.json if self.content else None
+class Answer(answers.Answer):
+    """With refusals in this API's shape."""
 
     def problem(self, status: int, code: str, field: str | None = None) -> Any:
         """A refusal in the one shape that all have."""

@@ -1,6 +1,5 @@
 """Management commands: what they print for people and for programs, and their exit codes."""
 
-import io
 import json
 import threading
 import time
@@ -9,8 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command, get_commands, load_command_class
-from django.core.management.base import CommandError
+from django.core.management import get_commands, load_command_class
 
 from apps.common.commands import CloudCommand
 from apps.compute.models import Instance
@@ -20,6 +18,7 @@ from apps.identity.services import tokens
 from apps.images.models import Image
 from apps.operations.models import Operation
 from tests.support.cloud import Cloud
+from tests.support.commands import as_json, run
 from tests.support.identity import give, make_actor
 
 # All but the process of the ticker, which says nothing.
@@ -29,24 +28,6 @@ OURS = {name for name, app in get_commands().items() if app.startswith(("apps.",
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "MEDIA_ROOT", tmp_path / "images")
-
-
-def run(name: str, *arguments: str) -> tuple[int, str]:
-    """Exit code, and what came on standard output (or the refusal)."""
-    out = io.StringIO()
-    try:
-        call_command(name, *arguments, stdout=out, stderr=out)
-    except SystemExit as ended:
-        return int(ended.code or 0), out.getvalue()
-    except CommandError as refused:
-        return refused.returncode, str(refused)
-    return 0, out.getvalue()
-
-
-def as_json(name: str, *arguments: str, code: int = 0) -> Any:
-    ended, text = run(name, *arguments, "--json")
-    assert ended == code, text
-    return json.loads(text)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from django.conf import settings
 from apps.identity.models import ApplicationCredential, Credential, Project, Token, User
 from apps.identity.services import access_keys, signin, tokens, totp
 from apps.identity.services.application_credentials import Made
-from tests.integration.test_commands import as_json, run
 from tests.support.cloud import make_project, refusal
+from tests.support.commands import as_json, run
 from tests.support.identity import PASSWORD, actor_in, make_domain, make_token, make_user
 from tests.support.proofs import come_by, coming_from, with_second_factor
 

@@ -15,8 +15,8 @@ from apps.common import clock
 from apps.operations.models import Lease, Operation
 from cloudsite import doctor
 from cloudsite.doctor import Finding
-from tests.integration.test_commands import as_json, run
 from tests.support.cloud import Cloud
+from tests.support.commands import as_json, run
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from apps.identity import checks
 from apps.identity.directory import config
 from apps.identity.models import Project, User
 from apps.identity.services import directory_health
-from tests.integration.test_commands import as_json, run
 from tests.support.cloud import make_project
+from tests.support.commands import as_json, run
 from tests.support.directory import Directory, let_group, members, sync, users
 from tests.support.fixtures import Time
 from tests.support.identity import make_user

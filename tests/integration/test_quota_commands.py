@@ -12,9 +12,9 @@ from apps.common.context import SYSTEM
 from apps.quotas.models import Limit, RegisteredLimit, Usage
 from apps.quotas.resources import RESOURCES
 from apps.quotas.services import audit, limits
-from tests.integration.test_commands import as_json, run
 from tests.support.admin import address, signed_in, user
 from tests.support.cloud import Cloud
+from tests.support.commands import as_json, run
 
 
 def quota(shown: Any, name: str) -> Any:

@@ -15,7 +15,7 @@ from apps.common import keyfiles, rotation, vault
 from apps.common.errors import CloudError, Conflict, Unavailable
 from apps.identity.models import Credential
 from cloudsite import doctor
-from tests.integration.test_commands import as_json, run
+from tests.support.commands import as_json, run
 from tests.support.identity import make_user
 
 pytestmark = pytest.mark.django_db

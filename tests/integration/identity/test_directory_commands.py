@@ -1,15 +1,12 @@
 """Commands for domains, projects, users, groups and roles, and those that explain who may do what."""
 
 import io
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
-from django.core.management.base import CommandError
 
 from apps.common.context import SYSTEM
 from apps.compute.models import KeyPair
@@ -17,27 +14,10 @@ from apps.identity import permissions
 from apps.identity.models import Assignment, Group, Project, User
 from apps.identity.services import groups, projects
 from tests.support.cloud import make_project
+from tests.support.commands import as_json, run
 from tests.support.identity import PASSWORD, give, make_domain, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def run(name: str, *arguments: str) -> tuple[int, str]:
-    """Exit code, and what came on standard output (or the refusal)."""
-    out = io.StringIO()
-    try:
-        call_command(name, *arguments, stdout=out, stderr=out)
-    except SystemExit as ended:
-        return int(ended.code or 0), out.getvalue()
-    except CommandError as refused:
-        return refused.returncode, str(refused)
-    return 0, out.getvalue()
-
-
-def as_json(name: str, *arguments: str, code: int = 0) -> Any:
-    ended, text = run(name, *arguments, "--json")
-    assert ended == code, text
-    return json.loads(text)
 
 
 def test_a_domain_with_project_user_and_role_is_made_at_the_shell(tmp_path: Path) -> None:
