@@ -51,6 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("django"):
         return
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # it only hands out the tests; the processes that run them come here on their own
     if "django.conf" in sys.modules:
         from django.conf import settings
 
@@ -81,6 +83,17 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
     pytest.register_assert_rewrite("tests.support.audit", "tests.support.cloud", "tests.support.hosts")
     config.pluginmanager.import_plugin("tests.support.fixtures")
+
+
+# They start whole installations, hypervisors and browsers: one of them at a time.
+_ALONE = {"browser", "chaos", "real", "scenarios"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests (`make test`), those of a file stay together, and the heavy ones in one row."""
+    for item in items:
+        kind = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
+        item.add_marker(pytest.mark.xdist_group("machine" if kind in _ALONE else str(item.path)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

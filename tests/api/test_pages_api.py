@@ -117,9 +117,9 @@ def test_a_database_that_is_away_is_no_internal_error(cloud: Cloud, ann: Http, m
     ann.get("instances").problem(503, "database.unavailable")
 
 
-def test_the_root_leads_to_the_admin(anybody: Http) -> None:
+def test_the_root_leads_to_the_sign_in(anybody: Http) -> None:
     answer = anybody.get("/")
-    assert answer.status == 302 and answer.headers["Location"] == "/admin/"
+    assert answer.status == 302 and answer.headers["Location"] == "/account/login/"
 
 
 def test_a_request_id_is_taken_if_it_is_harmless(ann: Http) -> None:

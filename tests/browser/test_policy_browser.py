@@ -67,7 +67,7 @@ def test_the_browsable_api(cloud: Cloud, page: "Page", complaints: list[str]) ->
 
 def test_signing_in_to_the_browsable_api(cloud: Cloud, stranger: "Page") -> None:
     visit(stranger, "/api/session/login/?next=/api/v1/docs")
-    box = stranger.locator(".sign-in").bounding_box()
+    box = stranger.locator(".cs-form").bounding_box()
     assert box is not None and box["width"] < 500, "the style sheet counts"
 
 

@@ -3,13 +3,14 @@
 import pytest
 
 from apps.common.errors import CloudError
+from apps.identity import lockout
 from apps.identity.models import Credential, Trust
 from apps.identity.services import access_keys, application_credentials, signin, totp, trusts
 from apps.identity.services.signin import Scope
 from apps.identity.services.trusts import Wanted
 from tests.support.cloud import make_project
 from tests.support.identity import PASSWORD, actor_in, make_user
-from tests.support.proofs import code_of, make_credential, with_second_factor
+from tests.support.proofs import code_of, coming_from, make_credential, with_second_factor
 from tests.support.threads import errors, together, unexpected
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,6 +29,15 @@ def test_a_trust_is_used_as_often_as_it_may_be(round_: int) -> None:
     assert unexpected(results, CloudError) == []
     assert len(errors(results)) == 5
     assert Trust.objects.get().remaining_uses == 0
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_every_one_of_many_wrong_guesses_is_counted(round_: int) -> None:
+    from axes.models import AccessAttempt
+
+    results = together([lambda: lockout.failed(coming_from(), "ann")] * 8)
+    assert errors(results) == []
+    assert AccessAttempt.objects.get().failures_since_start == 8
 
 
 @pytest.mark.parametrize("round_", range(3))

@@ -1,5 +1,6 @@
 """Guessing is stopped, told, and stops nobody else."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,10 @@ from apps.common.context import SYSTEM
 from apps.identity import lockout
 from apps.identity.models import Project, User
 from apps.identity.services import leftovers, signin, unlocking, users
+from apps.identity.services.signin import Scope
 from tests.support.cloud import make_project, refusal
 from tests.support.fixtures import Time
-from tests.support.identity import PASSWORD, make_domain, make_user
+from tests.support.identity import PASSWORD, actor_in, make_domain, make_user
 from tests.support.proofs import code_of, coming_from, make_credential, with_second_factor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +122,14 @@ def test_namesakes_in_two_domains_are_counted_apart() -> None:
     assert guess(1, username="ann", domain_id=domain.pk) == ["auth.locked"]
 
 
+def test_a_name_is_counted_as_one_however_it_is_written() -> None:
+    domain = make_domain("sales")
+    make_user("bob", domain=domain)
+    guess(MOST - 1, username="sales/bob")
+    assert guess(2, username="bob", domain_id=domain.pk) == ["auth.failed", "auth.locked"]
+    assert try_right(username="sales/bob") == "auth.locked"
+
+
 def test_codes_are_counted_like_passwords(ann: User) -> None:
     seed = with_second_factor(ann)
     for _ in range(MOST):
@@ -159,18 +169,28 @@ def test_a_program_with_a_wrong_secret_locks_itself_and_not_its_owner(ann: User)
     assert try_right() == "in"
 
 
+def test_a_program_that_comes_in_does_not_forget_failures_of_its_owners_password(ann: User) -> None:
+    made = make_credential(ann, Project.objects.get(is_domain=False))
+    guess(MOST - 1)
+    proof = signin.by_application_credential(credential_id=made.credential.pk, secret=made.secret, request=(request := coming_from()))
+    signin.issue(proofs=[proof], scope=Scope(), request=request)
+    assert guess(2) == ["auth.failed", "auth.locked"]
+
+
 def test_a_user_may_be_exempt() -> None:
     User.objects.update(options={"ignore_lockout_failure_attempts": True})
     guess(MOST * 3)
     assert try_right() == "in"
 
 
-def test_an_operator_unlocks() -> None:
+def test_an_operator_unlocks(ann: User) -> None:
     guess()
-    done = unlocking.unlock(actor=SYSTEM, username="ann")
+    done = unlocking.unlock(actor=SYSTEM, user_id=ann.pk)
     assert (done.failures, done.had_second_factor) == (MOST, False)
     assert try_right() == "in"
-    assert refusal(unlocking.unlock, actor=SYSTEM, username="nobody").code == "user.not_found"
+    assert refusal(unlocking.unlock, actor=SYSTEM, user_id=uuid.uuid4()).code == "user.not_found"
+    bob = actor_in(make_user("bob", make_project(), "admin"))
+    assert refusal(unlocking.unlock, actor=bob, user_id=ann.pk).kind == "forbidden"
 
 
 def test_the_page_of_the_admin_site_is_no_way_around_it() -> None:

@@ -10,6 +10,8 @@ import requests
 PASSWORD = "correct horse battery"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqfJ7Oh3sTqCPBdx1e0cXKxQpRV9xA5VtJtMrxHLhNn"
 
+_NUMBERS = itertools.count(1)
+
 
 class Refused(Exception):
     """The API said no."""
@@ -47,9 +49,8 @@ class Yard:
     def __init__(self, mine: Client, operator: Client) -> None:
         self.mine, self.operator = mine, operator
         self._known: dict[str, str] = {}
-        self._numbers = itertools.count(1)
         self._makers: dict[str, Callable[[], str]] = {
-            "access_key": lambda: self._id("access-keys", {"name": self._name()}),
+            "access_key": self._access_key,
             "access_rule": self._access_rule,
             "application_credential": lambda: self._id("application-credentials", {"name": self._name()}),
             "assignment": lambda: self._id("role-assignments", {**self._role(), "user_id": self.key("user"), "project_id": self.key("project")}),
@@ -98,7 +99,7 @@ class Yard:
         return str(made["secret"]), str(made["id"])
 
     def _name(self) -> str:
-        return f"thing-{next(self._numbers)}"
+        return f"thing-{next(_NUMBERS)}"
 
     def _made(self, path: str, body: Any) -> Any:
         try:
@@ -115,11 +116,17 @@ class Yard:
         return {"role": self.key("role")}
 
     def _user(self, name: str) -> str:
-        return self._id("users", {"username": f"{name}-{next(self._numbers)}", "password": PASSWORD})
+        return self._id("users", {"username": f"{name}-{next(_NUMBERS)}", "password": PASSWORD})
 
     def _instance(self) -> str:
         body = {"name": self._name(), "flavor": "tiny", "image": "demo"}
         return str(self._made("instances?wait=20", body)["instance"]["id"])
+
+    def _access_key(self) -> str:
+        """There are not many of them at most."""
+        for each in self.mine("GET", "access-keys")["items"]:
+            self.mine("DELETE", f"access-keys/{each['id']}")
+        return self._id("access-keys", {"name": self._name()})
 
     def _access_rule(self) -> str:
         rule = {"service": "compute", "method": "GET", "path": f"/{self._name()}"}

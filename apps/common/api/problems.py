@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -139,6 +140,7 @@ def refusal(status: int, code: str, detail: str, **more: Any) -> JsonResponse:
     return JsonResponse(body(status, code, detail, **more), status=status, content_type=MEDIA_TYPE)
 
 
+@csrf_exempt  # nothing is done here, so there is nothing to forge; Django's refusal would be a page
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     """Django's handler404 for addresses that no view has."""
     return refusal(404, "not_found", f"There is nothing at {request.path}.")

@@ -97,8 +97,7 @@ def _remove_factor(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
 
 
 def _unlock(actor: Actor, user: User, values: Mapping[str, Any]) -> str:
-    name = user.username if user.domain_id == DEFAULT_DOMAIN_ID else f"{user.domain.name}/{user.username}"
-    found = unlocking.unlock(actor=actor, username=name)
+    found = unlocking.unlock(actor=actor, user_id=user.pk)
     return f"{found.failures} wrong password{'' if found.failures == 1 else 's'} or codes of {user} are forgotten."
 
 

@@ -18,12 +18,7 @@ OPENED = "identity.session.open"
 
 def password_step(*, username: str, password: str, request: Any) -> User:
     """Whose password this is; nobody is signed in by it. `username`: also `domain/name`. Raises Unauthenticated."""
-    known = backends.find(username)
-    if known is not None:  # so that failures are counted under one name, however it is written
-        username, domain_id = known.username, known.domain_id
-    else:
-        domain_id = None
-    return proofs.by_password(username=username, domain_id=domain_id, password=password, request=request, even_expired=True).user
+    return proofs.by_password(username=username, password=password, request=request, even_expired=True).user
 
 
 def missing(user: User, methods: Collection[str]) -> Literal["", "code", "new password"]:

@@ -31,7 +31,8 @@ class Proof:
     """A user who has shown to be that user, by one method.
 
     `parent`: the first audit id of the token that it was shown by. `place_id`: what the proof is bound to (an application
-    credential has its project). `not_after`: no token lives longer than what it came from.
+    credential has its project). `not_after`: no token lives longer than what it came from. `counted`: under which name failures
+    of it are counted; a sign-in that is complete forgets them.
     """
 
     user: User
@@ -42,6 +43,7 @@ class Proof:
     place_id: uuid.UUID | None = None
     actor: Actor | None = None
     methods: tuple[str, ...] = field(default=())
+    counted: str = ""
 
 
 def by_password(
@@ -53,13 +55,15 @@ def by_password(
         known = User.objects.filter(pk=user_id).values_list("username", "domain_id").first()
         # Nobody of an id is nobody of a name either, in a domain that is none.
         username, domain_id = known or (str(user_id), _NOBODY)
+    elif domain_id is None and "/" in username and (found := backends.find(username)) is not None:
+        username, domain_id = found.username, found.domain_id  # so that failures are counted under one name
     user = authenticate(request, username=username, password=password, domain_id=domain_id)
     # In the directory the name may have come to somebody else since.
     if not isinstance(user, User) or not user.domain.enabled or user_id not in (None, user.pk):
         raise lockout.refusal(request)
     if not even_expired and has_expired_password(user):
         raise errors.password_expired()
-    return Proof(user=user, method="password")
+    return Proof(user=user, method="password", counted=lockout.name_of(user.username, user.domain_id))
 
 
 def by_totp(
@@ -75,7 +79,7 @@ def by_totp(
     if user is None or not user.is_active or not user.domain.enabled or not totp.spend(user, passcode):
         lockout.failed(request, name)
         raise errors.failed()
-    return Proof(user=user, method="totp")
+    return Proof(user=user, method="totp", counted=name)
 
 
 def by_token(*, secret: str) -> Proof:
@@ -105,11 +109,11 @@ def by_application_credential(
         of_user = Q(user_id=user_id) if user_id is not None else Q(user__username=username, user__domain_id=domain_id)
         row = rows.filter(of_user, name=name).first()
     # Counted apart from the user's own password: a program that has the wrong secret must not lock out its owner.
-    counted = f"application credential {row.pk if row else credential_id or f'{user_id or username} {name}'}"
-    lockout.check(request, lockout.name_of(counted))
+    counted = lockout.name_of(f"application credential {row.pk if row else credential_id or f'{user_id or username} {name}'}")
+    lockout.check(request, counted)
     known = row is not None and hashing.matches(secret, row.secret)
     if row is None or not known or not row.user.is_active or not row.user.domain.enabled:
-        lockout.failed(request, lockout.name_of(counted))
+        lockout.failed(request, counted)
         raise errors.failed()
     now = clock.now()
     if row.expires_at is not None and row.expires_at <= now:
@@ -117,7 +121,8 @@ def by_application_credential(
     if row.last_used_at is None or now - row.last_used_at > _USE_NOTED_EVERY:
         ApplicationCredential.objects.filter(pk=row.pk).update(last_used_at=now)
     return Proof(
-        user=row.user, method="application_credential", application_credential_id=row.pk, place_id=row.project_id, not_after=row.expires_at
+        user=row.user, method="application_credential", application_credential_id=row.pk, place_id=row.project_id,
+        not_after=row.expires_at, counted=counted,
     )
 
 

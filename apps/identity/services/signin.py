@@ -60,7 +60,8 @@ def issue(*, proofs: Sequence[Proof], scope: Scope, name: str = "", hours: int |
             record.write(actor, "identity.token.issue", "token", token.pk, project_id=token.project_id, name=str(token))
     except IntegrityError:  # user, project or credential was deleted at this moment
         raise errors.scope() from None
-    lockout.succeeded(request, lockout.name_of(user.username, user.domain_id))
+    for counted in {proof.counted for proof in proofs if proof.counted}:
+        lockout.succeeded(request, counted)
     return Issued(token, secret, actor)
 
 

@@ -1,13 +1,13 @@
 """Help for those who are locked out: after too many wrong passwords or codes, or without the phone."""
 
+import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
 
 from apps.audit.services import record
 from apps.common.context import Actor
-from apps.common.errors import NotFound
-from apps.identity import backends, lockout, policy
+from apps.identity import backends, lockout, selectors
 from apps.identity.services import administrators, totp
 
 PERMISSION = "identity.user.set_password"
@@ -21,12 +21,9 @@ class Unlocked:
     had_second_factor: bool
 
 
-def unlock(*, actor: Actor, username: str, with_second_factor: bool = False) -> Unlocked:
-    """Forget the failures of a user (`domain/name` outside of the default domain). Raises NotFound, Forbidden."""
-    user = backends.find(username)
-    if user is None or not policy.allows(actor, PERMISSION, domain_id=user.domain_id):
-        policy.require(actor, PERMISSION)
-        raise NotFound("user.not_found", f"There is no user named {username!r} of yours.", field="username")
+def unlock(*, actor: Actor, user_id: uuid.UUID, with_second_factor: bool = False) -> Unlocked:
+    """Forget the failures of a user, and take away the second factor of who has lost the phone. Raises NotFound, Forbidden."""
+    user = selectors.user(actor=actor, user_id=user_id, permission=PERMISSION)
     administrators.require_over_user(actor, PERMISSION, user)
     had = with_second_factor and backends.has_second_factor(user)
     if had:

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from apps.common.commands import DONE, CloudCommand
-from apps.identity.commands import shell
+from apps.identity.commands import shell, user_of
 from apps.identity.services import unlocking
 
 
@@ -17,7 +17,7 @@ class Command(CloudCommand):
         parser.add_argument("--totp", action="store_true", help="also take away the second factor, of who has lost the phone")
 
     def work(self, **options: Any) -> int:
-        done = unlocking.unlock(actor=shell(), username=options["user"], with_second_factor=options["totp"])
+        done = unlocking.unlock(actor=shell(), user_id=user_of(options["user"]).pk, with_second_factor=options["totp"])
         self.say(f"{options['user']}: {done.failures} failures are forgotten{', and the second factor is off' if done.had_second_factor else ''}.")
         if self.as_json:
             self.emit({"failures": done.failures, "second_factor_removed": done.had_second_factor})
