@@ -21,7 +21,7 @@ from apps.network.services import networks
 from contracts.compute.v1 import DiskFormat
 from tests.support.cloud import Cloud, make_project, refusal
 from tests.support.fixtures import Time
-from tests.support.identity import PASSWORD, give, make_actor, make_token, make_user
+from tests.support.identity import NOBODY, PASSWORD, give, make_actor, make_token, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -150,7 +150,7 @@ def test_who_has_several_projects_names_one_by_id_or_name() -> None:
     assert signin.login(username="ann", password=PASSWORD, project=str(one.pk)).token.project == one
 
 
-@pytest.mark.parametrize("given", ["other", "nonsense", str(uuid.uuid4())])
+@pytest.mark.parametrize("given", ["other", "nonsense", str(NOBODY)])
 def test_a_project_of_others_and_one_that_is_none_are_not_told_apart(given: str) -> None:
     make_project("other")
     make_user(project=make_project("mine"))

@@ -12,6 +12,8 @@ from apps.identity.services.assignments import Given
 from apps.identity.services.tokens import Issued
 
 PASSWORD = "correct horse battery"
+# An id that nothing has; the same in every run, so that tests are named alike.
+NOBODY = uuid.UUID("0badc0de-0000-4000-8000-000000000000")
 
 
 def make_domain(name: str = "") -> Project:

@@ -1,6 +1,5 @@
 """Registered limits and limits over Identity v3: those of our own resources are the quotas that are in force."""
 
-import uuid
 from typing import Any
 
 import pytest
@@ -14,12 +13,12 @@ from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.services import reservations
 from tests.api.openstack.kit import Answer, Keystone, of, signed_in
 from tests.support.cloud import make_project
-from tests.support.identity import give, make_domain, make_user
+from tests.support.identity import NOBODY, give, make_domain, make_user
 
 pytestmark = pytest.mark.django_db
 BASE = "http://127.0.0.1:8600/identity/v3"
 COMPUTE = str(builtin.SERVICE_IDS["compute"])
-NOWHERE = str(uuid.uuid4())
+NOWHERE = str(NOBODY)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from apps.identity import builtin
 from apps.identity.models import Project, User
 from tests.api.openstack.kit import Keystone, of, signed_in
 from tests.support.cloud import make_project
-from tests.support.identity import give, make_user
+from tests.support.identity import NOBODY, give, make_user
 
 BASE = "http://127.0.0.1:8600/identity/v3"
 DEFAULT = str(builtin.DEFAULT_DOMAIN_ID)
@@ -270,7 +270,7 @@ def test_readers_of_the_system_see_all_and_change_nothing(auditor: Keystone, red
     auditor.delete(f"projects/{red.pk}").refused(403)
 
 
-@pytest.mark.parametrize("key", ["red", "0" * 31, "0" * 33, str(uuid.uuid4()), "%2E%2E"])
+@pytest.mark.parametrize("key", ["red", "0" * 31, "0" * 33, str(NOBODY), "%2E%2E"])
 def test_what_is_no_id_is_not_found(root: Keystone, red: Project, key: str) -> None:
     root.get(f"projects/{key}").refused(404)
 

@@ -1,6 +1,5 @@
 """Services, endpoints, regions and policies over Identity v3."""
 
-import uuid
 from typing import Any
 
 import pytest
@@ -9,12 +8,12 @@ from apps.identity import builtin
 from apps.identity.models import Endpoint, Project, Region, Service, StoredPolicy, User
 from tests.api.openstack.kit import Answer, Keystone, of, signed_in
 from tests.support.cloud import make_project
-from tests.support.identity import give, make_user
+from tests.support.identity import NOBODY, give, make_user
 
 pytestmark = pytest.mark.django_db
 BASE = "http://127.0.0.1:8600/identity/v3"
 SYSTEM = {"system": {"all": True}}
-NOWHERE = str(uuid.uuid4())
+NOWHERE = str(NOBODY)
 
 
 @pytest.fixture
