@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -94,6 +95,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         kind = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
         item.add_marker(pytest.mark.xdist_group("machine" if kind in _ALONE else str(item.path)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have counted, added up: `record_property("figures of isolation", {"requests": 12})`."""
+    sums: dict[str, Counter[str]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, counted in report.user_properties if report.when == "call" else ():
+                if name.startswith("figures of "):
+                    sums.setdefault(name.removeprefix("figures of "), Counter()).update(counted)
+    for name, counts in sums.items():
+        terminalreporter.write_line(f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

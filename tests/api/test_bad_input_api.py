@@ -170,6 +170,15 @@ def test_an_unknown_address_is_a_problem_too(cloud: Cloud, ann: Http, path: str)
     ann.get("/nowhere").problem(404, "not_found")
 
 
+def test_a_change_at_an_unknown_address_is_refused_in_the_same_shape(transactional_db: None) -> None:
+    """And not by Django's page about forged requests, which is before all views."""
+    from django.test import Client
+
+    for path in ("/api/v1/groups/nothing", "/api/v1/nowhere", "/identity/v3/nowhere"):
+        answer = Client(enforce_csrf_checks=True).delete(path)
+        assert (answer.status_code, answer["Content-Type"].partition("/")[0]) == (404, "application"), path
+
+
 QUERIES = [
     ("instances?limit=0", "limit"), ("instances?limit=1001", "limit"), ("instances?limit=ten", "limit"),
     ("instances?limit=%D9%A1", "limit"), ("instances?after=x", "after"), ("instances?after=%00", "after"),

@@ -6,7 +6,7 @@ new operation is tried without anybody adding it here, and fails if it declares 
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,11 +19,11 @@ from tests.api.isolation.operations import Operation
 from tests.api.isolation.trial import Trial
 
 OPERATIONS = operations.every()
-_VIOLATIONS: list[str] = []
+Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
-def trial(django_db_setup: None, django_db_blocker: Any, request: pytest.FixtureRequest) -> Iterator[Trial]:
+def trial(django_db_setup: None, django_db_blocker: Any) -> Iterator[Trial]:
     """One world for all operations: each request is undone, and in the end the world is."""
     with pytest.MonkeyPatch.context() as patched, django_db_blocker.unblock():
         # No host will answer here.
@@ -33,19 +33,16 @@ def trial(django_db_setup: None, django_db_blocker: Any, request: pytest.Fixture
             trial = Trial(world.make())
             yield trial
             transaction.set_rollback(True)
-    plugins = request.config.pluginmanager
-    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-        plugins.getplugin("terminalreporter").write_line(
-            f"\nisolation: {len(OPERATIONS)} operations, {trial.requests} requests tried, {len(_VIOLATIONS)} violations found"
-        )
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-def test_nobody_does_what_the_table_of_permissions_does_not_allow(trial: Trial, operation: Operation) -> None:
+def test_nobody_does_what_the_table_of_permissions_does_not_allow(trial: Trial, record_property: Record, operation: Operation) -> None:
     """And everybody does what it allows; what is hidden is as good as unknown, refusals change nothing and tell nothing."""
-    if wrong := trial.of(operation):
-        _VIOLATIONS.extend(wrong)
+    before = trial.requests
+    wrong = trial.of(operation)
+    record_property("figures of isolation", {"operations": 1, "requests": trial.requests - before, "violations": len(wrong)})
+    if wrong:
         pytest.fail("\n".join(wrong), pytrace=False)
 
 

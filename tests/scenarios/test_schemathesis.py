@@ -5,7 +5,7 @@ oneself (passwords, second factors, one's tokens) is done by a throw-away user. 
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -25,6 +25,8 @@ from tests.api.isolation.expected import Thing
 from tests.api.isolation.operations import Operation
 from tests.scenarios.yard import PASSWORD, Client, Yard
 
+pytestmark = pytest.mark.timeout(300)
+Record = Callable[[str, object], None]
 _CHECKS = [
     not_a_server_error, checks.status_code_conformance, checks.content_type_conformance, checks.response_headers_conformance,
     checks.response_schema_conformance,
@@ -191,12 +193,12 @@ def walked(schema: Any, client: Client, operator: Client, sizes: Mapping[Generat
     for operation in every:
         for mode, most in sizes.items():
             walk.fuzz(operation, mode, most)
-    print(f"schemathesis: {len(every)} operations, {walk.requests} requests, {len(walk.wrong)} answers against the document")
     return walk, every
 
 
-def test_an_administrator_gets_what_the_document_says(schema: Any, operator: Client) -> None:
+def test_an_administrator_gets_what_the_document_says(schema: Any, operator: Client, record_property: Record) -> None:
     walk, every = walked(schema, operator, operator, _MANY)
+    record_property("figures of schemathesis", {"requests": walk.requests, "violations": len(walk.wrong)})
     assert walk.wrong == [], f"{len(walk.wrong)} wrong:\n\n" + "\n\n".join(walk.wrong[:20])
     for operation in every:
         expected = {code for example in examples.given(operation) for code in example.answers}
@@ -204,8 +206,9 @@ def test_an_administrator_gets_what_the_document_says(schema: Any, operator: Cli
         assert well, (operation.name, walk.statuses[operation.name], walk.codes[operation.name])
 
 
-def test_a_member_gets_what_the_document_says(schema: Any, member: Client, operator: Client) -> None:
+def test_a_member_gets_what_the_document_says(schema: Any, member: Client, operator: Client, record_property: Record) -> None:
     walk, every = walked(schema, member, operator, _FEW)
+    record_property("figures of schemathesis", {"requests": walk.requests, "violations": len(walk.wrong)})
     assert not walk.wrong, "\n\n".join(walk.wrong[:20])
     assert set(walk.statuses) == {operation.name for operation in every}
     # Nobody has locked it out, disabled it or deleted it on the way.
