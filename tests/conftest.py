@@ -92,9 +92,13 @@ _ALONE = {"browser", "chaos", "real", "scenarios"}
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the tests (`make test`), those of a file stay together, and the heavy ones in one row."""
+    def alone(item: pytest.Item) -> bool:
+        return item.path.is_relative_to(ROOT / "tests") and item.path.relative_to(ROOT / "tests").parts[0] in _ALONE
+
     for item in items:
-        kind = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
-        item.add_marker(pytest.mark.xdist_group("machine" if kind in _ALONE else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("machine" if alone(item) else str(item.path)))
+    # That row is the longest: begun last it would keep the other processes waiting.
+    items.sort(key=lambda item: not alone(item))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
