@@ -33,7 +33,7 @@ def measure(stack: Stack, figures: Figures) -> None:
     web = _Web(stack.url)
     floor_ms = web.median(lambda: web.send("GET", "/identity/v3"))
     issue_ms = web.median(lambda: web.send("POST", "/identity/v3/auth/tokens", _sign_in(inside["project"])), rounds=15)
-    secret = web.send("POST", "/identity/v3/auth/tokens", _sign_in(inside["project"]))["X-Subject-Token"]
+    secret = web.send("POST", "/identity/v3/auth/tokens", _sign_in(inside["project"]))["x-subject-token"]
     headers = {"X-Auth-Token": secret, "X-Subject-Token": secret}
     validate_ms = web.median(lambda: web.send("GET", "/identity/v3/auth/tokens", headers=headers))
     figures.put("floor: version document over HTTP, p50 ms", floor_ms, 2)
@@ -56,13 +56,13 @@ class _Web:
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
 
     def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> dict[str, str]:
-        """Answer headers; an assertion unless it went well."""
+        """Answer headers, in lower case; an assertion unless it went well."""
         sent = {"Content-Type": "application/json", **(headers or {})}
         self._connection.request(method, path, None if body is None else json.dumps(body), sent)
         answer = self._connection.getresponse()
         content = answer.read()
         assert answer.status < 400, content[:300]
-        return dict(answer.getheaders())
+        return {name.lower(): value for name, value in answer.getheaders()}
 
     def median(self, call: Callable[[], object], *, rounds: int = 200) -> float:
         """Milliseconds."""
