@@ -25,10 +25,10 @@ def render(*, project_id: uuid.UUID | None, user_id: uuid.UUID | None) -> list[d
             continue
         service = services.setdefault(
             endpoint.service_id,
-            {"id": endpoint.service_id, "type": endpoint.service.type, "name": endpoint.service.name, "endpoints": []},
+            {"id": endpoint.service_id, "type": endpoint.service_type, "name": endpoint.service_name, "endpoints": []},
         )
         service["endpoints"].append({
-            "id": endpoint.pk, "interface": endpoint.interface, "region": endpoint.region_id, "region_id": endpoint.region_id,
+            "id": endpoint.id, "interface": endpoint.interface, "region": endpoint.region_id, "region_id": endpoint.region_id,
             "url": url,
         })
     return list(services.values())

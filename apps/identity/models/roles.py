@@ -50,7 +50,7 @@ class ImpliedRole(models.Model):
 
 
 class PolicyVersion(models.Model):
-    """One row: a number that grows with every change of roles and implications, so that processes know when to read anew."""
+    """One row: a number that is another one after every change of roles and implications, so that processes read anew."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     version = models.PositiveBigIntegerField(default=1)

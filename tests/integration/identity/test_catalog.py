@@ -28,7 +28,7 @@ def make_endpoint(service: Service, **more: Any) -> Endpoint:
 
 def test_a_service_is_in_the_catalog_once_it_has_an_endpoint_and_while_both_are_enabled() -> None:
     def kinds() -> set[str]:
-        return {row.service.type for row in selectors.catalog()}
+        return {row.service_type for row in selectors.catalog()}
 
     assert kinds() == {"identity"}
     service = make_service()
