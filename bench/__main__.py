@@ -58,7 +58,9 @@ def _options() -> argparse.Namespace:
 def _measure(stack: Stack, options: argparse.Namespace, figures: Figures, say: Any) -> None:
     # Counted as everywhere, but never refused: what is measured is the work.
     stack.manage("quota_set", "--default", *(f"{name}=-1" for name in RESOURCES), check=True)
-    client = Client(stack.url, stack.token)
+    say("tokens …")
+    identity.measure(stack, figures)
+    client = Client(stack.url, stack.token)  # not before: the web process does not keep idle connections for ever
     load = Load(client, image_id=_image(stack), flavor_id=client.get("/flavors")["items"][-1]["id"])
     counters = Counters(stack.settings.database_url, stack.settings.broker_url)
     time.sleep(3)
@@ -67,8 +69,6 @@ def _measure(stack: Stack, options: argparse.Namespace, figures: Figures, say: A
     figures.put("idle memory of the control plane, MB", sum(v for k, v in figures.values.items() if k.startswith("idle memory")))
     figures.put(f"idle memory of the agent of {options.hosts} hosts, MB", measures.pss_mb(stack.pid("agent")))
 
-    say("tokens …")
-    identity.measure(stack, figures)
     say("single boots on the idle system …")
     concurrently([load.boot] * 20, threads=4)  # warm every thread's connection
     time.sleep(2)
