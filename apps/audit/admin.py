@@ -1,6 +1,5 @@
 """Admin page of the audit trail: only to look at, as everywhere."""
 
-import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -13,11 +12,10 @@ from django.utils.safestring import SafeString
 
 from apps.audit.models import Record
 from apps.audit.states import Decision
-from apps.common import clock
+from apps.common import clock, ids
 from apps.common.admin import drawing, references
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin, add_link
-from apps.common.ids import first_at
 
 # So many fields are named in the list; all of them are on the record's page.
 _MOST_FIELDS = 3
@@ -41,7 +39,7 @@ class WhenFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         if (hours := self.value()) not in _SPANS:
             return queryset
-        return queryset.filter(pk__gte=first_at(clock.now() - timedelta(hours=int(str(hours)))))
+        return queryset.filter(pk__gte=ids.first_at(clock.now() - timedelta(hours=int(str(hours)))))
 
 
 class ContextFilter(admin.SimpleListFilter):
@@ -94,7 +92,7 @@ class AuditRecordAdmin(RecordAdmin):
         """With the name that it had then: no look into any table, and it stays when the thing is gone."""
         if not record.resource_type:
             return drawing.NOTHING
-        found = _uuid(record.resource_id)
+        found = ids.parse(record.resource_id)
         shown = references.link(record.resource_type, found, record.name) if found else record.name or record.resource_id
         return format_html("{} {}", drawing.quiet(record.resource_type.replace("_", " ")), shown)
 
@@ -154,10 +152,3 @@ def _value(value: Any) -> Any:
     if isinstance(value, list):
         return drawing.stack(value) or drawing.NOTHING
     return str(value)
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

@@ -48,7 +48,7 @@ def _attempt(request: HttpRequest, error: CloudError, login: str) -> record.Atte
     return record.Attempt(
         action=_action(request, match, error), resource_type=resource_type, resource_id=resource_id,
         method=request.method or "", path=request.path, user_name=login,
-        address=request.META.get("REMOTE_ADDR", ""), request_id=context.request_id.get(),
+        address=context.address_of(request), request_id=context.request_id.get(),
     )
 
 

@@ -3,6 +3,7 @@
 import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -37,6 +38,11 @@ class Actor:
     request_id: str = ""
     address: str = ""
     token_id: uuid.UUID | None = None
+
+
+def address_of(request: Any) -> str:
+    """Where an HTTP request comes from, as `common.api.edge` has made it out; empty where there is none."""
+    return "" if request is None else str(request.META.get("REMOTE_ADDR", ""))
 
 
 SYSTEM = Actor(user_id=None, user_name="system", project_id=None, roles=("admin",), system_grants=EVERYTHING)

@@ -22,6 +22,14 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(int=(millis & ((1 << 48) - 1)) << 80 | 7 << 76 | fine << 64 | 2 << 62 | tail)
 
 
+def parse(text: str) -> uuid.UUID | None:
+    """The id that a text is; None for a text that is none."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
 def first_at(moment: datetime, *, later_s: float = 0.0) -> uuid.UUID:
     """The lowest UUIDv7 of a moment, or of so many seconds later: ids made since are higher."""
     return uuid.UUID(int=max(0, int((moment.timestamp() + later_s) * 1000)) << 80)

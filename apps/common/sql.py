@@ -114,6 +114,11 @@ def fetch_prepared(statement: str, parameters: Sequence[Any], *, binary: bool = 
         return raw.execute(statement, parameters, prepare=True, binary=binary).fetchall()
 
 
+def as_uuid(value: uuid.UUID | str) -> uuid.UUID:
+    """An id as such a statement gives it: SQLite keeps ids as text."""
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+
+
 def one_row(statement: str, parameters: Sequence[Any]) -> Any:
     """The first row of such a statement, or None."""
     rows = fetch_prepared(statement, parameters, binary=True)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from apps.common import ids
 from apps.common.context import EVERYTHING, SYSTEM, Actor
 from apps.common.errors import Invalid
 from apps.identity import builtin, selectors
@@ -34,10 +35,8 @@ def actor_in(project: str, *, user: str = "") -> Actor:
     """The operator at the shell, working in this project, in the name of `user` if one is given. Raises NotFound."""
     found = project_of(project)
     named = user_of(user) if user else None
-    return Actor(
-        user_id=named.pk if named else None, user_name=named.get_username() if named else "shell", project_id=found.pk,
-        roles=("admin",), system_grants=EVERYTHING, request_id="shell",
-    )
+    actor = replace(shell(), project_id=found.pk)
+    return replace(actor, user_id=named.pk, user_name=named.get_username()) if named else actor
 
 
 def actor_of(options: dict[str, Any]) -> Actor:
@@ -59,7 +58,7 @@ def acting_as(given: str, project: str = "") -> Actor:
 
 def domain_of(given: str) -> Project:
     """Raises NotFound."""
-    key = _id(given)
+    key = ids.parse(given)
     return selectors.domain(actor=SYSTEM, domain_id=key) if key else selectors.domain_named(given)
 
 
@@ -157,15 +156,8 @@ def _first_line(path: str) -> str:
 
 
 def _found(given: str, by_id: Callable[[uuid.UUID], T], named: Callable[[str, uuid.UUID], T]) -> T:
-    key = _id(given)
+    key = ids.parse(given)
     if key is not None:
         return by_id(key)
     domain, slash, name = given.partition("/")
     return named(name, domain_of(domain).pk) if slash else named(given, builtin.DEFAULT_DOMAIN_ID)
-
-
-def _id(given: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(given)
-    except ValueError:
-        return None

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from django.db import connection
 
-from apps.common.sql import one_row
+from apps.common.sql import as_uuid, one_row
 from apps.identity.access_rules import Rule
 
 # Ids of roles of user {u} for project or domain {p} (p…) and on the system (s…), own and by groups, comma-separated.
@@ -178,7 +178,7 @@ def split(roles: str) -> tuple[frozenset[uuid.UUID], frozenset[uuid.UUID]]:
 
 def _standing(row: Any) -> Standing:
     return Standing(
-        _id(row[0]), row[1], bool(row[2]), _id(row[3]), row[4], bool(row[5]), _maybe(row[6]), row[7], bool(row[8]),
+        as_uuid(row[0]), row[1], bool(row[2]), as_uuid(row[3]), row[4], bool(row[5]), _maybe(row[6]), row[7], bool(row[8]),
         bool(row[9]), _maybe(row[10]), row[11], bool(row[12]), row[13] or "", row[14] or 0,
     )
 
@@ -190,7 +190,7 @@ def _bearer(row: Any) -> Bearer:
     else:
         limits = (_patterns(allowed), bool(free), _when(ends), _ids(roles or ""), _rules(rules or ""))
     return Bearer(
-        _standing(row), _id(key), bool(system), _maybe(trust), _maybe(credential), name, prefix, _moment(made),
+        _standing(row), as_uuid(key), bool(system), _maybe(trust), _maybe(credential), name, prefix, _moment(made),
         _NEVER if expires is None else _moment(expires), _when(revoked), _when(used), *limits,
     )
 
@@ -217,12 +217,8 @@ def _key(value: uuid.UUID | None) -> Any:
     return value if value is None or _postgres() else value.hex
 
 
-def _id(value: Any) -> uuid.UUID:
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
-
-
 def _maybe(value: Any) -> uuid.UUID | None:
-    return None if value is None else _id(value)
+    return None if value is None else as_uuid(value)
 
 
 def _moment(value: Any) -> datetime:

@@ -14,7 +14,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from apps.common.context import Actor
+from apps.common.context import Actor, address_of
 from apps.common.errors import CloudError, NotFound
 from apps.identity import selectors
 from apps.identity.api.authentication import PROJECT_IN_SESSION
@@ -41,7 +41,7 @@ class Page(View):
         user: Any = request.user
         try:
             self.actor = browsing.actor_of(
-                user=user, chosen=request.session.get(PROJECT_IN_SESSION), address=str(request.META.get("REMOTE_ADDR", ""))
+                user=user, chosen=request.session.get(PROJECT_IN_SESSION), address=address_of(request)
             )
             request.cloudsite_actor = self.actor  # type: ignore[attr-defined]  # limits and the audit trail look here
             return super().dispatch(request, *args, **kwargs)

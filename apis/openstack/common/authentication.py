@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from apis.openstack.common.api import Api
 from apps.common import rates
-from apps.common.context import Actor
+from apps.common.context import Actor, address_of
 from apps.common.errors import Unauthenticated
 from apps.identity.services import tokens
 from apps.identity.standing import Bearer
@@ -36,11 +36,6 @@ def authenticate(api: Api, request: HttpRequest) -> Caller:
     request.cloudsite_actor = held.actor  # type: ignore[attr-defined]
     rates.check_project(held.actor.project_id)
     return Caller(held.actor, held.bearer, secret)
-
-
-def address_of(request: HttpRequest) -> str:
-    """The peer's address, as the web server saw it."""
-    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def _secret(request: HttpRequest) -> str:

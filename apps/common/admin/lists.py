@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from apps.common.admin import access, references
+from apps.common.ids import parse
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -119,10 +120,7 @@ class ReadOnlyAdmin(_ModelAdmin):
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
         """An id is looked up as such; never as text in columns that cannot hold it."""
-        try:
-            wanted = uuid.UUID(search_term.strip())
-        except ValueError:
-            wanted = None
+        wanted = parse(search_term.strip())
         if wanted is None or not self.search_ids:
             return super().get_search_results(request, queryset, search_term)
         matches = Q()

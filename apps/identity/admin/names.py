@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.common.admin import access, drawing, references
-from apps.common.context import Actor
+from apps.common.context import Actor, address_of
 from apps.common.errors import Forbidden
 from apps.identity import policy
 from apps.identity.models import (
@@ -37,7 +37,7 @@ def operator(request: HttpRequest) -> Actor:
     """The signed-in operator as services see one: it works in no project, its roles on the system count. Raises CloudError."""
     if not isinstance(request.user, User):
         raise Forbidden("auth.operator", "This is for operators of the installation only.")
-    return tokens.actor_for(user_id=request.user.pk, place_id=None, address=request.META.get("REMOTE_ADDR", ""))
+    return tokens.actor_for(user_id=request.user.pk, place_id=None, address=address_of(request))
 
 
 def _named(model: type[Model], field: str) -> Callable[[Collection[uuid.UUID]], dict[uuid.UUID, str]]:

@@ -1,6 +1,5 @@
 """Admin pages of roles, and of the permissions that they give."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.common import ids
 from apps.common.admin import access, drawing, pages, references
 from apps.common.admin.buttons import Button, Creation
 from apps.common.admin.pages import RecordAdmin, Section
@@ -164,7 +164,7 @@ class RoleAdmin(WithId, RecordAdmin):
         access.require(request, "identity.permission.list")
         known = policy.definitions(policy.version())
         chosen = [known[key] for key in ROLE_IDS.values() if key in known]
-        own = _asked(request.GET.get("role", ""))
+        own = ids.parse(request.GET.get("role", ""))
         chosen += [known[own]] if own in known and known[own] not in chosen else []
         implied = ImpliedRole.objects.select_related("prior", "implied").order_by("prior__name", "implied__name", "pk")
         sections = [
@@ -200,13 +200,6 @@ class RoleAdmin(WithId, RecordAdmin):
     @admin.display(description="given")
     def given(self, role: Any) -> str:
         return drawing.number(role.given_count)
-
-
-def _asked(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 def _others() -> SafeString:

@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.request import Request
 
 from apps.common.api.problems import CHALLENGE
-from apps.common.context import Actor
+from apps.common.context import Actor, address_of
 from apps.common.errors import CloudError, Unauthenticated
 from apps.identity.models import User
 from apps.identity.services import browsing, tokens
@@ -75,11 +75,6 @@ def actor_of(request: Request) -> Actor:
     return request.auth
 
 
-def address_of(request: Request) -> str:
-    """The peer's address, as the web server saw it."""
-    return str(request.META.get("REMOTE_ADDR", ""))
-
-
 def token_of(request: Request) -> Bearer | None:
     """The token that this request came with; None for a browser session."""
     return getattr(request._request, "cloudsite_token", None)
@@ -96,4 +91,4 @@ def _user(actor: Actor) -> User:
     return User(pk=actor.user_id, username=actor.user_name)
 
 
-__all__ = ["BearerToken", "Session", "actor_of", "address_of", "token_of"]
+__all__ = ["BearerToken", "Session", "actor_of", "token_of"]

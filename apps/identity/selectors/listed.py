@@ -1,13 +1,13 @@
 """Reads of services, endpoints, regions and stored policies."""
 
 import uuid
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from django.db.models import Model, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
-from apps.common.sql import fetch_prepared
+from apps.common.sql import as_uuid, fetch_prepared
 from apps.identity import policy
 from apps.identity.models import Endpoint, Region, Service, StoredPolicy
 
@@ -35,12 +35,7 @@ class Offered(NamedTuple):
 def catalog() -> list[Offered]:
     """The endpoints that clients are told of, with their services and in the order in which they are shown."""
     rows = fetch_prepared(_OFFERED, ())
-    return [Offered(_id(key), _id(service), *others) for key, service, *others in rows]
-
-
-def _id(value: Any) -> uuid.UUID:
-    """SQLite keeps ids as text."""
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+    return [Offered(as_uuid(key), as_uuid(service), *others) for key, service, *others in rows]
 
 
 def services(*, actor: Actor) -> "QuerySet[Service]":

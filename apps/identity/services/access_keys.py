@@ -6,7 +6,6 @@ import string
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db import transaction
 
@@ -24,7 +23,6 @@ from apps.identity.standing import Bearer
 TYPE = delegated.ACCESS_KEY
 MOST = 10
 _LETTERS = string.ascii_uppercase + string.digits
-_USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def use(*, key: Key, address: str = "", service: str = "", method: str = "", pat
 def note_use(key: Key) -> None:
     """That its signature was right just now."""
     now = clock.now()
-    if key.bearer.last_used_at is None or now - key.bearer.last_used_at > _USE_NOTED_EVERY:
+    if tokens.is_worth_noting(key.bearer.last_used_at, now):
         Credential.objects.filter(pk=key.bearer.id).update(last_used_at=now)
 
 

@@ -4,7 +4,6 @@ And whoever has a role on the system is changed only by those who may do so ever
 set the password of an operator who lives in it, and be one.
 """
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -53,12 +52,6 @@ def require_over_group(actor: Actor, permission: str, group: Group) -> None:
             "group.on_system", f"The group {group.name} has a role on the system, so this needs {permission} on the system.",
             permission=permission, scope="system",
         )
-
-
-def is_one(user_id: uuid.UUID) -> bool:
-    """Whether this user administers the installation, by itself or by a group."""
-    mine = Q(user_id=user_id) | Q(group__members__user_id=user_id)
-    return Assignment.objects.filter(mine, system=True, role_id=_ADMIN).exists()
 
 
 def _is_there_one() -> bool:

@@ -6,7 +6,7 @@ exist. `request` is Django's: the lockout counts by its address, and the audit t
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import authenticate
@@ -22,8 +22,6 @@ from apps.identity.services import tokens, totp
 from apps.identity.services.ceilings import BY_ACCESS_KEY
 
 _NOBODY = uuid.UUID(int=0)
-# How stale `last_used_at` of an application credential may be.
-_USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +116,7 @@ def by_application_credential(
     now = clock.now()
     if row.expires_at is not None and row.expires_at <= now:
         raise Unauthenticated("auth.credential_expired", "This application credential has expired.")
-    if row.last_used_at is None or now - row.last_used_at > _USE_NOTED_EVERY:
+    if tokens.is_worth_noting(row.last_used_at, now):
         ApplicationCredential.objects.filter(pk=row.pk).update(last_used_at=now)
     return Proof(
         user=row.user, method="application_credential", application_credential_id=row.pk, place_id=row.project_id,

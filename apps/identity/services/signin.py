@@ -13,7 +13,7 @@ from django.db.models import F
 
 from apps.audit.services import record
 from apps.common import clock
-from apps.common.context import Actor
+from apps.common.context import Actor, address_of
 from apps.common.errors import Forbidden, Invalid, Unauthenticated
 from apps.identity import errors, lockout, selectors, standing
 from apps.identity.models import Project, Token, Trust, User
@@ -56,7 +56,7 @@ def issue(*, proofs: Sequence[Proof], scope: Scope, name: str = "", hours: int |
                 application_credential_id=next((p.application_credential_id for p in proofs if p.application_credential_id), None),
                 parent=next((p.parent for p in proofs if p.parent), ""), hours=hours, not_after=min(ends) if ends else None,
             )
-            actor = _holder(token, is_domain=bound is None and scope.domain_id is not None, address=_address(request))
+            actor = _holder(token, is_domain=bound is None and scope.domain_id is not None, address=address_of(request))
             record.write(actor, "identity.token.issue", "token", token.pk, project_id=token.project_id, name=str(token))
     except IntegrityError:  # user, project or credential was deleted at this moment
         raise errors.scope() from None
@@ -104,10 +104,6 @@ def _default_place(user: User, scope: Scope) -> uuid.UUID | None:
     if found is None or found.place_id is None or found.place_is_domain or not found.enabled:
         return None
     return found.place_id if standing.split(found.roles)[0] else None
-
-
-def _address(request: Any) -> str:
-    return str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
 
 
 def issue_at_shell(*, user: User, project_id: uuid.UUID, name: str = "", hours: int | None = None) -> Issued:

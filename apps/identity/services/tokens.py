@@ -26,7 +26,7 @@ from apps.identity.permissions import MAKES_CREDENTIALS, OWN
 from apps.identity.standing import Bearer, Shown, Standing
 
 _PREFIX = "cs1_"
-# How stale `last_used_at` may be, so that reading costs no write.
+# How stale a `last_used_at` may be, so that reading costs no write.
 _USE_NOTED_EVERY = timedelta(minutes=1)
 # How often a trust may be handed on.
 MOST_REDELEGATIONS = 3
@@ -94,9 +94,14 @@ def check(*, secret: str, address: str = "", service: str = "", method: str = ""
     actor = actor_of(bearer, address=address)
     if bearer.access_rules:
         require_rule(bearer, service=service, method=method, path=path)
-    if bearer.last_used_at is None or now - bearer.last_used_at > _USE_NOTED_EVERY:
+    if is_worth_noting(bearer.last_used_at, now):
         Token.objects.filter(pk=bearer.id).update(last_used_at=now)
     return Held(actor, bearer)
+
+
+def is_worth_noting(last_used_at: datetime | None, now: datetime) -> bool:
+    """Whether a use of a token, key or credential now is to be written down: not again within a minute."""
+    return last_used_at is None or now - last_used_at > _USE_NOTED_EVERY
 
 
 def require_rule(bearer: Bearer, *, service: str, method: str, path: str) -> None:

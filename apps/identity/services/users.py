@@ -165,7 +165,7 @@ def _replace_password(user: User, new: str, actor: Actor | None, request: Any) -
     _new_password(user, new)
     who = actor or Actor(
         user_id=user.pk, user_name=user.username, project_id=None, request_id=context.request_id.get(),
-        address=request.META.get("REMOTE_ADDR", "") if request is not None else "",
+        address=context.address_of(request),
     )
     with transaction.atomic():
         _write_password(user)
