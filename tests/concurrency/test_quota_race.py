@@ -217,7 +217,7 @@ def test_after_a_storm_no_quota_was_exceeded_and_usage_is_what_there_is(
     for worker in storm.workers:
         worker.finish()
     assert unexpected(results) == [], deadlocks.details()
-    assert min(storm.done.values()) > 5, storm.done
+    assert min(storm.done.values()) > ENOUGH, storm.done
     at_rest(cloud, time_machine)
     assert_consistent()
     assert audit.drifts() == []
@@ -230,20 +230,28 @@ def test_after_a_storm_no_quota_was_exceeded_and_usage_is_what_there_is(
     print(f"storm: {storm.done}, deadlocks {deadlocks()}")
 
 
+ENOUGH = 5
+
+
 class _Storm:
     """Users of several projects, a scheduler, hosts that fail and repeat themselves, and somebody who counts all the time."""
 
     def __init__(self, cloud: Cloud, tenants: list[Actor]) -> None:
         self.cloud, self.tenants = cloud, tenants
-        self.ends = time.monotonic() + 4.0
+        self.began = time.monotonic()
         self.scheduler, self.conductor = Worker(place.place), Worker(intake.take_in_many, most=200)
         self.workers = (self.scheduler, self.conductor)
         self.lock = threading.Lock()
         self.done = Counter(created=0, refused=0, deleted=0, failed=0, counted=0)
 
+    def going(self) -> bool:
+        """A few seconds, and longer where the machine is too slow to do enough of each in that time."""
+        passed = time.monotonic() - self.began
+        return passed < 4.0 or (passed < 40.0 and min(self.done.values()) <= ENOUGH)
+
     def user(self, number: int) -> None:
         chosen = random.Random(number)
-        while time.monotonic() < self.ends:
+        while self.going():
             actor = chosen.choice(self.tenants)
             living = list(Instance.objects.filter(Q(project_id=actor.project_id)).exclude(state="DELETED").values_list("pk", flat=True))
             try:
@@ -259,14 +267,14 @@ class _Storm:
                 pass  # somebody else was first
 
     def schedule(self) -> None:
-        while time.monotonic() < self.ends:
+        while self.going():
             for message in self.cloud.bus.take_queue(topics.SCHEDULER):
                 self.scheduler.put(message.items)
             time.sleep(0.002)
 
     def hosts(self) -> None:
         chosen = random.Random("hosts")
-        while time.monotonic() < self.ends:
+        while self.going():
             for host in self.cloud.hosts:
                 for command in host.commands():
                     fails = chosen.random() < 0.2 and command.topic == topics.COMPUTE_BUILD
@@ -277,7 +285,7 @@ class _Storm:
 
     def count(self) -> None:
         """At every moment: what there is, what is said to be used, and the limits."""
-        while time.monotonic() < self.ends:
+        while self.going():
             with transaction.atomic(), self._snapshot():
                 there = Counter(Instance.objects.exclude(state="DELETED").values_list("project_id", flat=True))
                 said = dict(Usage.objects.values_list("pk", "instances"))
