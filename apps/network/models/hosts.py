@@ -1,0 +1,59 @@
+"""What hosts are told about networks: how far each is, and what is still to be told."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from apps.network.states import ChangeKind
+
+
+class HostNetwork(models.Model):
+    """The networking of one host, as it said in its hello, and how far it is.
+
+    `generation` is raised, under this row's lock, with everything that is sent to the host; `applied` is the one that it
+    reported last. `told`: routing domains (ids of routers and of networks without one) and security groups that it knows.
+    `full_due`: the next thing it is sent is its whole state. `problems`: what it could not do, in its words.
+    """
+
+    host_id = models.UUIDField(primary_key=True)
+    host_name = models.CharField(max_length=63)
+    tunnel_address = models.GenericIPAddressField(null=True, blank=True)
+    physical_networks = models.JSONField(default=list, blank=True)
+    speaks = models.BooleanField(default=False, help_text="Its agent understands network commands.")
+    generation = models.BigIntegerField(default=0)
+    applied = models.BigIntegerField(default=0)
+    applied_at = models.DateTimeField(null=True, blank=True)
+    took_ms = models.FloatField(null=True, blank=True)
+    told = models.JSONField(default=dict, blank=True)
+    full_due = models.BooleanField(default=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    problems = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        verbose_name = "host networking"
+        verbose_name_plural = "host networking"
+
+    def __str__(self) -> str:
+        return self.host_name
+
+
+class Change(models.Model):
+    """Something that hosts are still to be told of: written in the transaction that changed it, deleted by who tells.
+
+    `ref`: the id of the port, group, floating IP, host, or routing domain. `domain`: routing domain that it happened in.
+    `host_id`: where the port is, or was. `groups`: ids of security groups that a port is, or was, in.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=16, choices=[(k.value, k.value) for k in ChangeKind])
+    ref = models.UUIDField()
+    domain = models.UUIDField(null=True)
+    host_id = models.UUIDField(null=True)
+    groups = models.JSONField(default=list)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ref}"
