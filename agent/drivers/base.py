@@ -65,7 +65,12 @@ class ImageStore(Protocol):
 
 
 class Network(Protocol):
-    """Ports on this host. Two sources meet here: instances plug cards in, and the desired state says what networks do for them."""
+    """Ports on this host. Two sources meet here: instances plug cards in, and the desired state says what networks do for them.
+
+    `wake` is set by whoever calls `converge`; the driver calls it when something happened that `converge` should see at once.
+    """
+
+    wake: Callable[[], object]
 
     def plug(self, card: network.Card, instance_id: str) -> "PortBinding":
         """Remember that the instance has this card, and how to plug it in; before the domain (or device) starts.
@@ -107,7 +112,6 @@ class PortBinding:
     tap: str
     mac: str
     mtu: int
-    tag: int | None = None
 
 
 class Hypervisor(Protocol):

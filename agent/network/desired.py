@@ -7,6 +7,8 @@ from typing import Any
 from contracts.network import v2 as network
 
 KINDS = ("networks", "ports", "members", "groups", "routers", "floating")
+# Objects that go when what they name goes: kind → (its field, the list of `Gone`).
+_GO_WITH = {"ports": ("network", "networks"), "floating": ("router", "routers"), "members": ("group", "named")}
 
 
 class Stale(Exception):
@@ -30,14 +32,18 @@ class Desired:
         return cls(generation=state.generation, **{kind: _by_id(getattr(state.objects, kind)) for kind in KINDS})
 
     def changed(self, change: network.Change) -> "Desired":
-        """Raises Stale."""
+        """What goes with `gone` is in contracts.network.v2.Gone. Raises Stale."""
         if change.base != self.generation:
             raise Stale(f"at generation {self.generation}, the change begins at {change.base}")
         new: dict[str, Any] = {}
         for kind in KINDS:
-            put, gone = getattr(change.objects, kind), getattr(change.gone, kind)
-            if put or gone:
-                kept = {id_: each for id_, each in getattr(self, kind).items() if id_ not in set(gone)}
+            put, gone = getattr(change.objects, kind), frozenset(getattr(change.gone, kind))
+            field_, with_it = _GO_WITH.get(kind, ("id", ""))
+            owners = frozenset(getattr(change.gone, with_it)) if with_it else frozenset()
+            if put or gone or owners:
+                kept = {
+                    id_: each for id_, each in getattr(self, kind).items() if id_ not in gone and getattr(each, field_) not in owners
+                }
                 new[kind] = kept | _by_id(put)
         return replace(self, generation=change.generation, **new)
 
@@ -55,9 +61,8 @@ class Desired:
         return net.router if net.router in self.routers else net.id
 
     def addresses_of(self, group_id: str) -> set[str]:
-        """Addresses of a group's members, wherever they are."""
-        of_ports = {a.address for port in self.ports.values() if group_id in port.groups for a in port.addresses}
-        return of_ports | {a for member in self.members.values() if group_id in member.groups for a in member.addresses}
+        """Addresses of the members of a group that a rule here names, wherever they are."""
+        return {address for member in self.members.values() if member.group == group_id for address in member.addresses}
 
 
 def _by_id(objects: Iterable[Any]) -> dict[str, Any]:

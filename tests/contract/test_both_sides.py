@@ -14,9 +14,9 @@ from contracts.compute import v1
 
 
 def test_every_topic_is_used_once_and_carries_its_version() -> None:
-    every = (*topics.COMMANDS, *topics.REPORTS, topics.PLACE)
+    every = (*topics.COMMANDS, *topics.STATES, *topics.REPORTS, topics.PLACE, topics.TELL_HOSTS)
     assert len(set(every)) == len(every)
-    assert all(topic.split(".")[1] == "v1" for topic in every)
+    assert all(topic.split(".")[1] in ("v1", "v2") for topic in every)
 
 
 def test_a_host_has_queues_of_its_own() -> None:

@@ -1,400 +1,651 @@
-"""Networks and ports on a real switch. A namespace with a veth stands for the guest, so any frame can be tried."""
+"""What the flows of the integration bridge let pass, on real switches of two hosts. Namespaces stand for guests, so that
+any frame can be tried; nothing here routes or serves."""
 
-import json
 import os
-import signal
+import socket
 import struct
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import IPv4Address
+from collections.abc import Callable, Iterator
 
-import msgspec
 import pytest
 
-from agent.drivers.base import DriverError
 from agent.drivers.command import run
-from agent.drivers.openvswitch import flows
-from agent.drivers.openvswitch.driver import OpenvswitchNetwork
-from agent.drivers.openvswitch.namespace import Names, gateway_mac
-from contracts.network import v1 as network
-from tests.real.lab import Lab, network_unavailable, tap_of
+from agent.drivers.openvswitch import names
+from contracts.network.v2 import Kind, Network, Pair, Rule
+from tests.real.hosts import frames
+from tests.real.hosts.frames import ARP, BROADCAST, IPV4, IPV6, ethernet
+from tests.real.switchyard import Guest, Host, Yard, a_yard, unavailable
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(bool(network_unavailable()), reason=network_unavailable())]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(bool(unavailable()), reason=unavailable())]
 
-BROADCAST = "ff:ff:ff:ff:ff:ff"
-# Sends the frames given in hex on eth0; prints what comes back within the time given, in hex.
-_EXCHANGE = """
-import json, select, socket, sys, time
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-wire.bind(("eth0", 0))
-for frame in json.loads(sys.argv[1]):
-    wire.send(bytes.fromhex(frame))
-until, heard = time.monotonic() + float(sys.argv[2]), []
-while (left := until - time.monotonic()) > 0 and select.select([wire], [], [], left)[0]:
-    frame, address = wire.recvfrom(65535)
-    if address[2] != socket.PACKET_OUTGOING:
-        heard.append(frame.hex())
-print(json.dumps(heard))
-"""
+ALL_DEVICES = "33:33:00:00:00:01"
+EGRESS = (Rule(ingress=False, family=4), Rule(ingress=False, family=6))
+PINGS = (Rule(ingress=True, family=4, protocol=1), Rule(ingress=True, family=6, protocol=58))
+ANYTHING = (Rule(ingress=True, family=4), Rule(ingress=True, family=6))
 
 
-class FakeGuest:
-    """Plugged in the way libvirt does it, in place of a tap."""
-
-    def __init__(self, lab: Lab, port: network.Port, instance_id: str = "") -> None:
-        self.lab, self.port = lab, port
-        self.instance_id = instance_id or lab.an_instance_id()
-        self.namespace = f"csg-{port.id[-8:]}"
-
-    def plug(self) -> None:
-        binding = self.lab.network.ensure_port(self.port, self.instance_id)
-        mac = ("address", self.port.mac)
-        run("ip", "netns", "add", self.namespace)
-        run("ip", "link", "add", binding.tap, "type", "veth", "peer", "name", "eth0", *mac, "netns", self.namespace)
-        run("ip", "link", "set", binding.tap, "up")
-        run("ip", "-n", self.namespace, "link", "set", "eth0", "up")
-        run("ethtool", "-K", "eth0", "tx", "off", namespace=self.namespace)
-        run("ovs-vsctl", "add-port", binding.bridge, binding.tap, f"tag={binding.tag}")
-        self.lab.network.port_started(self.port, self.instance_id)
-
-    def unplug(self) -> None:
-        self.lab.network.remove_port(self.port, self.instance_id)
-        run("ip", "netns", "delete", self.namespace)
-
-    def exchange(self, *frames: bytes, wait_s: float = 0.4) -> list[bytes]:
-        """Send frames; what is heard afterwards."""
-        sent = json.dumps([frame.hex() for frame in frames])
-        heard = run(sys.executable, "-c", _EXCHANGE, sent, str(wait_s), namespace=self.namespace)
-        return [bytes.fromhex(frame) for frame in json.loads(heard)]
-
-    def dropped(self) -> int:
-        """Frames of this guest that the switch refused so far."""
-        cookie = flows.port_cookie(self.port.id)
-        # The switch takes over counts from its datapath now and then only.
-        time.sleep(1.2)
-        own = [one for one in self.lab.network.bridge.flows() if one.cookie == cookie]
-        return sum(one.packets for one in own if one.text.endswith("=drop"))
+def tcp(port: int, **more: object) -> Rule:
+    return Rule(ingress=True, family=4, protocol=6, first=port, last=port, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    lab = Lab()
-    try:
-        yield lab
-    finally:
-        lab.close()
-
-
-@contextmanager
-def plugged(lab: Lab) -> Iterator[list[FakeGuest]]:
-    """Two guests in one network, one in another that has the same range."""
-    one, other = lab.a_network(), lab.a_network()
-    wanted = ((one, "10.64.0.5"), (one, "10.64.0.6"), (other, "10.64.0.6"))
-    made = [FakeGuest(lab, lab.a_port(net, address=address)) for net, address in wanted]
-    try:
-        for guest in made:
-            guest.plug()
+def ground() -> Iterator[Yard]:
+    with a_yard(2) as made:
         yield made
-    finally:
-        for guest in made:
-            guest.unplug()
-
-
-@pytest.fixture(scope="module")
-def guests(lab: Lab) -> Iterator[list[FakeGuest]]:
-    """For tests that leave things as they are."""
-    with plugged(lab) as made:
-        yield made
-    assert lab.leftovers() == []
 
 
 @pytest.fixture
-def own() -> Iterator[tuple[Lab, list[FakeGuest]]]:
-    """For tests that break or remove something: a host of their own."""
-    lab = Lab()
-    try:
-        with plugged(lab) as made:
-            yield lab, made
-        assert lab.leftovers() == []
-    finally:
-        lab.close()
-
-
-def raw(address: str) -> bytes:
-    return IPv4Address(address).packed
-
-
-def mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
-
-
-def ethernet(source: str, target: str, kind: int, body: bytes) -> bytes:
-    return mac(target) + mac(source) + struct.pack("!H", kind) + body
-
-
-def arp_request(source: str, sha: str, spa: str, tpa: str) -> bytes:
-    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac(sha) + raw(spa) + bytes(6) + raw(tpa)
-    return ethernet(source, BROADCAST, 0x0806, body)
-
-
-def checksum(data: bytes) -> int:
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
-
-
-def ip(source: str, target: str, protocol: int, body: bytes) -> bytes:
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, protocol, 0) + raw(source) + raw(target)
-    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
-
-
-def echo(source: str, target: str) -> bytes:
-    body = struct.pack("!BBHHH", 8, 0, 0, 7, 1) + bytes(8)
-    return ip(source, target, 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
-
-
-def udp(source: str, target: str, source_port: int, target_port: int, body: bytes) -> bytes:
-    return ip(source, target, 17, struct.pack("!HHHH", source_port, target_port, 8 + len(body), 0) + body)
-
-
-def dhcp(kind: int, client: str, *options: tuple[int, bytes]) -> bytes:
-    """A client's message. `kind`: 1 discover, 3 request."""
-    head = struct.pack("!BBBBIHH", 1, 1, 6, 0, 0x1234, 0, 0x8000) + bytes(16) + mac(client) + bytes(202)
-    listed = [(53, bytes([kind])), (55, bytes([1, 3, 6, 26, 51])), *options]
-    encoded = b"".join(bytes([code, len(value)]) + value for code, value in listed)
-    message = head + b"\x63\x82\x53\x63" + encoded + b"\xff"
-    return ethernet(client, BROADCAST, 0x0800, udp("0.0.0.0", "255.255.255.255", 68, 67, message))
-
-
-def dhcp_answer(heard: list[bytes]) -> tuple[str, dict[int, bytes]] | None:
-    """Offered address and options of the first DHCP message of a server."""
-    for frame in heard:
-        if frame[12:14] == b"\x08\x00" and frame[23] == 17 and frame[34:38] == struct.pack("!HH", 67, 68):
-            message, options, rest = frame[42:], {}, frame[42 + 240 :]
-            while rest and rest[0] != 255:
-                options[rest[0]] = rest[2 : 2 + rest[1]]
-                rest = rest[2 + rest[1] :]
-            return str(IPv4Address(message[16:20])), options
-    return None
-
-
-def lease(guest: FakeGuest) -> tuple[str, dict[int, bytes]] | None:
-    """What a client gets that goes through the whole exchange."""
-    offer = dhcp_answer(guest.exchange(dhcp(1, guest.port.mac)))
-    if offer is None:
-        return None
-    return dhcp_answer(guest.exchange(dhcp(3, guest.port.mac, (50, raw(offer[0])), (54, offer[1][54]))))
-
-
-def hears(listener: FakeGuest, speaker: FakeGuest, frame: bytes) -> bool:
-    """Does a frame of one guest come out at another?"""
-    run_in = ("ip", "netns", "exec", listener.namespace, sys.executable, "-c", _EXCHANGE, "[]", "0.8")
-    with subprocess.Popen(run_in, stdout=subprocess.PIPE) as process:
-        time.sleep(0.4)
-        speaker.exchange(frame, wait_s=0.0)
-        heard, _ = process.communicate(timeout=10)
-    return frame.hex() in json.loads(heard)
-
-
-def test_a_guest_gets_exactly_its_address_by_dhcp(guests: list[FakeGuest]) -> None:
-    granted = lease(guests[0])
-    assert granted is not None
-    address, options = granted
-    assert address == "10.64.0.5"
-    assert options[53] == b"\x05"
-    assert (options[3], options[6]) == (raw("10.64.0.1"), raw("10.64.0.1"))
-    assert options[1] == raw("255.255.240.0")
-    assert options[26] == struct.pack("!H", 1450)
-
-
-def test_a_mac_that_is_not_its_own_gets_no_address(guests: list[FakeGuest]) -> None:
-    assert dhcp_answer(guests[0].exchange(dhcp(1, guests[1].port.mac))) is None
-    assert dhcp_answer(guests[0].exchange(dhcp(1, "fa:16:3e:99:99:99"))) is None
-
-
-def test_a_request_for_an_address_reaches_no_other_guest(guests: list[FakeGuest]) -> None:
-    assert not hears(guests[1], guests[0], dhcp(1, guests[0].port.mac))
-
-
-def test_guests_of_a_network_hear_each_other_and_those_of_another_do_not(guests: list[FakeGuest]) -> None:
-    own = guests[0].port.mac
-    question = arp_request(own, own, "10.64.0.5", "10.64.0.6")
-    assert hears(guests[1], guests[0], question)
-    assert not hears(guests[2], guests[0], question)
-
-
-def test_the_gateway_answers(guests: list[FakeGuest]) -> None:
-    own = guests[0].port.mac
-    answers = guests[0].exchange(arp_request(own, own, "10.64.0.5", "10.64.0.1"))
-    assert any(mac(gateway_mac(guests[0].port.network.id)) == frame[6:12] for frame in answers)
-
-
-@pytest.mark.parametrize(
-    "lie",
-    [
-        lambda me, you: arp_request(me.mac, me.mac, "10.64.0.77", "10.64.0.6"),
-        lambda me, you: arp_request(me.mac, me.mac, "10.64.0.1", "10.64.0.6"),
-        lambda me, you: arp_request(me.mac, "fa:16:3e:11:11:11", "10.64.0.5", "10.64.0.6"),
-        lambda me, you: arp_request("fa:16:3e:11:11:11", "fa:16:3e:11:11:11", "10.64.0.5", "10.64.0.6"),
-        lambda me, you: ethernet(me.mac, you.mac, 0x0800, echo("10.64.0.77", "10.64.0.6")),
-        lambda me, you: ethernet("fa:16:3e:11:11:11", you.mac, 0x0800, echo("10.64.0.5", "10.64.0.6")),
-        lambda me, you: ethernet(me.mac, you.mac, 0x0800, udp("10.64.0.5", "10.64.0.6", 67, 68, b"offer")),
-        lambda me, you: ethernet(me.mac, BROADCAST, 0x86DD, bytes([0x60]) + bytes(39)),
-        lambda me, you: ethernet(me.mac, you.mac, 0x8100, b"\x00\x02\x08\x00" + echo("10.64.0.5", "10.64.0.6")),
-        lambda me, you: ethernet(me.mac, you.mac, 0x8100, b"\x00\x00\x08\x00" + echo("10.64.0.77", "10.64.0.6")),
-        lambda me, you: ethernet(me.mac, BROADCAST, 0x88CC, bytes(40)),
-    ],
-    ids=[
-        "arp-address",
-        "arp-gateway",
-        "arp-mac",
-        "mac-and-arp",
-        "address",
-        "mac",
-        "dhcp-server",
-        "ipv6",
-        "tagged",
-        "tagged-0",
-        "lldp",
-    ],
-)
-def test_what_is_not_its_own_to_say_is_dropped(guests: list[FakeGuest], lie) -> None:  # type: ignore[no-untyped-def]
-    before = guests[0].dropped()
-    assert not hears(guests[1], guests[0], lie(guests[0].port, guests[1].port))
-    assert guests[0].dropped() > before
-
-
-def test_a_true_frame_passes_by_the_same_way(guests: list[FakeGuest]) -> None:
-    me, you = guests[0].port, guests[1].port
-    assert hears(guests[1], guests[0], ethernet(me.mac, you.mac, 0x0800, echo("10.64.0.5", "10.64.0.6")))
-
-
-def test_before_it_is_started_a_port_says_nothing(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    me, you = guests[0].port, guests[1].port
-    lab.network.bridge.change_flows(delete=[flows.of_cookie(flows.port_cookie(me.id))])
-    assert not hears(guests[1], guests[0], ethernet(me.mac, you.mac, 0x0800, echo("10.64.0.5", "10.64.0.6")))
-
-
-def test_everything_may_be_asked_for_twice(lab: Lab, guests: list[FakeGuest]) -> None:
-    before = lab.network.residue()
-    binding = lab.network.ensure_port(guests[0].port, guests[0].instance_id)
-    lab.network.port_started(guests[0].port, guests[0].instance_id)
-    assert binding == lab.network.ensure_port(guests[0].port, guests[0].instance_id)
-    assert lab.network.residue() == before
-    assert before[guests[0].instance_id] == ["dhcp", "flows", "port", "tap"]
-
-
-def test_removing_one_port_leaves_the_other_alone(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    lab.network.remove_port(guests[0].port, guests[0].instance_id)
-    assert guests[0].instance_id not in lab.network.residue()
-    assert lease(guests[1]) is not None
-
-
-def test_an_address_passes_at_once_from_a_vanished_guest_to_a_new_one(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    assert lease(guests[0]) is not None
-    lab.network.remove_port(guests[0].port, guests[0].instance_id)
-    heir = FakeGuest(lab, lab.a_port(guests[0].port.network, address="10.64.0.5"))
-    heir.plug()
-    try:
-        granted = lease(heir)
-    finally:
-        heir.unplug()
-    assert granted is not None and granted[0] == "10.64.0.5"
-
-
-def test_a_dead_dhcp_server_is_started_again(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    server = lab.network._dnsmasq(guests[0].port.network.id)
-    pid = server.pid()
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    while server.pid() == pid:
-        time.sleep(0.01)
-    lab.network.maintain()
-    assert lease(guests[0]) is not None
-
-
-def test_flows_that_a_restarted_switch_has_lost_are_restored(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    lab.network.bridge.change_flows(delete=["table=0"])
-    assert lease(guests[0]) is None
-    lab.network.maintain()
-    assert lease(guests[0]) is not None
-    assert lab.network.residue()[guests[0].instance_id] == ["dhcp", "flows", "port", "tap"]
-
-
-def test_flows_of_ports_that_nobody_knows_are_removed(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    stranger = lab.a_port(guests[0].port.network)
-    lab.network.bridge.change_flows(add=flows.port_flows(stranger, 999, 1))
-    lab.network.maintain()
-    cookies = {one.cookie for one in lab.network.bridge.flows()}
-    assert flows.port_cookie(stranger.id) not in cookies
-    assert flows.port_cookie(guests[0].port.id) in cookies
-
-
-def test_a_restarted_agent_finds_everything_as_it_was(lab: Lab, guests: list[FakeGuest]) -> None:
-    again = OpenvswitchNetwork(lab.config, run_dir=lab.run_dir)
-    assert again.residue() == lab.network.residue()
-    assert again.ensure_port(guests[0].port, guests[0].instance_id).tap == tap_of(guests[0].port)
-    assert again.ports_of(guests[1].instance_id) == [guests[1].port]
-
-
-def test_a_number_that_passes_to_another_port_takes_no_rights_along(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    me, you = guests[0].port, guests[1].port
-    number = lab.network.bridge.ofport(tap_of(you))
-    lab.network.bridge.change_flows(add=flows.port_flows(me, number, 1))
-    lab.network.port_started(you, guests[1].instance_id)
-    cookies = {one.cookie for one in lab.network.bridge.flows() if one.in_port == number}
-    assert cookies == {flows.port_cookie(you.id)}
-
-
-def test_guests_reach_the_world_under_the_hosts_address(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    for guest in (guests[0], guests[2]):  # two networks with the same range
-        run("ip", "-n", guest.namespace, "address", "add", f"{guest.port.address}/20", "dev", "eth0")
-        run("ip", "-n", guest.namespace, "route", "add", "default", "via", "10.64.0.1")
-        assert lab.pings(guest.namespace, lab.here)
-        assert lab.pings(guest.namespace, lab.beyond)
-
-
-def test_the_world_does_not_reach_guests(own: tuple[Lab, list[FakeGuest]]) -> None:
-    lab, guests = own
-    run("ip", "-n", guests[0].namespace, "address", "add", "10.64.0.5/20", "dev", "eth0")
-    run("ip", "-n", guests[0].namespace, "route", "add", "default", "via", "10.64.0.1")
-    names = Names.of(guests[0].port.network.id)
-    transit = json.loads(run("ip", "-j", "-n", names.namespace, "address", "show", "up0"))[0]["addr_info"][0]["local"]
-    assert lab.pings(names.namespace, "10.64.0.5")
-    run("ip", "-n", lab.world, "route", "add", "10.64.0.0/20", "via", lab.here)
-    run("ip", "-n", lab.world, "route", "add", f"{transit}/32", "via", lab.here)
-    run("ip", "route", "add", "10.64.0.5/32", "via", transit)
-    try:
-        assert not lab.pings(lab.world, "10.64.0.5")
-    finally:
-        run("ip", "route", "delete", "10.64.0.5/32")
-        run("ip", "-n", lab.world, "route", "delete", "10.64.0.0/20")
-        run("ip", "-n", lab.world, "route", "delete", f"{transit}/32")
-
-
-def test_removing_what_never_was_is_no_error(lab: Lab) -> None:
-    before = lab.leftovers()
-    lab.network.remove_port(lab.a_port(), lab.an_instance_id())
-    assert lab.leftovers() == before
-
-
-@pytest.mark.parametrize(
-    "change", [{"address": "10.65.0.5"}, {"mac": "fa:16:3e"}, {"mac": "x\ndhcp-script=/x"}, {"id": "../x"}]
-)
-def test_a_port_that_makes_no_sense_is_refused(lab: Lab, change: dict[str, str]) -> None:
-    before = lab.leftovers()
-    with pytest.raises(DriverError) as caught:
-        lab.network.ensure_port(msgspec.structs.replace(lab.a_port(), **change), lab.an_instance_id())
-    assert (caught.value.code, caught.value.retryable) == ("command.invalid", False)
-    assert lab.leftovers() == before
+def yard(ground: Yard) -> Iterator[Yard]:
+    """Empty; whatever a test desires is gone after it."""
+    yield ground
+    ground.clear()
+    ground.converge()
+    for host in ground.hosts:
+        left = [name for name in host.switch.database.interfaces("br-int") if name.startswith(("tap", "cs"))]
+        assert [name for name in left if not name.startswith("csw")] == []
+
+
+@pytest.fixture
+def here(yard: Yard) -> Host:
+    return yard.hosts[0]
+
+
+@pytest.fixture
+def there(yard: Yard) -> Host:
+    return yard.hosts[1]
+
+
+@pytest.fixture(params=["vxlan", "vlan", "flat"])
+def net(request: pytest.FixtureRequest, yard: Yard) -> Network:
+    kind = Kind(request.param)
+    return yard.a_network(kind, {Kind.VXLAN: 5001, Kind.VLAN: 101, Kind.FLAT: None}[kind])
+
+
+def ready(yard: Yard, *guests: Guest) -> None:
+    yard.converge()
+    assert [(host.findings.problems, host.findings.mended) for host in yard.hosts] == [([], [])] * len(yard.hosts)
+    for guest in guests:
+        guest.configure()
+
+
+# --- who hears whom ----------------------------------------------------------------------------------------------------
+
+
+def test_guests_of_a_network_reach_each_other_on_one_host_and_on_two(yard: Yard, here: Host, there: Host, net: Network) -> None:
+    group = yard.a_group(*EGRESS, *PINGS)
+    one, two = (yard.a_guest(net, number, here, groups=[group]) for number in (5, 6))
+    far = yard.a_guest(net, 7, there, groups=[group])
+    ready(yard, one, two, far)
+    for a, b in ((one, two), (one, far), (far, two)):
+        for address in b.port.addresses:
+            assert a.pings(address.address), (a.port.addresses, address.address)
+
+
+@pytest.mark.parametrize("kind", [Kind.VXLAN, Kind.VLAN])
+def test_networks_with_the_same_addresses_never_meet(yard: Yard, here: Host, there: Host, kind: Kind) -> None:
+    nets = [yard.a_network(kind, segment) for segment in (200, 201)]
+    mine = yard.a_guest(nets[0], 5, here, security=False)
+    others = [yard.a_guest(nets[1], number, host, security=False) for number, host in ((6, here), (7, there))]
+    twin = yard.a_guest(nets[0], 7, there, security=False)
+    ready(yard)
+    for guest in (*others, twin):
+        guest.forget()
+    told = [
+        ethernet(mine.port.mac, BROADCAST, ARP, frames.arp(1, mine.port.mac, "10.64.0.5", BROADCAST, "10.64.0.99")),
+        *(ethernet(mine.port.mac, to.port.mac, IPV4, frames.ping("10.64.0.5", "10.64.0.7")) for to in others),
+        ethernet(mine.port.mac, "fa:16:3e:99:99:99", IPV4, frames.ping("10.64.0.5", "10.64.0.7")),
+        ethernet(mine.port.mac, others[0].port.mac, IPV4, frames.ping("10.64.0.5", "10.64.0.6"), tag=201),
+    ]
+    mine.send(*told)
+    last = ethernet(mine.port.mac, twin.port.mac, IPV4, frames.ping("10.64.0.5", "10.64.0.7", b"the last of all!"))
+    mine.send(last)
+    assert twin.hears(last)
+    for guest in others:
+        assert not set(guest.heard()) & set(told)
+
+
+def test_a_guest_on_a_flat_network_cannot_tag_its_way_into_a_vlan(yard: Yard, here: Host, there: Host) -> None:
+    flat, vlan = yard.a_network(Kind.FLAT, None), yard.a_network(Kind.VLAN, 300)
+    liar = yard.a_guest(flat, 5, here, security=False)
+    victim, peer = yard.a_guest(vlan, 6, there, security=False), yard.a_guest(vlan, 7, here, security=False)
+    ready(yard)
+    lie = ethernet(liar.port.mac, victim.port.mac, IPV4, frames.ping("10.64.0.5", "10.64.0.6"), tag=300)
+    truth = ethernet(peer.port.mac, victim.port.mac, IPV4, frames.ping("10.64.0.7", "10.64.0.6"))
+    liar.send(lie)
+    peer.send(truth)
+    heard = victim.heard(2.0, lambda frame: frame == truth)
+    assert truth in heard and not [frame for frame in heard if frame[6:12] == frames.mac(liar.port.mac)]
+
+
+def test_a_question_for_an_address_reaches_whom_it_is_about_and_nobody_else(yard: Yard, here: Host, there: Host, net: Network) -> None:
+    me, you = yard.a_guest(net, 5, here), yard.a_guest(net, 6, there)
+    bystanders = [yard.a_guest(net, 7, here), yard.a_guest(net, 8, there)]
+    ready(yard)
+    question = ethernet(me.port.mac, BROADCAST, ARP, frames.arp(1, me.port.mac, "10.64.0.5", BROADCAST, "10.64.0.6"))
+    me.send(question)
+    assert any(frame[12:] == question[12:] for frame in you.heard(2.0, lambda frame: frame[12:] == question[12:]))
+    for guest in bystanders:
+        assert not [frame for frame in guest.heard() if frame[12:] == question[12:]]
+
+
+def test_nothing_comes_back_out_of_the_wire_or_the_tunnel(yard: Yard, here: Host, there: Host, net: Network) -> None:
+    me = yard.a_guest(net, 5, here, security=False)
+    far = [yard.a_guest(net, number, there, security=False) for number in (6, 7)]
+    ready(yard)
+    shout = ethernet(me.port.mac, BROADCAST, 0x88B5, b"anybody out there? " * 4)
+    me.send(shout)
+    assert all(guest.heard().count(shout) == 1 for guest in far)
+    assert shout not in me.heard()
+
+
+# --- what is a lie -----------------------------------------------------------------------------------------------------
+
+Lie = Callable[[Guest, Guest], bytes]
+_STRANGER = "fa:16:3e:11:11:11"
+
+
+def _ip(source: str) -> Lie:
+    return lambda me, you: ethernet(me.port.mac, you.port.mac, IPV6 if ":" in source else IPV4, frames.ping(
+        source, "fd00:64::6" if ":" in source else "10.64.0.6"))
+
+
+LIES: dict[str, Lie] = {
+    "mac": lambda me, you: ethernet(_STRANGER, you.port.mac, IPV4, frames.ping("10.64.0.5", "10.64.0.6")),
+    "ipv4": _ip("10.64.0.77"),
+    "ipv4 of the other": _ip("10.64.0.6"),
+    "ipv6": _ip("fd00:64::77"),
+    "ipv6 link-local": _ip("fe80::1"),
+    "arp address": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, ARP, frames.arp(2, me.port.mac, "10.64.0.1", you.port.mac, "10.64.0.6")),
+    "arp request with the gateway's address": lambda me, you: ethernet(
+        me.port.mac, BROADCAST, ARP, frames.arp(1, me.port.mac, "10.64.0.1", BROADCAST, "10.64.0.6")),
+    "arp mac": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, ARP, frames.arp(2, _STRANGER, "10.64.0.5", you.port.mac, "10.64.0.6")),
+    "neighbour advertisement": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, IPV6, frames.neighbour_advertisement("fd00:64::5", "fd00:64::1", me.port.mac, to="fd00:64::6")),
+    "neighbour advertisement to all": lambda me, you: ethernet(
+        me.port.mac, ALL_DEVICES, IPV6, frames.neighbour_advertisement("fd00:64::5", "fd00:64::1", me.port.mac)),
+    "neighbour advertisement with a foreign mac": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, IPV6, frames.neighbour_advertisement("fd00:64::5", "fd00:64::5", _STRANGER, to="fd00:64::6")),
+    "router advertisement": lambda me, you: ethernet(
+        me.port.mac, ALL_DEVICES, IPV6, frames.router_advertisement(frames.link_local(me.port.mac), me.port.mac, "fd99::")),
+    "router advertisement to one": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, IPV6, frames.router_advertisement(frames.link_local(me.port.mac), me.port.mac, "fd99::")),
+    "dhcp offer": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, IPV4, frames.dhcp_offer("10.64.0.5", you.port.mac, "10.64.0.66")),
+    "dhcp offer to all": lambda me, you: ethernet(
+        me.port.mac, BROADCAST, IPV4, frames.dhcp_offer("10.64.0.5", you.port.mac, "10.64.0.66")),
+    "dhcpv6 advertisement": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, IPV6, frames.udp("fd00:64::5", "fd00:64::6", 547, 546, b"\2\0\0\0")),
+    "redirect": lambda me, you: ethernet(
+        me.port.mac, you.port.mac, IPV6, frames.icmpv6("fd00:64::5", "fd00:64::6", 137, 0, bytes(36))),
+    "tagged": lambda me, you: ethernet(me.port.mac, you.port.mac, IPV4, frames.ping("10.64.0.5", "10.64.0.6"), tag=2),
+    "another protocol": lambda me, you: ethernet(me.port.mac, you.port.mac, 0x88CC, bytes(40)),
+}  # fmt: skip
+
+
+def test_what_is_not_its_own_to_say_reaches_nobody(yard: Yard, here: Host, there: Host) -> None:
+    net = yard.a_network()
+    group = yard.a_group(*EGRESS, *ANYTHING)
+    me, near, far = (yard.a_guest(net, number, host, groups=[group]) for number, host in ((5, here), (6, here), (7, there)))
+    gateway = here.add_gateway(net)
+    ready(yard)
+    for guest in (near, far, gateway):
+        guest.forget()
+    lies = {f"{name} to {you.port.mac}": lie(me, you) for name, lie in LIES.items() for you in (near, far)}
+    me.send(*lies.values())
+    truths = [ethernet(me.port.mac, you.port.mac, IPV4, frames.ping("10.64.0.5", f"10.64.0.{number}"))
+              for number, you in ((6, near), (7, far))]  # fmt: skip
+    me.send(*truths)
+    for guest, truth in ((near, truths[0]), (far, truths[1]), (gateway, b"")):
+        heard = guest.heard(0.8, lambda frame, truth=truth: frame == truth)  # type: ignore[misc]
+        assert not truth or truth in heard
+        assert [name for name, lie in lies.items() if lie in heard] == []
+
+
+def test_a_lie_is_counted_as_its_ports(yard: Yard, here: Host) -> None:
+    net = yard.a_network()
+    me, you = (yard.a_guest(net, number, here) for number in (5, 6))
+    ready(yard)
+    before = here.dropped(me), here.dropped(you)
+    me.send(LIES["ipv4"](me, you), LIES["mac"](me, you))
+    until = time.monotonic() + 5
+    while here.dropped(me) < before[0] + 2:
+        assert time.monotonic() < until
+    assert here.dropped(you) == before[1]
+
+
+def test_an_allowed_pair_is_its_own_to_say(yard: Yard, here: Host, there: Host) -> None:
+    net = yard.a_network()
+    group = yard.a_group(*EGRESS, *ANYTHING)
+    pair = Pair(cidr="10.64.0.100/32")
+    me, heir = (yard.a_guest(net, number, host, groups=[group], pairs=[pair]) for number, host in ((5, here), (6, there)))
+    you = yard.a_guest(net, 7, there, groups=[group])
+    ready(yard)
+    me.send(said := ethernet(me.port.mac, you.port.mac, IPV4, frames.ping("10.64.0.100", "10.64.0.7")))
+    assert you.hears(said)
+    # Whoever takes the address over tells everybody; who asks for it reaches both that may have it.
+    heir.send(claim := ethernet(heir.port.mac, BROADCAST, ARP, frames.arp(1, heir.port.mac, "10.64.0.100", BROADCAST, "10.64.0.100")))
+    assert me.hears(claim) and you.hears(claim)
+    you.send(question := ethernet(you.port.mac, BROADCAST, ARP, frames.arp(1, you.port.mac, "10.64.0.7", BROADCAST, "10.64.0.100")))
+    assert me.hears(question) and heir.hears(question)
+
+
+def test_without_port_security_a_guest_says_what_it_likes_in_its_network(yard: Yard, here: Host, there: Host) -> None:
+    net = yard.a_network()
+    me, near, far = (yard.a_guest(net, number, host, security=False) for number, host in ((5, here), (6, here), (7, there)))
+    ready(yard)
+    for you in (near, far):
+        strange = ethernet(_STRANGER, you.port.mac, IPV4, frames.ping("192.0.2.77", "192.0.2.78"))
+        me.send(strange)
+        assert you.hears(strange)
+
+
+def test_a_port_that_is_down_says_and_hears_nothing(yard: Yard, here: Host, net: Network) -> None:
+    group = yard.a_group(*EGRESS, *PINGS)
+    me, you = (yard.a_guest(net, number, here, groups=[group]) for number in (5, 6))
+    ready(yard, me, you)
+    assert me.pings("10.64.0.6")
+    yard.change(you.port, up=False)
+    ready(yard)
+    assert not me.pings("10.64.0.6", within_s=0.5) and not you.pings("10.64.0.5", within_s=0.5)
+    yard.change(you.port, up=True)
+    ready(yard)
+    assert me.pings("10.64.0.6")
+
+
+# --- the gateway -------------------------------------------------------------------------------------------------------
+
+
+def test_requests_to_the_host_reach_its_gateway_only(yard: Yard, here: Host, there: Host, net: Network) -> None:
+    me, open_guest = yard.a_guest(net, 5, here), yard.a_guest(net, 6, here, security=False)
+    gateways = [host.add_gateway(net) for host in (here, there)]
+    ready(yard)
+    asks = [
+        ethernet(me.port.mac, BROADCAST, IPV4, frames.udp("0.0.0.0", "255.255.255.255", 68, 67, b"discover")),
+        ethernet(me.port.mac, "33:33:00:01:00:02", IPV6, frames.udp(frames.link_local(me.port.mac), "ff02::1:2", 546, 547, b"solicit")),
+        ethernet(me.port.mac, "33:33:00:00:00:02", IPV6, frames.icmpv6(frames.link_local(me.port.mac), "ff02::2", 133, 0, bytes(4))),
+        ethernet(me.port.mac, BROADCAST, ARP, frames.arp(1, me.port.mac, "10.64.0.5", BROADCAST, "10.64.0.1")),
+        ethernet(me.port.mac, BROADCAST, ARP, frames.arp(1, me.port.mac, "10.64.0.5", BROADCAST, "169.254.169.254")),
+    ]  # fmt: skip
+    for ask in asks:
+        me.send(ask)
+        assert gateways[0].hears(ask), ask.hex()
+    assert not set(asks[:3]) & set(open_guest.heard())
+    assert not set(asks) & set(gateways[1].heard())
+
+
+def test_what_the_gateway_answers_arrives_whatever_the_security_groups_say(yard: Yard, here: Host, net: Network) -> None:
+    me = yard.a_guest(net, 5, here, groups=[yard.a_group()])
+    gateway = here.add_gateway(net)
+    ready(yard)
+    mac, local = names.gateway_mac(net.id), frames.link_local(names.gateway_mac(net.id))
+    answers = [
+        ethernet(mac, me.port.mac, IPV4, frames.dhcp_offer("10.64.0.1", me.port.mac, "10.64.0.5")),
+        ethernet(mac, BROADCAST, IPV4, frames.dhcp_offer("10.64.0.1", me.port.mac, "10.64.0.5")),
+        ethernet(mac, me.port.mac, IPV6, frames.udp(local, frames.link_local(me.port.mac), 547, 546, b"advertise")),
+        ethernet(mac, ALL_DEVICES, IPV6, frames.router_advertisement(local, mac, "fd00:64::")),
+        ethernet(mac, me.port.mac, ARP, frames.arp(2, mac, "10.64.0.1", me.port.mac, "10.64.0.5")),
+        ethernet(mac, me.port.mac, IPV4, tcp_packet("169.254.169.254", "10.64.0.5", 80, 40000)),
+    ]
+    for answer in answers:
+        gateway.send(answer)
+        assert me.hears(answer), answer.hex()
+    for refused in (
+        ethernet(mac, me.port.mac, IPV4, frames.udp("10.64.0.1", "10.64.0.5", 53, 4000, b"unasked")),
+        ethernet(mac, me.port.mac, IPV4, tcp_packet("10.64.0.1", "10.64.0.5", 80, 40000)),
+    ):
+        gateway.send(refused)
+        assert not me.hears(refused, 0.3)
+
+
+def tcp_packet(source: str, target: str, source_port: int, target_port: int, flags: int = 0x12) -> bytes:
+    head = struct.pack("!HHIIBBHHH", source_port, target_port, 1, 1, 5 << 4, flags, 1000, 0, 0)
+    pseudo = frames.packed(source) + frames.packed(target) + struct.pack("!BBH", 0, 6, len(head))
+    return frames.ipv4(source, target, 6, head[:16] + struct.pack("!H", frames.checksum(pseudo + head)) + head[18:])
+
+
+def test_the_gateways_mac_never_leaves_the_host(yard: Yard, here: Host, there: Host, net: Network) -> None:
+    far = yard.a_guest(net, 7, there, groups=[yard.a_group(*ANYTHING)])
+    yard.a_guest(net, 5, here)
+    gateway = here.add_gateway(net)
+    ready(yard)
+    packet = frames.ping("10.64.9.9", "10.64.0.7")
+    gateway.send(ethernet(names.gateway_mac(net.id), far.port.mac, IPV4, packet))
+    assert far.hears(ethernet(names.host_mac(here.id), far.port.mac, IPV4, packet))
+
+
+def test_from_other_hosts_nobody_speaks_as_the_gateway(yard: Yard, here: Host, there: Host, net: Network) -> None:
+    me = yard.a_guest(net, 5, here, security=False)
+    liar = yard.a_guest(net, 7, there, security=False)
+    ready(yard)
+    lies = [
+        ethernet(liar.port.mac, me.port.mac, ARP, frames.arp(2, liar.port.mac, "10.64.0.1", me.port.mac, "10.64.0.5")),
+        ethernet(liar.port.mac, me.port.mac, IPV6, frames.neighbour_advertisement("fe80::1", "fd00:64::1", liar.port.mac, to="fd00:64::5")),
+        ethernet(liar.port.mac, ALL_DEVICES, IPV6, frames.router_advertisement("fe80::1", liar.port.mac, "fd99::")),
+        ethernet(liar.port.mac, me.port.mac, IPV4, frames.dhcp_offer("10.64.0.7", me.port.mac, "10.64.0.66")),
+        ethernet(names.gateway_mac(net.id), me.port.mac, IPV4, frames.ping("10.64.0.7", "10.64.0.5")),
+    ]
+    liar.send(*lies)
+    liar.send(truth := ethernet(liar.port.mac, me.port.mac, IPV4, frames.ping("10.64.0.7", "10.64.0.5")))
+    heard = me.heard(2.0, lambda frame: frame == truth)
+    assert truth in heard and not set(lies) & set(heard)
+
+
+# --- security groups -----------------------------------------------------------------------------------------------------
+
+
+class Talk:
+    """A TCP connection from one guest to another, and what passes over it."""
+
+    def __init__(self, client: Guest, server: Guest, port: int) -> None:
+        self.listener = server.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("", port))
+        self.listener.listen()
+        self.client = client.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.client.settimeout(1.0)
+        self._where = (server.port.addresses[0].address, port)
+
+    def __enter__(self) -> "Talk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self.client, self.listener, *([self.server] if hasattr(self, "server") else [])):
+            one.close()
+
+    def opens(self) -> bool:
+        try:
+            self.client.connect(self._where)
+        except OSError:
+            return False
+        self.server, _ = self.listener.accept()
+        self.server.settimeout(1.0)
+        return True
+
+    def passes(self) -> bool:
+        """Both ways."""
+        return self._passes(self.client, self.server) and self._passes(self.server, self.client)
+
+    def answers_pass(self) -> bool:
+        return self._passes(self.server, self.client)
+
+    @staticmethod
+    def _passes(speaker: socket.socket, listener: socket.socket) -> bool:
+        token = os.urandom(8)
+        try:
+            speaker.sendall(token)
+            heard = b""
+            while not heard.endswith(token):
+                if not (more := listener.recv(4096)):
+                    return False
+                heard += more
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def pair(yard: Yard, here: Host, there: Host) -> tuple[Guest, Guest]:
+    """A client and a server on two hosts; nothing may come in but what tests allow the server."""
+    net = yard.a_network()
+    base = yard.a_group(*EGRESS)
+    client, server = yard.a_guest(net, 5, here, groups=[base]), yard.a_guest(net, 6, there, groups=[base])
+    ready(yard, client, server)
+    return client, server
+
+
+def test_nothing_comes_in_that_no_rule_allows_and_answers_do(yard: Yard, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    assert not client.pings("10.64.0.6", within_s=0.5) and not client.pings("fd00:64::6", within_s=0.5)
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)])
+    ready(yard)
+    assert client.pings("10.64.0.6") and client.pings("fd00:64::6")
+    assert not server.pings("10.64.0.5", within_s=0.5)
+
+
+def test_a_range_of_ports_is_exactly_that(yard: Yard, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    rule = Rule(ingress=True, family=4, protocol=6, first=999, last=1025)
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(rule)])
+    ready(yard)
+    for port, allowed in ((998, False), (999, True), (1000, True), (1024, True), (1025, True), (1026, False)):
+        with Talk(client, server, port) as talk:
+            assert talk.opens() is allowed, port
+
+
+def test_closing_a_port_ends_who_is_connected_and_nobody_else(yard: Yard, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    closing, staying = yard.a_group(tcp(22)), yard.a_group(tcp(80))
+    yard.change(server.port, groups=[*server.port.groups, closing, staying])
+    ready(yard)
+    with Talk(client, server, 22) as doomed, Talk(client, server, 80) as kept:
+        assert doomed.opens() and kept.opens() and doomed.passes() and kept.passes()
+        yard.change(server.port, groups=[*server.port.groups, staying])
+        ready(yard)
+        # Neither way, whoever speaks first.
+        assert not doomed.answers_pass() and not doomed.passes()
+        assert kept.passes()
+        yard.change(server.port, groups=[*server.port.groups, closing, staying])
+        ready(yard)
+        assert kept.passes()
+    with Talk(client, server, 22) as again:
+        assert again.opens()
+
+
+def test_a_stream_of_answers_ends_with_its_rule(yard: Yard, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    opened = yard.a_group(Rule(ingress=True, family=4, protocol=17, first=5000, last=5000))
+    yard.change(server.port, groups=[*server.port.groups, opened])
+    ready(yard)
+    asker, streamer = client.socket(socket.AF_INET, socket.SOCK_DGRAM), server.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with asker, streamer:
+        asker.settimeout(1.0)
+        streamer.settimeout(1.0)
+        streamer.bind(("10.64.0.6", 5000))
+        asker.sendto(b"begin", ("10.64.0.6", 5000))
+        _, back = streamer.recvfrom(100)
+        streamer.sendto(b"one", back)
+        assert asker.recv(100) == b"one"
+        yard.change(server.port, groups=server.port.groups)
+        ready(yard)
+        streamer.sendto(b"two", back)
+        asker.settimeout(0.4)
+        with pytest.raises(TimeoutError):
+            asker.recv(100)
+
+
+def test_rules_about_a_group_follow_its_members(yard: Yard, here: Host, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    friends = yard.a_group()
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(tcp(80, group=friends))])
+    ready(yard)
+    with Talk(client, server, 80) as talk:
+        assert not talk.opens()
+    yard.change(client.port, groups=[*client.port.groups, friends])
+    ready(yard)
+    with Talk(client, server, 80) as talk:
+        assert talk.opens() and talk.passes()
+        yard.change(client.port, groups=client.port.groups)
+        ready(yard)
+        assert not talk.passes()
+
+
+def test_a_rule_about_a_range_lets_that_in_and_nothing_else(yard: Yard, here: Host, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    for cidr, allowed in (("10.64.0.4/31", True), ("10.64.0.6/31", False), ("0.0.0.0/0", True)):
+        yard.change(server.port, groups=[*server.port.groups, yard.a_group(tcp(80, cidr=cidr))])
+        ready(yard)
+        with Talk(client, server, 80) as talk:
+            assert talk.opens() is allowed, cidr
+
+
+def test_what_may_not_leave_does_not_leave(yard: Yard, here: Host, there: Host) -> None:
+    net = yard.a_network()
+    mute, welcome = yard.a_group(Rule(ingress=False, family=4, protocol=6, first=80, last=80)), yard.a_group(*EGRESS, *ANYTHING)
+    client, server = yard.a_guest(net, 5, here, groups=[mute]), yard.a_guest(net, 6, there, groups=[welcome])
+    ready(yard, client, server)
+    assert not client.pings("10.64.0.6", within_s=0.5)
+    for port, allowed in ((80, True), (81, False)):
+        with Talk(client, server, port) as talk:
+            assert talk.opens() is allowed
+
+
+def test_large_packets_in_pieces_are_asked_about_as_a_whole(yard: Yard, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(Rule(ingress=True, family=4, protocol=17, first=5000, last=5000))])
+    ready(yard)
+    large = os.urandom(4000)
+    with client.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker, server.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        for guest in pair:
+            guest.run("ip", "link", "set", "eth0", "mtu", "1450")
+        listener.settimeout(2.0)
+        listener.bind(("10.64.0.6", 5000))
+        asker.sendto(large, ("10.64.0.6", 5000))
+        assert listener.recv(8000) == large
+        asker.sendto(large, ("10.64.0.6", 5001))
+        listener.settimeout(0.4)
+        with pytest.raises(TimeoutError):
+            listener.recv(8000)
+
+
+def test_protocols_that_are_not_tracked_pass_by_their_rules(yard: Yard, pair: tuple[Guest, Guest]) -> None:
+    client, server = pair
+    gre = ethernet(client.port.mac, server.port.mac, IPV4, frames.ipv4("10.64.0.5", "10.64.0.6", 47, b"\0\0\x08\0" + bytes(30)))
+    client.send(gre)
+    assert not server.hears(gre, 0.4)
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(Rule(ingress=True, family=4, protocol=47, group=client.port.groups[0]))])
+    ready(yard)
+    client.send(gre)
+    assert server.hears(gre)
+
+
+# --- what happens to hosts -------------------------------------------------------------------------------------------------
+
+
+def test_converging_again_changes_nothing(yard: Yard, here: Host, net: Network) -> None:
+    yard.a_guest(net, 5, here)
+    ready(yard)
+    before = {line.split("cookie=")[1].split(", duration")[0] + line.split("table=")[1] for line in _static(here)}
+    ready(yard)
+    assert before == {line.split("cookie=")[1].split(", duration")[0] + line.split("table=")[1] for line in _static(here)}
+
+
+def _static(host: Host) -> list[str]:
+    return [",".join(part for part in line.split(", ") if not part.startswith(("duration", "n_", "idle", "hard"))) + ", duration"
+            for line in host.switch.openflow.dump()]  # fmt: skip
+
+
+def test_a_restarted_agent_cuts_nothing(yard: Yard, pair: tuple[Guest, Guest], here: Host, there: Host) -> None:
+    client, server = pair
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(tcp(80))])
+    ready(yard)
+    ages = {host: host.oldest_flow_s() for host in yard.hosts}
+    with Talk(client, server, 80) as talk:
+        assert talk.opens()
+        for host in yard.hosts:
+            host.restart_agent()
+        ready(yard)
+        assert talk.passes()
+    assert all(host.oldest_flow_s() > ages[host] for host in yard.hosts)
+
+
+def test_a_restarted_switch_is_noticed_and_gets_its_flows_again(yard: Yard, pair: tuple[Guest, Guest], there: Host) -> None:
+    client, server = pair
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)])
+    ready(yard)
+    assert client.pings("10.64.0.6")
+    there.woken.clear()
+    there.restart_ovs()
+    assert there.woken.wait(10)
+    there.converge()
+    assert there.findings.problems == []
+    assert client.pings("10.64.0.6") or client.pings("10.64.0.6")
+
+
+def test_a_port_taken_out_by_hand_is_noticed_and_put_back(yard: Yard, pair: tuple[Guest, Guest], here: Host, there: Host) -> None:
+    client, server = pair
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)])
+    ready(yard)
+    net_id = server.port.network
+    for device in (names.tap(server.port.id), names.vxlan(net_id)):
+        there.woken.clear()
+        there.vsctl("del-port", "br-int", device)
+        assert there.woken.wait(5)
+        there.converge()
+        assert there.findings.mended == [f"{device} was not on the bridge any more"]
+        assert client.pings("10.64.0.6")
+
+
+def test_a_tunnel_device_deleted_by_hand_is_made_again(yard: Yard, pair: tuple[Guest, Guest], there: Host) -> None:
+    client, server = pair
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)])
+    ready(yard)
+    run("ip", "link", "delete", names.vxlan(server.port.network), namespace=there.namespace)
+    until = time.monotonic() + 15
+    while not client.pings("10.64.0.6", within_s=0.2):
+        assert time.monotonic() < until
+        there.converge()
+
+
+def test_a_gateway_made_anew_is_plugged_in_again(yard: Yard, here: Host, net: Network) -> None:
+    me = yard.a_guest(net, 5, here)
+    gateway = here.add_gateway(net)
+    ready(yard)
+    gateway.close()
+    gateway = here.add_gateway(net)
+    ask = ethernet(me.port.mac, BROADCAST, IPV4, frames.udp("0.0.0.0", "255.255.255.255", 68, 67, b"discover"))
+    until = time.monotonic() + 15
+    while True:
+        here.converge()
+        me.send(ask)
+        if gateway.hears(ask, 0.2):
+            break
+        assert time.monotonic() < until
+
+
+def test_flows_deleted_by_hand_are_found_missing(yard: Yard, pair: tuple[Guest, Guest], there: Host) -> None:
+    client, server = pair
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)])
+    ready(yard)
+    there.ofctl("del-flows", "br-int", "table=45")
+    assert not client.pings("10.64.0.6", within_s=0.3)
+    there.converge()
+    assert len(there.findings.mended) == 1 and "flows instead of" in there.findings.mended[0]
+    assert client.pings("10.64.0.6")
+
+
+def test_of_a_port_that_is_gone_nothing_is_left(yard: Yard, pair: tuple[Guest, Guest], here: Host, there: Host) -> None:
+    client, server = pair
+    yard.change(server.port, groups=[*server.port.groups, yard.a_group(tcp(80))])
+    ready(yard)
+    with Talk(client, server, 80) as talk:
+        assert talk.opens() and talk.passes()
+        assert "10.64.0.5" in there.connections()
+        del yard.ports[server.port.id]
+        ready(yard)
+        assert not talk.passes()
+    for host in yard.hosts:
+        flows = "\n".join(host.switch.openflow.dump())
+        assert server.port.mac not in flows and "10.64.0.6" not in flows
+    assert "10.64.0.5" not in there.connections()
+    assert server.port.mac not in here.fdb()
+
+
+def test_a_guest_that_moves_is_found_where_it_is(yard: Yard, pair: tuple[Guest, Guest], here: Host, there: Host) -> None:
+    client, server = pair
+    moved = yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)], host=here.address)
+    there.unplug(server)
+    twin = here.plug(moved)
+    ready(yard, twin)
+    assert client.pings("10.64.0.6")
+
+
+def test_a_flood_goes_to_hosts_with_ports_in_the_network_only(yard: Yard, here: Host, there: Host) -> None:
+    net, other = yard.a_network(segment=7001), yard.a_network(segment=7002)
+    yard.a_guest(net, 5, here)
+    yard.a_guest(net, 6, there)
+    yard.a_guest(other, 5, here)
+    ready(yard)
+    assert f"00:00:00:00:00:00 dev {names.vxlan(net.id)} dst {there.address}" in here.fdb()
+    assert f"dev {names.vxlan(other.id)} dst" not in here.fdb()

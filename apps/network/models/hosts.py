@@ -11,8 +11,10 @@ class HostNetwork(models.Model):
     """The networking of one host, as it said in its hello, and how far it is.
 
     `generation` is raised, under this row's lock, with everything that is sent to the host; `applied` is the one that it
-    reported last. `told`: routing domains (ids of routers and of networks without one) and security groups that it knows.
-    `full_due`: the next thing it is sent is its whole state. `problems`: what it could not do, in its words.
+    reported last. `told`: ids of the `routers`, `networks`, security `groups` that it knows as of that generation, and of the
+    groups that rules of these `named`. `full_due`: the next thing it is sent is its whole state; `full_at`: when that was last
+    so, `full_generation`: with which generation. `problems`: what it could not do, `mended`: the drift that it put right lately, both in its words. `lacking`: what it could
+    not be given, such as an address on an external network, in the form of `problems`.
     """
 
     host_id = models.UUIDField(primary_key=True)
@@ -27,11 +29,19 @@ class HostNetwork(models.Model):
     told = models.JSONField(default=dict, blank=True)
     full_due = models.BooleanField(default=True)
     sent_at = models.DateTimeField(null=True, blank=True)
+    full_at = models.DateTimeField(null=True, blank=True)
+    full_generation = models.BigIntegerField(default=0)
     problems = models.JSONField(default=list, blank=True)
+    mended = models.JSONField(default=list, blank=True)
+    lacking = models.JSONField(default=list, blank=True)
 
     class Meta:
         verbose_name = "host networking"
         verbose_name_plural = "host networking"
+        indexes: ClassVar = [
+            models.Index(fields=["full_at"], condition=models.Q(full_due=True), name="network_hosts_due"),
+            models.Index(fields=["full_at"], name="network_hosts_by_full_at"),
+        ]
 
     def __str__(self) -> str:
         return self.host_name
@@ -40,8 +50,8 @@ class HostNetwork(models.Model):
 class Change(models.Model):
     """Something that hosts are still to be told of: written in the transaction that changed it, deleted by who tells.
 
-    `ref`: the id of the port, group, floating IP, host, or routing domain. `domain`: routing domain that it happened in.
-    `host_id`: where the port is, or was. `groups`: ids of security groups that a port is, or was, in.
+    `ref`: the id of the port, group, floating IP, host, router or network. `domain`: a port's network, or the router that
+    leads, or led, to a floating IP. `host_id`: where the port is, or was. `groups`: ids of security groups that a port has left.
     """
 
     id = models.BigAutoField(primary_key=True)

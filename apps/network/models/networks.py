@@ -144,15 +144,16 @@ class AddressSpan(models.Model):
     """Free addresses of a subnet: offsets from its first address, `first` to `last`, both included.
 
     Spans of a subnet never overlap, and no address is both in a span and in a FixedIP. Claiming shortens, splits or deletes
-    spans; freeing inserts one, which `rests_until` keeps from being taken again too soon (null: take it at once).
-    Several spans at the start let several claims run side by side.
+    spans; freeing inserts one, which `rests_until` keeps from being taken again too soon. Among those that may be taken the
+    one with the oldest `rests_until` is next, and a span that was shortened goes to the end of that row. Several spans at
+    the start let several claims run side by side.
     """
 
     id = models.BigAutoField(primary_key=True)
     subnet = models.ForeignKey(Subnet, models.CASCADE, related_name="spans")
     first = models.BigIntegerField()
     last = models.BigIntegerField()
-    rests_until = models.DateTimeField(null=True)
+    rests_until = models.DateTimeField()
 
     class Meta:
         constraints: ClassVar = [

@@ -39,7 +39,7 @@ from apps.placement.models import ResourceProvider
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.services import reservations
 from tests.api.isolation.expected import Pairs, Places, Thing
-from tests.support.cloud import make_flavor, make_image, unlimited
+from tests.support.cloud import make_flavor, make_image, make_network, unlimited
 from tests.support.identity import actor_in, give, make_domain, make_user
 
 MARK = "vctm"
@@ -233,8 +233,8 @@ def _installation(world: World) -> None:
 
 def _resources(world: World) -> None:
     """An instance that runs, with what is behind it; a network and an image beside those that it uses."""
-    network = networks.create(actor=world.actor, name=f"{MARK}-network", cidr="10.77.0.0/24", is_default=True)
-    idle = networks.create(actor=world.actor, name=f"{MARK}-idle-network", cidr="10.78.0.0/24")
+    network = make_network(world.actor, f"{MARK}-network", cidr="10.77.0.0/24", is_default=True)
+    idle = networks.create(actor=world.actor, name=f"{MARK}-idle-network")
     image = Image.objects.create(project_id=world.project.pk, name=f"{MARK}-image", disk_format="raw")
     make_image(world.project, name=f"{MARK}-whole-image", visibility="private")
     now, host, flavor = clock.now(), world.rows["host"], world.rows["flavor"]
@@ -258,6 +258,7 @@ def _resources(world: World) -> None:
     world.things |= {
         "instance": _thing(instance.pk, instance.name, world, "compute.instance.get", places=here, more=(f"{MARK}-metadata",)),
         "network": _thing(network.pk, network.name, world, "network.network.get", places=here, more=(str(port.pk), port.mac)),
+        "port": _thing(port.pk, "", world, "network.port.get", places=here, more=(port.mac,), seen_in=(("compute.instance.get", here),)),
         "idle_network": _thing(idle.pk, idle.name, world, "network.network.get", places=here),
         "image": _thing(image.pk, image.name, world, "images.image.get", places=here),
         "operation": _thing(operation.pk, "", world, "operations.operation.get", places=here),

@@ -1,0 +1,122 @@
+"""What is killed, restarted, lost or broken by hand: guests hardly notice, and hosts come back to what they should have."""
+
+import time
+
+import pytest
+
+from agent.drivers.openvswitch import names
+from tests.real.hosts.cast import Cast
+from tests.real.hosts.ground import WORLD4
+from tests.real.hosts.host import Host
+from tests.real.hosts.place import wait_until
+from tests.real.hosts.project import Guest
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+
+# Of pings every fifth of a second.
+EVERY_S = 0.2
+A_FEW = 15
+
+
+def paths(cast: Cast) -> list[tuple[Guest, str]]:
+    """VXLAN, VLAN, between the two, and out."""
+    return [
+        (cast.r1, cast.r2.address()), (cast.v1, cast.v2.address()), (cast.r2, cast.v1.address(6)), (cast.b1, WORLD4),
+    ]
+
+
+def test_guests_lose_nothing_while_agents_are_killed_and_start_again(cast: Cast) -> None:
+    pings = [guest.pinging(to, count=50, interval_s=EVERY_S) for guest, to in paths(cast)]
+    for host in cast.yard.hosts[:2]:
+        host.kill_agent()
+    time.sleep(1)  # without agents for a while; what is lost now would show
+    for host in cast.yard.hosts[:2]:
+        host.start_agent_again()
+    assert [each.lost() for each in pings] <= [1] * len(pings)
+    for host in cast.yard.hosts[:2]:
+        wait_until(lambda host=host: cast.yard.says_all_is_applied(host), "the agent has converged", 30)  # type: ignore[misc]
+
+
+def test_guests_lose_a_few_pings_while_the_switch_restarts(cast: Cast) -> None:
+    pings = [guest.pinging(to, count=75, interval_s=EVERY_S) for guest, to in paths(cast)]
+    cast.yard.hosts[0].restart_switch()
+    lost = [each.lost() for each in pings]
+    print(f"lost of 75 pings, every {EVERY_S} s: {lost}")
+    assert max(lost) <= A_FEW
+
+
+def test_what_was_decided_while_all_messages_were_lost_comes_to_hold(cast: Cast) -> None:
+    cast.r3.serve(7200)
+    default = cast.r3.groups()[0]
+    lonely = cast.red.group("lonely")
+    cast.yard.stack.kill("redis")
+    try:
+        cast.r3.set_groups(lonely)
+    finally:
+        cast.yard.stack.start_again("redis")
+    took = wait_until(lambda: not cast.r1.pings(cast.r3.address()), "the closed group holds", 30)
+    print(f"closed {took:.1f} s after the broker came back empty")
+    cast.r3.set_groups(default)
+    cast.red.call("groups:delete", group_id=lonely)
+    wait_until(lambda: cast.r1.reaches(cast.r3.address(), 7200), "it is open again", 10)
+
+
+def test_a_change_made_while_an_agent_was_dead_comes_to_hold_when_it_is_back(cast: Cast) -> None:
+    host, lonely, default = cast.r3.host, cast.red.group("lonely"), cast.r3.groups()[0]
+    host.kill_agent()
+    cast.r3.set_groups(lonely)
+    host.start_agent_again()
+    wait_until(lambda: not cast.r1.pings(cast.r3.address()), "the closed group holds", 20)
+    cast.r3.set_groups(default)
+    cast.red.call("groups:delete", group_id=lonely)
+    cast.r1.comes_to_ping(cast.r3.address())
+
+
+def test_a_port_that_was_removed_by_hand_is_put_back(cast: Cast) -> None:
+    gateway = names.gateway_port(cast.red_net["id"])
+    host = cast.r1.host
+    cast.r1.comes_to_ping("10.64.0.1")
+    host.vsctl("del-port", "br-int", gateway)
+    took = cast.r1.comes_to_ping("10.64.0.1", 15)
+    print(f"mended after {took:.1f} s")
+
+
+def test_flows_that_were_removed_by_hand_are_put_back(cast: Cast) -> None:
+    host = cast.r1.host
+    host.run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", "br-int")
+    took = cast.r1.comes_to_ping(cast.r2.address(), 15)
+    print(f"mended after {took:.1f} s")
+
+
+def test_flows_that_somebody_added_are_removed(cast: Cast) -> None:
+    host = cast.r1.host
+    host.run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br-int", "table=0,priority=65000,cookie=0xbad,in_port=4242,actions=drop")
+    wait_until(lambda: "0xbad" not in flows(host), "it is gone", 15)
+
+
+def test_nothing_is_left_of_a_deleted_guest_on_any_host(cast: Cast) -> None:
+    guest = cast.red.boot("short-lived", host=cast.yard.hosts[1]).ready()
+    traces = {guest.mac(), guest.address(4), guest.address(6), guest.tap(), guest.port()}
+    cast.r1.comes_to_ping(guest.address())
+    assert traces_on(cast.r1.host, traces), "a test that finds nothing must have been able to find something"
+    dead = cast.yard.hosts[2]
+    dead.kill_agent()
+    guest.delete()
+    dead.start_agent_again()
+    for host in cast.yard.hosts:
+        wait_until(lambda host=host: not traces_on(host, traces), f"{host.name} has forgotten the guest", 20)  # type: ignore[misc]
+
+
+def flows(host: Host) -> str:
+    return host.run("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "dump-flows", "br-int")
+
+
+def traces_on(host: Host, traces: set[str]) -> list[str]:
+    """Lines in which one of these words occurs: flows, groups, ports, neighbours, forwarding, rules, and the agent's own files."""
+    commands = [
+        "ovs-vsctl --columns=name,external_ids list Interface", "ip -d link", "bridge fdb",
+        "for n in $(ls /run/netns); do ip -n $n neigh; ip -n $n route; ip netns exec $n nft list ruleset; done",
+        f"grep -r . {host.folder}/agent/network /run/cloudsite 2>/dev/null; true",
+    ]
+    told = flows(host) + "".join(host.run("sh", "-c", command) for command in commands)
+    return [line for line in told.splitlines() if any(word in line for word in traces)]
