@@ -45,6 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     plane. `bridge`: name of the Open vSwitch integration bridge. `emulate`: None means probe whether KVM works.
     `tunnel_address`: where other hosts send VXLAN to; empty: the address with which this host reaches the broker, or else
     that of its default route. `physical`: the wires it is plugged into, by the name that operators give them.
+    `metadata_tokens_required`: instances read their metadata only with a session token (EC2's version 2).
     """
 
     hosts: list[HostIdentity]
@@ -64,6 +65,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tunnel_address: str = ""
     vxlan_port: int = 4789
     physical: dict[str, Wire] = msgspec.field(default_factory=dict)
+    metadata_tokens_required: bool = False
 
 
 def load(path: Path) -> Config:

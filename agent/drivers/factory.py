@@ -33,6 +33,9 @@ def _libvirt(config: Config) -> Hypervisor:
     state = Path(config.state_dir)
     digest = hashlib.blake2b(str(state).encode(), digest_size=4).hexdigest()
     network.services = Services(
-        network.run_dir / f"names-{digest}", record.finder(driver.folders.of), kept_key(state / "network" / "metadata.key")
+        network.run_dir / f"names-{digest}",
+        record.finder(driver.folders.of),
+        kept_key(state / "network" / "metadata.key"),
+        tokens_required=config.metadata_tokens_required,
     )
     return driver

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 EVERY_S: Final = 10.0
 TELL_EVERY_S: Final = 1.0
+# What was told may have been lost.
+TELL_ANEW_S: Final = 120.0
 ASK_EVERY_S: Final = 5.0
 # Messages overtake each other: a change whose base is not here yet waits this long for it.
 EARLY_S: Final = 1.0
@@ -228,7 +230,7 @@ class Converger:
             mended=outcome.mended,
         )
         with self._condition:
-            if outcome.mended or _lasting(told) != site.told:
+            if outcome.mended or _lasting(told) != site.told or began - site.told_at > TELL_ANEW_S:
                 earlier = site.news.mended if site.news else []
                 site.news = msgspec.structs.replace(told, mended=[*earlier, *told.mended])
                 site.tell_at = site.told_at + TELL_EVERY_S

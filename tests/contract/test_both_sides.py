@@ -44,8 +44,8 @@ def test_every_control_plane_task_is_registered() -> None:
     from cloudsite.celery import app
 
     app.loader.import_default_modules()
-    assert {*topics.REPORTS, topics.PLACE} <= set(app.tasks)
-    assert not set(topics.COMMANDS) & set(app.tasks), "commands are carried out by agents only"
+    assert {*topics.REPORTS, topics.PLACE, topics.TELL_HOSTS} <= set(app.tasks)
+    assert not {*topics.COMMANDS, *topics.STATES} & set(app.tasks), "commands are carried out by agents only"
 
 
 def test_every_step_of_every_kind_is_a_command_or_for_the_scheduler() -> None:

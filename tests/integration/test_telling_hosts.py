@@ -2,16 +2,20 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import transaction
 
 from apps.common import clock
 from apps.common.context import SYSTEM
 from apps.common.errors import Forbidden, NotFound
+from apps.hosts.services import presence
 from apps.network.models import Change, HostNetwork, Network, PhysicalNetwork, Port, Subnet
 from apps.network.selectors import hosts as host_selectors
-from apps.network.services import changes, tell as telling
+from apps.network.services import changes
+from apps.network.services import tell as telling
 from apps.network.services.tell import tell
 from contracts import topics
 from contracts.network import v2
@@ -186,8 +190,9 @@ def test_a_floating_ip_is_known_on_all_hosts_of_its_domain_and_moves_with_its_po
     world.attach(router, network)
     one, two = world.port(network, first), world.port(network, second)
     settle(world.hosts)
-    assert first.desired.routers[str(router.pk)].out is not None
-    assert first.desired.routers[str(router.pk)].out.network.kind is v2.Kind.HOST  # type: ignore[union-attr]
+    way_out = first.desired.routers[str(router.pk)].out
+    assert way_out is not None
+    assert (way_out.network.kind, way_out.addresses) == (v2.Kind.HOST, [])
 
     made = world.floating(external, one, "203.0.113.7")
     settle(world.hosts)
@@ -419,8 +424,6 @@ def test_a_host_that_is_ahead_of_a_restored_database_is_told_something_newer(wor
 def test_a_host_that_is_down_gets_no_heap_of_messages_but_its_whole_state_when_it_is_back(
     bus: FakeBus, world: World, time_machine: Time
 ) -> None:
-    from apps.hosts.services import presence
-
     first, _, _ = world.hosts
     network = world.network()
     world.port(network, first)
@@ -597,18 +600,15 @@ def test_loss_and_disorder_are_made_up_for_whatever_happens(bus: FakeBus, sites:
         assert before == afresh(site)
 
 
-def test_noting_changes_costs_one_statement_and_one_hint(bus: FakeBus, world: World, django_assert_num_queries: object) -> None:
+def test_noting_changes_costs_one_statement_and_one_hint(bus: FakeBus, world: World, django_assert_num_queries: Any) -> None:
     network = world.network()
     world.port(network, world.hosts[0])
     bus.take()
     ports = list(Port.objects.filter(network=network))
 
-    with django_assert_num_queries(3) as _:  # type: ignore[operator]  # with BEGIN and COMMIT
-        from django.db import transaction
-
-        with transaction.atomic():
-            changes.ports(ports)
-            changes.ports([Port(network=network, host_id=None)])
+    with django_assert_num_queries(3), transaction.atomic():  # with BEGIN and COMMIT
+        changes.ports(ports)
+        changes.ports([Port(network=network, host_id=None)])
 
     assert [message.task for message in bus.take()] == [topics.TELL_HOSTS]
     assert Change.objects.latest("pk").at > clock.now() - timedelta(seconds=60)

@@ -117,7 +117,7 @@ class Guest:
             length, extra = ("64", ("nodad",)) if six else ("24", ())
             self.run("ip", "address", "add", f"{address.address}/{length}", "dev", "eth0", *extra)
 
-    def pings(self, address: str, *, within_s: float = 1.0) -> bool:
+    def pings(self, address: str, *, within_s: float = 3.0) -> bool:
         """Is an echo request answered?"""
         six, token = ":" in address, os.urandom(16)
         family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)

@@ -76,7 +76,7 @@ class Site(FakeHost):
     def _open(self, task: str, wire: str) -> v2.State | v2.Change:
         envelope = keys.control().public.open(wire, Kind.COMMAND)
         assert (envelope.host, envelope.topic) == (str(self.id), task)
-        body: v2.State | v2.Change = unpack(envelope, v2.State if task == topics.NETWORK_STATE else v2.Change)
+        body = unpack(envelope, v2.State) if task == topics.NETWORK_STATE else unpack(envelope, v2.Change)
         assert envelope.generation == body.generation
         return body
 
@@ -106,15 +106,13 @@ def settle(sites: Sequence[Site], *, rounds: int = 20) -> None:
 
 
 def afresh(site: Site) -> dict[str, dict[str, Any]]:
-    """What the host would know were it told everything now; what it does know stays."""
-    kept = site.desired, site.network_generation
+    """What the host knows once it was told everything; it goes on from there."""
+    had = site.desired.generation
     HostNetwork.objects.filter(pk=site.id).update(full_due=True, full_at=None)
     tell()
     (state,) = [each for each in site.take() if isinstance(each, v2.State)]
-    assert Desired.of(state).generation > kept[0].generation
-    found = knows(site)
-    # It goes on from there: the generation is that of the state, the content what changes have made of it.
-    return found
+    assert state.generation > had
+    return knows(site)
 
 
 def committed(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -247,13 +245,15 @@ class World:
         floating.save()
         changes.floating(floating, was=was)
 
+    def _some(self) -> list[SecurityGroup]:
+        return self.random.sample(self.groups, self.random.randint(0, min(2, len(self.groups))))
+
     def steps(self) -> list[Callable[[], object]]:
         """What can happen now, for tests that let anything happen."""
         pick, some = self.random.choice, self.random.random
-        groups = lambda: self.random.sample(self.groups, self.random.randint(0, min(2, len(self.groups))))  # noqa: E731
         found: list[Callable[[], object]] = [
-            lambda: self.port(pick(self.networks), pick(self.hosts) if some() < 0.9 else None, *groups()),
-            *[lambda: self.port(pick(self.networks), pick(self.hosts), *groups())] * 2,
+            lambda: self.port(pick(self.networks), pick(self.hosts) if some() < 0.9 else None, *self._some()),
+            *[lambda: self.port(pick(self.networks), pick(self.hosts), *self._some())] * 2,
             lambda: self.rule(pick(self.groups), remote_group=pick(self.groups)),
             lambda: self.rule(pick(self.groups), cidr="198.51.100.0/24"),
         ]
@@ -262,7 +262,7 @@ class World:
                 lambda: self.unplug(pick(self.ports)),
                 lambda: self.unplug(pick(self.ports)),
                 lambda: self.move(pick(self.ports), pick(self.hosts) if some() < 0.8 else None),
-                lambda: self.regroup(pick(self.ports), *groups()),
+                lambda: self.regroup(pick(self.ports), *self._some()),
             ]
         if rules := list(Rule.objects.all()):
             found += [lambda: self.unrule(pick(rules)), lambda: self.unrule(pick(rules))]

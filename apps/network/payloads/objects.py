@@ -179,7 +179,7 @@ def groups(ids: Ids) -> dict[str, msgspec.Raw]:
     rules: dict[str, list[v2.Rule]] = {id_: [] for id_ in ids}
     fields = ("group_id", "direction", "family", "protocol", "first", "last", "cidr", "remote_group_id")
     for group_id, direction, family, protocol, first, last, cidr, remote in (
-        Rule.objects.filter(group_id__in=ids).order_by("pk").values_list(*fields)
+        Rule.objects.filter(Q(group_id__in=ids)).order_by("pk").values_list(*fields)
     ):
         rules[str(group_id)].append(
             v2.Rule(
@@ -216,7 +216,7 @@ def member_id(group: str, port: str) -> str:
 def named_by(group_ids: Ids) -> dict[str, set[str]]:
     """Group id → the groups that its rules name."""
     found: dict[str, set[str]] = {}
-    rows = Rule.objects.filter(group_id__in=group_ids, remote_group_id__isnull=False)
+    rows = Rule.objects.filter(Q(group_id__in=group_ids), remote_group_id__isnull=False)
     for group_id, remote in rows.values_list("group_id", "remote_group_id").distinct().order_by():
         found.setdefault(str(group_id), set()).add(str(remote))
     return found

@@ -79,7 +79,8 @@ def _add_ports(found: Affected) -> None:
     which = (Q(pk__in=found.ports) if found.ports else Q(pk__isnull=True)) | Q(host_id__in=found.whole)
     for pk, network_id, host_id in Port.objects.filter(which, objects.PLUGS).values_list("pk", "network_id", "host_id"):
         found.ports[str(pk)] = str(network_id)
-        found.heads.add(host_id)
+        if host_id is not None:
+            found.heads.add(host_id)
     found.heads -= found.whole
 
 
@@ -94,7 +95,8 @@ def _add_domains(found: Affected, refs: set[uuid.UUID], pending: Sequence[Change
     found.routers = changed - touched.keys()
     where = Port.objects.filter(objects.PLUGS, network_id__in=touched).values_list("network_id", "host_id").distinct().order_by()
     for network_id, host_id in where:
-        (found.heads if str(network_id) in found.networks else found.hosts).add(host_id)
+        if host_id is not None:
+            (found.heads if str(network_id) in found.networks else found.hosts).add(host_id)
     found.hosts |= {
         change.host_id for change in pending
         if change.kind == ChangeKind.PORT and change.host_id is not None and str(change.domain) in touched
@@ -108,12 +110,13 @@ def _add_groups(found: Affected, pending: Sequence[Change]) -> None:
     named = {group for left in found.left.values() for group in left}
     named |= {str(pk) for pk in PortGroup.objects.filter(port_id__in=found.ports).values_list("group_id", flat=True).distinct()}
     found.memberships = named
-    naming = {str(pk) for pk in Rule.objects.filter(remote_group_id__in=named).values_list("group_id", flat=True).distinct()}
+    naming = {str(pk) for pk in Rule.objects.filter(Q(remote_group_id__in=named)).values_list("group_id", flat=True).distinct()}
     if named:
         naming |= {str(change.ref) for change in pending if change.kind == ChangeKind.GROUP}
     naming |= found.groups
-    rows = PortGroup.objects.filter(group_id__in=naming, port__host_id__isnull=False)
-    found.hosts.update(rows.values_list("port__host_id", flat=True).distinct().order_by())
+    rows = PortGroup.objects.filter(Q(group_id__in=naming), port__host_id__isnull=False)
+    where = rows.values_list("port__host_id", flat=True).distinct().order_by()
+    found.hosts |= {host_id for host_id in where if host_id is not None}
     found.hosts |= {
         change.host_id for change in pending if change.host_id is not None and not naming.isdisjoint(change.groups)
     }

@@ -130,7 +130,7 @@ def test_the_name_servers_files_hold_names_and_who_else_is_asked(tmp_path: Path)
     resolv = tmp_path / "resolv.conf"
     resolv.write_text("# x\nnameserver 127.0.0.53\nnameserver 192.0.2.1\noptions edns0\n")
     assert nameserver.upstream_servers([tmp_path / "none", resolv]) == ["192.0.2.1"]
-    hosts = nameserver.host_lines(state, state.networks.values())
+    [(hosts, _)] = nameserver.by_domain(state, plan.links(state)).values()
     assert hosts == "10.64.0.5 web.cloud.internal web\nfd64::5 web.cloud.internal web\n"
     assert nameserver.server_lines(["b", "a", "b"], ["192.0.2.1"]) == "server=/a/\nserver=/b/\nserver=192.0.2.1\n"
 

@@ -1,6 +1,6 @@
 """The flows of the bridge as data: how many there are, that they stay the same, and the arithmetic in them.
 
-What they let pass is tried on a real switch, in tests/real/test_openvswitch_network.py.
+What they let pass is tried on a real switch, in tests/real/switch.
 """
 
 import itertools

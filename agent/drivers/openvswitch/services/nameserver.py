@@ -110,14 +110,12 @@ def config_text(folder: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def host_lines(desired: Desired, networks: Iterable[network.Network]) -> str:
-    """`address name.domain name` for every port of these networks, wherever it is."""
-    domains = {net.id: plan.domain_name(net) for net in networks}
+def host_lines(ports: Iterable[tuple[network.Port, str]]) -> str:
+    """`address name.domain name` for every (port, its domain), wherever the port is."""
     lines = set()
-    for port in desired.ports.values():
-        if port.network in domains:
-            name = plan.hostname(port)
-            lines |= {f"{_checked(each.address)} {name}.{domains[port.network]} {name}" for each in port.addresses}
+    for port, domain in ports:
+        name = plan.hostname(port)
+        lines |= {f"{_checked(each.address)} {name}.{domain} {name}" for each in port.addresses}
     return "".join(f"{line}\n" for line in sorted(lines))
 
 
@@ -140,15 +138,24 @@ def upstream_servers(resolv_confs: Iterable[Path] = RESOLV_CONFS) -> list[str]:
 
 def by_domain(desired: Desired, links: Mapping[str, plan.Link]) -> dict[str, tuple[str, str]]:
     """Domain id → hosts and servers of its name server, for domains that have ports here."""
-    domains = {desired.domain_of(desired.networks[id_]) for id_ in links}
-    made = {}
+    served = {desired.domain_of(desired.networks[id_]) for id_ in links}
+    names_of: dict[str, set[str]] = {domain: set() for domain in served}
+    ports_of: dict[str, list[tuple[network.Port, str]]] = {domain: [] for domain in served}
+    of_network = {net.id: (desired.domain_of(net), plan.domain_name(net)) for net in desired.networks.values()}
+    for domain, name in of_network.values():
+        if domain in served:
+            names_of[domain].add(name)
+    for port in desired.ports.values():
+        domain, name = of_network.get(port.network, ("", ""))
+        if domain in served:
+            ports_of[domain].append((port, name))
     upstream = upstream_servers()
-    for domain in domains:
-        networks = [net for net in desired.networks.values() if desired.domain_of(net) == domain]
+    made = {}
+    for domain in served:
         router = desired.routers.get(domain)
         has_way_out = router is not None and router.up and router.out is not None
-        servers = server_lines(map(plan.domain_name, networks), upstream if has_way_out else ())
-        made[domain] = (host_lines(desired, networks), servers)
+        servers = server_lines(names_of[domain], upstream if has_way_out else ())
+        made[domain] = (host_lines(ports_of[domain]), servers)
     return made
 
 

@@ -65,12 +65,14 @@ class Link:
 def links(desired: Desired) -> dict[str, Link]:
     """Network id → how it is served, for networks that have ports here."""
     here: defaultdict[str, list[network.Port]] = defaultdict(list)
-    for port in desired.here():
-        here[port.network].append(port)
     # A tenant's own router may hold the gateway address of a subnet.
-    held = {(port.network, each.address) for port in desired.ports.values() for each in port.addresses}
+    held: defaultdict[str, set[str]] = defaultdict(set)
+    for port in desired.ports.values():
+        held[port.network].update(each.address for each in port.addresses)
+        if port.here:
+            here[port.network].append(port)
     return {
-        id_: _link(desired, desired.networks[id_], ports, {address for of, address in held if of == id_})
+        id_: _link(desired, desired.networks[id_], ports, held[id_])
         for id_, ports in here.items()
         if id_ in desired.networks and desired.networks[id_].kind is not network.Kind.HOST
     }
