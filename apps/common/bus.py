@@ -91,13 +91,21 @@ def _app() -> Celery:
 def _deliver(batch: list[Message]) -> None:
     app = _app()
     with app.producer_pool.acquire(block=True, timeout=5) as producer:
-        for message in batch:
-            task = app.amqp.as_task_v2(
-                str(uuid.uuid4()), message.task, args=[list(message.items)], argsrepr="", kwargsrepr="", ignore_result=True
-            )
-            # The anonymous exchange routes by queue name and needs no binding table in the broker, so a broker that was
-            # wiped routes as well as before. (`send_task` would add the default queue and go there.)
-            producer.publish(
-                task.body, exchange="", routing_key=message.queue, serializer="json", headers=task.headers,
-                delivery_mode=2, retry=False, **task.properties,
-            )
+        try:
+            for message in batch:
+                _publish(app, producer, message)
+        except producer.connection.connection_errors as error:
+            # Of a connection that broke while nobody used it, in the transport's own words.
+            raise OperationalError(str(error)) from error
+
+
+def _publish(app: Celery, producer: Any, message: Message) -> None:
+    task = app.amqp.as_task_v2(
+        str(uuid.uuid4()), message.task, args=[list(message.items)], argsrepr="", kwargsrepr="", ignore_result=True
+    )
+    # The anonymous exchange routes by queue name and needs no binding table in the broker, so a broker that was wiped
+    # routes as well as before. (`send_task` would add the default queue and go there.)
+    producer.publish(
+        task.body, exchange="", routing_key=message.queue, serializer="json", headers=task.headers,
+        delivery_mode=2, retry=False, **task.properties,
+    )

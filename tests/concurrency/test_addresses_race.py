@@ -3,6 +3,7 @@
 import dataclasses
 import ipaddress
 import random
+import statistics
 import time
 import uuid
 from functools import partial
@@ -12,12 +13,14 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 
+from apps.common import clock
 from apps.common.context import Actor
 from apps.common.errors import Conflict, NoCapacity
+from apps.common.sql import insert_rows
 from apps.compute.models import Instance
 from apps.compute.services import place
-from apps.network.models import FixedIP, Network, Port, Subnet
-from apps.network.services import networks, plugs, ports, subnets
+from apps.network.models import AddressSpan, FixedIP, Network, Port, Subnet
+from apps.network.services import addresses, networks, plugs, ports, subnets
 from apps.network.services.plugs import Wish
 from tests.support.audit import assert_consistent, assert_no_address_is_lost
 from tests.support.cloud import Cloud, make_network, make_project, unlimited
@@ -246,3 +249,38 @@ def test_schedulers_that_fill_a_network_place_as_many_as_it_has_addresses(cloud:
     assert {(instance.error or {})["code"] for instance in failed} == {"network.full"}
     assert (Instance.objects.exclude(host_id=None).count(), failed.count()) == (29, 19)
     assert_consistent()
+
+
+def test_an_address_of_a_large_pool_costs_the_same_however_full_it_is(actor: Actor) -> None:
+    """At 1 % in long spans, at half with every other address free, at 99 % with some left here and there."""
+    pools = {percent: _filled(actor, percent) for percent in (1, 50, 99)}
+    found: dict[int, list[float]] = {percent: [] for percent in pools}
+    for _ in range(100):  # in turns, so that whatever else this machine does meets all alike
+        for percent, subnet in pools.items():
+            with transaction.atomic():
+                began = time.perf_counter()
+                assert len(addresses.take({subnet: 1})[subnet.pk]) == 1
+                found[percent].append(time.perf_counter() - began)
+                transaction.set_rollback(True)
+    medians = {percent: statistics.median(took) * 1000 for percent, took in found.items()}
+    print(f"\nms to claim an address: {', '.join(f'{percent} %: {took:.2f}' for percent, took in medians.items())}")
+    assert max(medians.values()) < 1.5 * min(medians.values()), medians
+
+
+def _filled(actor: Actor, percent: int) -> Subnet:
+    network = networks.create(actor=actor, name=f"full-{percent}")
+    subnet = subnets.create(actor=actor, network_id=network.pk, cidr="10.9.0.0/16")
+    if percent == 1:
+        take(network, 600)
+        return subnet
+    port = ports.create(actor=actor, network_id=network.pk, fixed=[])
+    every = 2 if percent == 50 else 100
+    free = [offset for offset in range(2, 2**16 - 1) if offset % every == 0]
+    base = ipaddress.ip_address("10.9.0.0")
+    since = clock.now()
+    with transaction.atomic():
+        AddressSpan.objects.filter(subnet=subnet).delete()
+        insert_rows([AddressSpan(subnet=subnet, first=offset, last=offset, rests_until=since) for offset in free])
+        held = set(range(2, 2**16 - 1)).difference(free)
+        insert_rows([FixedIP(subnet=subnet, port=port, address=str(base + offset)) for offset in held])
+    return subnet

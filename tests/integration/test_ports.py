@@ -84,7 +84,7 @@ def test_what_is_asked_for_is_what_it_gets(actor: Actor, network: Network) -> No
         ({"dns_name": "-gate"}, "port.dns_name", "dns_name"),
         ({"dns_name": "a.b"}, "port.dns_name", "dns_name"),
         ({"name": "x" * 65}, "name.invalid", "name"),
-        ({"group_ids": [uuid.UUID(int=7)]}, "security_group.not_found", "groups"),
+        ({"group_ids": [uuid.UUID(int=7)]}, "security_group.not_found", "security_groups"),
         ({"port_security": False, "pairs": [{"cidr": "10.0.0.9"}]}, "port.no_port_security", "pairs"),
     ],
 )

@@ -266,7 +266,7 @@ def test_the_groups_that_it_has_already_change_nothing(actor: Actor, web: Securi
 def test_a_port_without_port_security_is_in_no_group(actor: Actor, web: SecurityGroup, lan: tuple[Network, Subnet]) -> None:
     port = plug(lan[0], port_security=False)
     error = refusal(groups.set_of_port, actor=actor, port_id=port.pk, group_ids=[web.pk])
-    assert (error.kind, error.code, error.field) == ("invalid_state", "port.no_port_security", "groups")
+    assert (error.kind, error.code, error.field) == ("invalid_state", "port.no_port_security", "security_groups")
     groups.set_of_port(actor=actor, port_id=port.pk, group_ids=[])
 
 
@@ -278,7 +278,7 @@ def test_ports_and_groups_that_are_not_the_projects_are_not_there(
     assert refusal(groups.set_of_port, actor=stranger, port_id=port.pk, group_ids=[theirs.pk]).code == "port.not_found"
     for asked in (theirs.pk, NOBODY):
         error = refusal(groups.set_of_port, actor=actor, port_id=port.pk, group_ids=[web.pk, asked])
-        assert (error.code, error.field) == ("security_group.not_found", "groups")
+        assert (error.code, error.field) == ("security_group.not_found", "security_groups")
     operator = make_actor(None, operator=True)
     assert refusal(groups.set_of_port, actor=operator, port_id=port.pk, group_ids=[theirs.pk]).code == "security_group.not_found"
     assert groups.set_of_port(actor=operator, port_id=port.pk, group_ids=[web.pk]) == [web.pk]
@@ -293,7 +293,7 @@ def test_what_stands_for_a_floating_address_has_no_groups(actor: Actor, web: Sec
 def test_a_port_is_in_so_many_groups_and_no_more(actor: Actor, lan: tuple[Network, Subnet]) -> None:
     port = plug(lan[0])
     error = refusal(groups.set_of_port, actor=actor, port_id=port.pk, group_ids=[uuid.uuid4() for _ in range(17)])
-    assert (error.code, error.field) == ("port.groups", "groups")
+    assert (error.code, error.field) == ("port.groups", "security_groups")
 
 
 # The trail, and the end.

@@ -23,10 +23,14 @@ class LibvirtSubject:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.hypervisor = lab.driver
+        self.told: list[str] = []
         self._network = lab.a_network()
 
     def a_build(self) -> compute.Build:
-        return self.lab.a_build(cards=[self.lab.a_card(self._network)])
+        command = self.lab.a_build(cards=[self.lab.a_card(self._network)])
+        self.told.append(command.instance_id)
+        self.lab.tell(command.cards[0], command.instance_id)
+        return command
 
     def incarnation(self, instance_id: str) -> object:
         """libvirt numbers domains anew at each start."""
@@ -72,4 +76,6 @@ class TestLibvirt(HypervisorConformance):
         yield subject
         for domain in lab.driver.observe_all():
             lab.driver.delete(compute.Delete(instance_id=domain.instance_id), Trace())
+        for instance_id in subject.told:
+            lab.forget(instance_id)
         assert lab.leftovers() == []

@@ -47,17 +47,18 @@ tell_lease() {
     fi
 }
 
-apply_routes() { # option 121 replaces option 3 where both are given (RFC 3442)
+apply_routes() { # option 121 replaces option 3 where both are given (RFC 3442); of several cards the first is preferred
+    read -r number <"/sys/class/net/$interface/ifindex"
     if [ -z "$staticroutes" ]; then
-        [ -n "$router" ] && ip route replace default via "${router%% *}" dev "$interface"
-        return
+        [ -n "$router" ] && set -- 0.0.0.0/0 "${router%% *}" || return
+    else
+        set -- $staticroutes
     fi
-    set -- $staticroutes
     while [ $# -ge 2 ]; do
         if [ "$2" = 0.0.0.0 ]; then
-            ip route replace "$1" dev "$interface"
+            ip route replace "$1" dev "$interface" metric "$number"
         else
-            ip route replace "$1" via "$2" dev "$interface"
+            ip route replace "$1" via "$2" dev "$interface" metric "$number"
         fi
         shift 2
     done

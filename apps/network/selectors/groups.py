@@ -55,7 +55,7 @@ def rule(*, actor: Actor, rule_id: uuid.UUID, permission: str = "network.securit
     return found
 
 
-def not_found(group_id: uuid.UUID, field: str = "group_id") -> NotFound:
+def not_found(group_id: uuid.UUID, field: str = "security_group_id") -> NotFound:
     return NotFound("security_group.not_found", f"There is no security group {group_id} in this project.", field=field)
 
 

@@ -178,9 +178,9 @@ def _no_subnet(subnet_id: uuid.UUID) -> NotFound:
 def _require_change(actor: Actor, permission: str, network: Network) -> None:
     if policy.everywhere(actor, permission) or (network.project_id is None and policy.everywhere(actor, PROVIDE)):
         return
+    policy.require(actor, permission)
     if network.project_id is None or network.project_id != actor.project_id:
         raise Forbidden(
             "network.not_yours", f"The network {network.name} is shared with your project, but not its own: only its owner changes it.",
             field="network_id",
         )
-    policy.require(actor, permission)

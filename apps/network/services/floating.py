@@ -6,7 +6,7 @@ Lock order: external network (shared), router, spans of addresses, port, floatin
 import ipaddress
 import uuid
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -29,6 +29,14 @@ _DESCRIPTION = 255
 _SOME = (
     f"SELECT 1 FROM {FixedIP._meta.db_table} x JOIN {FloatingIP._meta.db_table} f ON f.fixed_ip_id = x.id WHERE x.port_id = ANY(%s) LIMIT 1"
 )
+
+
+class Changes(TypedDict, total=False):
+    """What may be changed. `port_id`: what it stands for from now on, None: for nothing; `fixed_address`: of that port."""
+
+    port_id: uuid.UUID | None
+    fixed_address: str
+    description: str
 
 
 @transaction.atomic
@@ -93,6 +101,25 @@ def disassociate(*, actor: Actor, floating_ip_id: uuid.UUID) -> FloatingIP:
         actor=actor, floating_ip_id=floating_ip_id, permission="network.floating_ip.update", lock=True
     )
     _lead(actor, row, None, None)
+    return row
+
+
+@transaction.atomic
+def change(*, actor: Actor, floating_ip_id: uuid.UUID, **wanted: Unpack[Changes]) -> FloatingIP:
+    """Change what is given, in one transaction. Raises what `associate`, `disassociate` and `update` raise."""
+    permission = "network.floating_ip.update"
+    row = selectors.floating_ip(actor=actor, floating_ip_id=floating_ip_id, permission=permission)
+    if "description" in wanted:
+        check_text(wanted["description"], most=_DESCRIPTION)
+    port_id, fixed_address = wanted.get("port_id"), wanted.get("fixed_address", "")
+    if fixed_address and port_id is None:
+        raise Invalid("floating_ip.fixed_address", "fixed_address: name the port_id whose address it is.", field="fixed_address")
+    if port_id is not None:
+        row = associate(actor=actor, floating_ip_id=floating_ip_id, port_id=port_id, fixed_address=fixed_address)
+    elif "port_id" in wanted:
+        row = disassociate(actor=actor, floating_ip_id=floating_ip_id)
+    if "description" in wanted:
+        row = update(actor=actor, floating_ip_id=floating_ip_id, description=wanted["description"])
     return row
 
 

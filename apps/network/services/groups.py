@@ -175,7 +175,7 @@ def set_of_port(*, actor: Actor, port_id: uuid.UUID, group_ids: Collection[uuid.
     if wanted and not port.port_security:
         raise InvalidState(
             "port.no_port_security", "Port security is off on this port, so no security group holds there: switch it on first.",
-            field="groups",
+            field="security_groups",
         )
     had = set(PortGroup.objects.filter(port=port).values_list("group_id", flat=True))
     left, joined = had.difference(wanted), [group_id for group_id in wanted if group_id not in had]
@@ -190,7 +190,7 @@ def set_of_port(*, actor: Actor, port_id: uuid.UUID, group_ids: Collection[uuid.
     return wanted
 
 
-def joinable(*, project_id: uuid.UUID | None, group_ids: Iterable[uuid.UUID], field: str = "groups") -> list[uuid.UUID]:
+def joinable(*, project_id: uuid.UUID | None, group_ids: Iterable[uuid.UUID], field: str = "security_groups") -> list[uuid.UUID]:
     """These groups of a project, each once, in their order; none of them is deleted before the transaction ends.
 
     Raises NotFound, naming the first that is not there; Invalid `port.groups`.

@@ -40,8 +40,9 @@ class NetworkChanges(TypedDict, total=False):
 def create(
     *, actor: Actor, name: str, kind: str = "", physical_network: str = "", segment: int | None = None, mtu: int | None = None,
     shared: bool = False, external: bool = False, dns_domain: str = "", port_security: bool = True, is_default: bool = False,
+    cidr: str = "", dns: Sequence[str] = (),
 ) -> Network:
-    """A network without subnets, of the project that the actor works in; of none if an operator works in none.
+    """A network of the project that the actor works in; of none if an operator works in none. With `cidr` it has a subnet.
 
     `kind`, wire, `segment`, `shared` and `external` are for operators; others get a segment of the first pool that has one.
     Raises Forbidden, Invalid (`network.*`, `segment.outside_pools`), NotFound (wire), Conflict (`network.exists`,
@@ -54,9 +55,14 @@ def create(
         dns_domain=_checked_domain(dns_domain), port_security=port_security, is_default=is_default,
     )
     _check_default(made)
+    if dns and not cidr:
+        raise Invalid("subnet.dns", "dns: these are told in a subnet: give its cidr.", field="dns")
+    planned = subnets.plan(cidr=cidr, dns=dns) if cidr else None
     try:
         with transaction.atomic():
             insert(actor, made, kind=kind, physical_network=physical_network, segment=segment, mtu=mtu)
+            if planned is not None:
+                subnets.insert(actor, made, planned)
             count(made)
     except IntegrityError:
         raise refusal(made) from None
@@ -216,7 +222,7 @@ def drop(network: Network) -> None:
 def _require(actor: Actor, *, provides: bool) -> None:
     if provides:
         policy.require_everywhere(actor, PROVIDE)
-    elif not policy.everywhere(actor, PROVIDE):
+    else:
         policy.require(actor, "network.network.create")
 
 

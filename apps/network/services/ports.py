@@ -27,7 +27,7 @@ FixedWishes = Sequence[Mapping[str, Any]]
 
 
 class Changes(TypedDict, total=False):
-    """What may be changed; `mac` and `fixed` only of a port that nothing has."""
+    """What may be changed; `mac` and `fixed` only of a port that nothing has. `group_ids`: see `groups.set_of_port`."""
 
     name: str
     mac: str
@@ -36,6 +36,7 @@ class Changes(TypedDict, total=False):
     port_security: bool
     admin_up: bool
     dns_name: str
+    group_ids: Collection[uuid.UUID]
 
 
 def create(
@@ -75,7 +76,7 @@ def create(
 
 
 def update(*, actor: Actor, port_id: uuid.UUID, **wanted: Unpack[Changes]) -> Port:
-    """Change what is given; security groups: `groups.set_of_port`.
+    """Change what is given.
 
     Raises what `create` raises, and InvalidState `port.in_use` for what an instance's port keeps.
     """
@@ -85,7 +86,7 @@ def update(*, actor: Actor, port_id: uuid.UUID, **wanted: Unpack[Changes]) -> Po
     asked = _asked(wanted["fixed"]) if "fixed" in wanted else None
     for _ in range(_TRIES):
         try:
-            return addresses.decided(partial(_update, actor, port_id, values, asked))
+            return addresses.decided(partial(_update, actor, port_id, values, asked, wanted.get("group_ids")))
         except IntegrityError:
             _check_mac(values.get("mac", ""), but=port_id)
     raise _contended()
@@ -123,8 +124,19 @@ def _insert(
     reservations.reserve(project_id=port.project_id, amounts={"ports": 1})
 
 
-def _update(actor: Actor, port_id: uuid.UUID, values: dict[str, Any], asked: list[Asked] | None, patient: bool) -> Port:
+def _update(
+    actor: Actor, port_id: uuid.UUID, values: dict[str, Any], asked: list[Asked] | None, group_ids: Collection[uuid.UUID] | None,
+    patient: bool,
+) -> Port:
     port = selectors.port(actor=actor, port_id=port_id, permission="network.port.update", lock=True)
+    _change(actor, port, values, asked, patient=patient)
+    if group_ids is not None:
+        groups.set_of_port(actor=actor, port_id=port_id, group_ids=group_ids)
+    return port
+
+
+def _change(actor: Actor, port: Port, values: dict[str, Any], asked: list[Asked] | None, *, patient: bool) -> None:
+    """Everything but the groups of a locked port."""
     changed = record.changed(port, **values)
     if "mac" in changed or asked is not None:
         plugs.require_free(port)
@@ -138,7 +150,7 @@ def _update(actor: Actor, port_id: uuid.UUID, values: dict[str, Any], asked: lis
         if (after := _addresses(port)) != before:
             changed["addresses"] = [", ".join(before), ", ".join(after)]
     if not changed:
-        return port
+        return
     port.save(update_fields=[field for field in changed if field != "addresses"])
     if changed.get("port_security", [])[1:] == [True] and not port.memberships.exists():
         # In no group it would be sent nothing and send nothing.
@@ -149,7 +161,6 @@ def _update(actor: Actor, port_id: uuid.UUID, values: dict[str, Any], asked: lis
         actor, "network.port.update", "port", port.pk, project_id=port.project_id, name=port.name or port.mac, changes=changed
     )
     changes.ports([port])
-    return port
 
 
 def _move(port: Port, asked: list[Asked], *, patient: bool) -> None:
@@ -201,7 +212,7 @@ def _check_security(actor: Actor, port: Port, network: Network, *, groups_named:
             "are its owner's.", field="pairs" if port.pairs else "port_security",
         )
     if not port.port_security and (groups_named or port.pairs):
-        field = "groups" if groups_named else "pairs"
+        field = "security_groups" if groups_named else "pairs"
         raise InvalidState("port.no_port_security", f"{field}: without port security nothing is filtered, so these mean nothing.", field=field)
 
 

@@ -95,6 +95,20 @@ def networks_on_bridge(desired: Desired) -> dict[str, network.Network]:
     return external | own
 
 
+def tunnelled(nets: Mapping[str, network.Network], desired: Desired) -> set[str]:
+    """Ids of those networks on the bridge whose frames may come from, or go to, other hosts in VXLAN.
+
+    Others need no device: the kernel lets a VNI be one device's only, and several installations may share a machine. It is the
+    routing domain that counts: what other hosts have of it may be sent here by their routers.
+    """
+    own = {net.id: desired.domain_of(net) for net in desired.networks.values()}
+    spread = {own[port.network] for port in desired.ports.values() if not port.here and port.host and port.network in own}
+    return {
+        net.id for net in nets.values()
+        if net.kind is network.Kind.VXLAN and net.segment is not None and (net.id not in own or own[net.id] in spread)
+    }
+
+
 def make(
     desired: Desired,
     *,

@@ -116,9 +116,8 @@ class Switch:
         for port in desired.ports.values():
             ports.setdefault(port.network, []).append(port)
         wanted = {
-            net.id: tunnel(net, ports.get(net.id, []), local=local, port=self._config.vxlan_port)
-            for net in nets.values()
-            if net.kind is network.Kind.VXLAN and net.segment is not None
+            id_: tunnel(nets[id_], ports.get(id_, []), local=local, port=self._config.vxlan_port)
+            for id_ in planning.tunnelled(nets, desired)
         }
         if wanted and not local:
             findings.failed(DriverError("network.tunnel", "no address for tunnels: set tunnel_address in the configuration"))
@@ -128,16 +127,16 @@ class Switch:
 
     def _remove_surplus(self, nets: dict[str, network.Network], desired: Desired, findings: Findings) -> None:
         external = planning.external_networks(desired)
+        tunnelled = planning.tunnelled(nets, desired)
         wanted = {names.gateway_port(id_) for id_ in nets} | {names.outside_port(id_) for id_ in external}
-        wanted |= {names.vxlan(id_) for id_, net in nets.items() if net.kind is network.Kind.VXLAN}
+        wanted |= {names.vxlan(id_) for id_ in tunnelled}
         here = self.database.interfaces(self.name)
         surplus = [name for name in here if name.startswith(_PREFIXES) and name not in wanted]
         patches = self._wires.patches()
         surplus += [name for name, one in here.items() if one.kind == "patch" and name not in patches and OURS in one.external_ids]
         self.database.change_ports(self.name, delete=surplus)
         for network_id in self._allotment.known(Pool.NETWORK):
-            net = nets.get(network_id)
-            if net is None or net.kind is not network.Kind.VXLAN:
+            if network_id not in tunnelled:
                 try:
                     self.tunnels.remove(network_id)
                 except DriverError as error:
