@@ -55,7 +55,7 @@ def _resources() -> Iterator[Permission]:
     yield Permission("compute.key_pair.create", "take in key pairs of one's own", USE, None, RULE)
     yield Permission("compute.key_pair.delete", "delete key pairs of one's own", USE, None, RULE)
     yield Permission("compute.instance.attach", "attach network cards to instances, and detach them", USE, None, OPERATE)
-    yield Permission("network.trace", "see hop by hop whether two ports can talk", READ, None, READ)
+    yield Permission("network.port.explain", "see hop by hop whether two ports can talk", READ, None, READ)
     yield Permission(
         "network.network.provide", "make networks with a given wire and segment, shared and external ones", None, None, OPERATE
     )

@@ -135,6 +135,7 @@ def test_names_that_are_not_unique_are_refused(demo: Cloud) -> None:
     assert as_json("instance_delete", "twin", code=4)["error"]["code"] == "instance.ambiguous"
 
 
+@pytest.mark.django_db
 def test_a_host_is_told_its_wires_and_its_tunnel_address_at_enrolment() -> None:
     wires = ("--wire", "physnet1=br-ex:eth1", "--wire", "lab net=br-lab")
     printed = json.loads(run("host_enroll", "hv1", *wires, "--tunnel-address", "10.9.0.7", "--vxlan-port", "4790")[1])

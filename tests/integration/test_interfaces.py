@@ -20,6 +20,7 @@ from contracts.compute.v1 import PowerState
 from contracts.report import Outcome
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
 from tests.support.cloud import Cloud, make_network, make_project, operation_of, refusal, timeline
+from tests.support.commands import as_json, run
 from tests.support.fixtures import Time
 from tests.support.hosts import FakeHost
 from tests.support.identity import make_actor
@@ -249,3 +250,22 @@ def test_a_machine_has_room_for_sixteen(cloud: Cloud, back: Network) -> None:
     instance, host = cloud.active(networks=[WantedCard(network_id=back.pk)] * 16)
     assert isinstance(host, FakeHost)
     assert refusal(attach, cloud, instance, network_id=back.pk).code == "instance.cards"
+
+
+def test_operators_attach_and_detach_at_the_shell(cloud: Cloud, back: Network) -> None:
+    instance, host = cloud.active()
+    project = ("--project", str(cloud.project.pk))
+    made = as_json("instance_attach", "web", "--network", "back", "--address", "10.7.0.9", *project)
+    assert (made["operation"]["kind"], made["addresses"][0]["address"]) == ("instance.attach", "10.7.0.9")
+    host.work()
+    mac = Port.objects.get(pk=made["port_id"]).mac
+    assert made["port_id"] in run("instance_show", str(instance.pk))[1]
+    code, text = run("instance_detach", str(instance.pk), mac)
+    assert (code, "sent" in text) == (0, True)
+    host.work()
+    assert networks_of(instance) == ["10.64.0"]
+    assert run("instance_detach", str(instance.pk), mac)[0] == 3
+    assert run("instance_attach", "web", "--port", "nothing", *project)[0] == 3
+    port = ports.create(actor=cloud.actor, network_id=back.pk, name="spare")
+    code, text = run("instance_attach", str(instance.pk), "--port", "spare")
+    assert code == 0 and str(port.pk) in text

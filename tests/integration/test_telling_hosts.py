@@ -538,6 +538,76 @@ def test_an_operator_has_a_host_told_everything_again_and_a_tenant_has_not(world
     assert isinstance(first.take()[0], v2.State)
 
 
+# What comes back before anybody noticed that it was gone.
+
+
+def test_a_host_that_left_a_network_and_came_back_has_missed_nothing_of_it(world: World) -> None:
+    first, second, _ = world.hosts
+    network = world.network()
+    mine, peer = world.port(network, first), world.port(network, second)
+    settle(world.hosts)
+
+    world.unplug(peer)
+    world.unplug(mine)
+    telling._round(1)  # tells of the peer, when the first host has no port there and has not been told so
+    world.port(network, first)
+    settle(world.hosts)
+
+    assert str(peer.pk) not in first.desired.ports
+    assert knows(first) == afresh(first)
+
+
+def test_a_network_that_left_a_router_and_came_back_is_known_as_it_is(world: World) -> None:
+    first, second, _ = world.hosts
+    here, there, router = world.network(), world.network(), world.router()
+    world.attach(router, here)
+    world.attach(router, there)
+    world.port(here, first)
+    far = world.port(there, second)
+    settle(world.hosts)
+
+    world.unplug(far)
+    world.detach(there)
+    telling._round(1)
+    world.attach(router, there)
+    settle(world.hosts)
+
+    assert not [port for port in first.desired.ports.values() if port.network == str(there.pk)]
+    assert knows(first) == afresh(first)
+
+
+def test_members_that_changed_while_no_rule_named_their_group_are_known_when_one_does_again(world: World) -> None:
+    first, second, _ = world.hosts
+    friends, own = world.group(), world.group()
+    rule = world.rule(own, remote_group=friends)
+    world.port(world.network(), first, own)
+    friend = world.port(world.network(), second, friends)
+    settle(world.hosts)
+
+    world.regroup(friend)
+    world.unrule(rule)
+    telling._round(1)
+    world.rule(own, remote_group=friends)
+    settle(world.hosts)
+
+    assert not first.desired.addresses_of(str(friends.pk))
+
+
+def test_rules_that_changed_while_a_host_was_out_of_the_group_are_known_when_it_is_in_again(world: World) -> None:
+    first, _, _ = world.hosts
+    group = world.group()
+    port = world.port(world.network(), first, group)
+    settle(world.hosts)
+
+    world.rule(group, cidr="192.0.2.0/24")
+    world.regroup(port)
+    telling._round(1)
+    world.regroup(port, group)
+    settle(world.hosts)
+
+    assert len(first.desired.groups[str(group.pk)].rules) == 1
+
+
 # Whatever happens.
 
 

@@ -98,7 +98,7 @@ class Lab:
         self.desired = Desired()
         self._woken, self._closing = threading.Event(), threading.Event()
         self.network = self.new_network()
-        self._mutex = threading.Lock()
+        self._mutex, self._converging = threading.Lock(), threading.Lock()
         self._converger = threading.Thread(target=self._converge, name="lab-converger", daemon=True)
         self._converger.start()
 
@@ -109,9 +109,10 @@ class Lab:
 
     def new_driver(self) -> "LibvirtDriver":
         """What a restarted agent would have; the one before it is at an end."""
-        self.network.close()
-        self.network = self.new_network()
-        self.driver = self._driver_on(self.network)
+        with self._converging:
+            self.network.close()
+            self.network = self.new_network()
+            self.driver = self._driver_on(self.network)
         self._woken.set()
         return self.driver
 
@@ -281,7 +282,8 @@ class Lab:
             self._woken.wait()
             self._woken.clear()
             if self.desired.generation and not self._closing.is_set():
-                self.network.converge(self.desired)
+                with self._converging:
+                    self.network.converge(self.desired)
 
     # --- what remains ---------------------------------------------------------------------------------------------
 
@@ -293,8 +295,9 @@ class Lab:
     def settle(self) -> None:
         """Bring the host to what is desired now."""
         if self.desired.generation:
-            outcome = self.network.converge(self.desired)
-            assert outcome.problems == []
+            with self._converging:
+                outcome = self.network.converge(self.desired)
+            assert outcome.problems == [], outcome.problems
 
     def _domains(self) -> set[str]:
         names_ = {f"cs-{instance_id}" for instance_id in self._instances}

@@ -371,3 +371,4 @@ def test_the_driver_adds_little_to_what_libvirt_itself_takes(
     print(f"\n{figures}")
     for instance_id in [one.instance_id for one in lab.driver.observe_all()]:
         lab.driver.delete(compute.Delete(instance_id=instance_id), Trace())
+        lab.forget(instance_id)

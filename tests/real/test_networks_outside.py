@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from apps.network import builtin
 from tests.real.hosts.cast import Cast
 from tests.real.hosts.ground import GATEWAY4, PUBLIC4, WORLD4
 from tests.real.hosts.host import PHYSICAL
@@ -61,6 +62,30 @@ def test_guests_leave_under_their_hosts_address_where_nobody_has_said_otherwise(
     for guest in (cast.r1, cast.r3, cast.b2, cast.v2):
         assert seen_as(guest) == guest.host.address
         assert guest.pings(WORLD4)
+
+
+def test_floating_ips_of_the_hosts_own_way_out_are_reached_by_the_guests_host(cast: Cast, world: Listener) -> None:
+    """There are none unless an operator gives it a range, and whoever wants to reach them needs a route to the host."""
+    yard, outside = cast.yard, cast.yard.outside
+    subnet = yard.call(
+        "apps.network.services.subnets:create", network_id=str(builtin.OUTSIDE_ID), cidr="198.18.7.0/26", gateway=None, dhcp=False
+    )
+    rule = cast.blue.allow(cast.b1.groups()[0], protocol="icmp", cidr="0.0.0.0/0")
+    made = cast.blue.call("floating:create", network_id=str(builtin.OUTSIDE_ID), port_id=cast.b1.port())
+    try:
+        outside.run("ip", "route", "replace", made["address"], "via", cast.b1.host.address)
+        answers(cast, made["address"])
+        assert seen_as(cast.b1) == made["address"]
+        cast.blue.call("floating:associate", floating_ip_id=made["id"], port_id=cast.b2.port())
+        outside.run("ip", "route", "replace", made["address"], "via", cast.b2.host.address)
+        answers(cast, made["address"])
+        assert seen_as(cast.b2) == made["address"]
+    finally:
+        outside.run("ip", "route", "flush", made["address"])
+        cast.blue.call("floating:delete", floating_ip_id=made["id"])
+        cast.blue.forbid(rule)
+        yard.call("apps.network.services.subnets:delete", subnet_id=subnet["id"])
+    wait_until(lambda: seen_as(cast.b1) == cast.b1.host.address, "it leaves as before", WITHIN_S)
 
 
 def test_guests_do_not_reach_what_their_host_itself_offers(cast: Cast) -> None:
@@ -161,10 +186,11 @@ def test_a_floating_ip_survives_the_agents_restart(cast: Cast, floating: dict[st
     outside, host = cast.yard.outside, cast.r1.host
     cast.r1.serve(8080)
     with outside.connect(floating["address"], 8080) as connection:
+        before = cast.yard.told(host)
         host.kill_agent()
         assert all(outside.pings(floating["address"]) for _ in range(5))
         host.start_agent_again()
-        wait_until(lambda: cast.yard.says_all_is_applied(host), "the agent has converged", 30)
+        cast.yard.wait_told(host, since=before)
         assert all(outside.pings(floating["address"]) for _ in range(5))
         connection.sendall(b"still here\n")
         assert connection.recv(100) == b"still here\n"

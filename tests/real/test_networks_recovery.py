@@ -28,14 +28,15 @@ def paths(cast: Cast) -> list[tuple[Guest, str]]:
 
 def test_guests_lose_nothing_while_agents_are_killed_and_start_again(cast: Cast) -> None:
     pings = [guest.pinging(to, count=50, interval_s=EVERY_S) for guest, to in paths(cast)]
-    for host in cast.yard.hosts[:2]:
+    before = {host: cast.yard.told(host) for host in cast.yard.hosts[:2]}
+    for host in before:
         host.kill_agent()
     time.sleep(1)  # without agents for a while; what is lost now would show
-    for host in cast.yard.hosts[:2]:
+    for host in before:
         host.start_agent_again()
     assert [each.lost() for each in pings] <= [1] * len(pings)
-    for host in cast.yard.hosts[:2]:
-        wait_until(lambda host=host: cast.yard.says_all_is_applied(host), "the agent has converged", 30)  # type: ignore[misc]
+    for host, since in before.items():
+        cast.yard.wait_told(host, since=since)
 
 
 def test_guests_lose_a_few_pings_while_the_switch_restarts(cast: Cast) -> None:
@@ -75,6 +76,22 @@ def test_a_change_made_while_an_agent_was_dead_comes_to_hold_when_it_is_back(cas
     host.start_agent_again()
     took = wait_until(lambda: not cast.r1.pings(cast.r3.address()), "the closed group holds", 20)
     print(f"closed {took:.1f} s after the agent's start")
+
+
+def test_an_agent_that_starts_without_a_broker_restores_what_it_knew(cast: Cast) -> None:
+    host = cast.r1.host
+    before = cast.yard.told(host)
+    cast.yard.stack.kill("redis")
+    try:
+        host.kill_agent()
+        host.run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", "br-int")
+        assert not cast.r1.pings(cast.r2.address())
+        host.start_agent_again()
+        took = cast.r1.comes_to_ping(cast.r2.address(), 15)
+        print(f"restored {took:.1f} s after the agent's start")
+    finally:
+        cast.yard.stack.start_again("redis")
+    cast.yard.wait_told(host, since=before)
 
 
 def test_a_port_that_was_removed_by_hand_is_put_back(cast: Cast) -> None:

@@ -74,7 +74,7 @@ def _addresses() -> list[str]:
     for row in FixedIP.objects.select_related("port").filter(port__device_kind="instance"):
         ports.setdefault(row.port.device_id, []).append(str(row.address))
     found = [f"port {port.pk} without address" for port in Port.objects.filter(fixed_ips=None, keep=False)]
-    hosts = dict(Instance.objects.exclude(host_id=None).values_list("pk", "host_id"))
+    hosts: dict[object, object] = dict(Instance.objects.exclude(host_id=None).values_list("pk", "host_id"))
     for port in Port.objects.filter(device_kind="instance"):
         if port.host_id != hosts.get(port.device_id):
             found.append(f"port {port.pk} is said to be on the host {port.host_id}, its instance is on {hosts.get(port.device_id)}")

@@ -46,6 +46,11 @@ class HostNetwork(models.Model):
     def __str__(self) -> str:
         return self.host_name
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether it has brought about the newest that it was told, and is due nothing more."""
+        return self.applied == self.generation and not self.full_due
+
 
 class Change(models.Model):
     """Something that hosts are still to be told of: written in the transaction that changed it, deleted by who tells.

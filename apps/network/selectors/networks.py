@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.common.context import Actor
 from apps.common.errors import Forbidden, InvalidState, NotFound
@@ -120,9 +121,18 @@ def wires(*, actor: Actor) -> "QuerySet[PhysicalNetwork]":
 
 
 def pools(*, actor: Actor) -> "QuerySet[SegmentPool]":
-    """All pools of segments, in the order in which tenants' networks take from them. Raises Forbidden."""
+    """All pools of segments, in the order in which tenants' networks take from them; `used`: how many are taken. Raises Forbidden."""
     policy.require_everywhere(actor, "network.pool.list")
-    return SegmentPool.objects.select_related("physical_network").order_by("position", "id")
+    return with_usage(SegmentPool.objects.select_related("physical_network").order_by("position", "id"))
+
+
+def with_usage(rows: "QuerySet[SegmentPool]") -> "QuerySet[SegmentPool]":
+    """The pools, each with `used`: how many of its segments networks have."""
+    on_wire = Q(physical_network=OuterRef("physical_network")) | Q(physical_network__isnull=True)
+    taken = Network.objects.filter(on_wire, kind=OuterRef("kind"), segment__gte=OuterRef("first"), segment__lte=OuterRef("last"))
+    counted = taken.order_by().values("kind").annotate(count=Count("pk")).values("count")
+    found: QuerySet[SegmentPool] = rows.annotate(used=Coalesce(Subquery(counted), 0))
+    return found
 
 
 def domains_of(network: Network) -> set[uuid.UUID]:

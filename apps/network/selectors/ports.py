@@ -20,6 +20,12 @@ def ports(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Port]":
     return _visible(actor, permission, all_projects=all_projects).prefetch_related("fixed_ips", "memberships")
 
 
+def seen(*, actor: Actor, permission: str) -> "QuerySet[Port]":
+    """Bare rows over which the actor has the permission. Raises Forbidden."""
+    policy.require(actor, permission)
+    return _visible(actor, permission)
+
+
 def port(*, actor: Actor, port_id: uuid.UUID, permission: str = "network.port.get", lock: bool = False) -> Port:
     """`permission`: what is to be done with it; `lock`: for change in the caller's transaction. Raises Forbidden, NotFound."""
     policy.require(actor, permission)

@@ -56,7 +56,7 @@ def take_beats(beats: Sequence[tuple[uuid.UUID, Heartbeat]]) -> None:
     if not behind:
         return
     due = []
-    for row in HostNetwork.objects.select_for_update().filter(pk__in=behind, full_due=False).order_by("pk"):
+    for row in HostNetwork.objects.select_for_update().filter(pk__in=behind, full_due=False).order_by("pk").defer("told"):
         if _compare(row, said[row.pk]):
             due.append(row)
     update_rows(due, ["generation", "full_due"])
@@ -69,7 +69,7 @@ def take_told(reports: Sequence[tuple[uuid.UUID, Told]]) -> None:
     by_host: dict[uuid.UUID, list[Told]] = {}
     for host_id, told in reports:
         by_host.setdefault(host_id, []).append(told)
-    rows = list(HostNetwork.objects.select_for_update().filter(pk__in=by_host).order_by("pk"))
+    rows = list(HostNetwork.objects.select_for_update().filter(pk__in=by_host).order_by("pk").defer("told", "lacking"))
     for row in rows:
         for told in by_host[row.pk]:
             _apply(row, told)

@@ -17,7 +17,8 @@ def require_none(actor: Actor, kind: str, name: str, **blockers: "QuerySet[Any] 
     found = {}
     for thing, rows in blockers.items():
         if count := rows.count():
-            mine = rows if policy.everywhere(actor, "network.network.provide") else rows.filter(Q(project_id=actor.project_id))
+            open_to_all = not hasattr(rows.model, "project_id") or policy.everywhere(actor, "network.network.provide")
+            mine = rows if open_to_all else rows.filter(Q(project_id=actor.project_id))
             found[thing] = (count, [_shown(row) for row in mine.order_by("pk")[: errors.NAMED]])
     if found:
         raise errors.in_use(kind, name, found)

@@ -57,7 +57,7 @@ def create(
     _check_default(made)
     if dns and not cidr:
         raise Invalid("subnet.dns", "dns: these are told in a subnet: give its cidr.", field="dns")
-    planned = subnets.plan(cidr=cidr, dns=dns) if cidr else None
+    planned = subnets.plan(cidr=cidr, dns=dns, gateway=None if kind == NetworkKind.HOST else "") if cidr else None
     try:
         with transaction.atomic():
             insert(actor, made, kind=kind, physical_network=physical_network, segment=segment, mtu=mtu)

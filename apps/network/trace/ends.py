@@ -1,7 +1,7 @@
 """Both ends of the way: the port, and the host that it is on. Pure."""
 
 from apps.network.states import DeviceKind
-from apps.network.trace.facts import Facts, Host, Hop, Port
+from apps.network.trace.facts import Facts, Hop, Host, Port
 
 ASK = "Ask the operator."
 

@@ -141,8 +141,8 @@ class Facts:
     """One question with all that bears on it: from `source` to `target`, each a port or an address outside.
 
     `members`: ids of groups → which of the addresses in question their members have. `outside`: external network → its
-    subnets (CIDR, gateway). `floating`: the target was named by this floating address. `hosts_shown`: may the answer name
-    hosts, wires and segments?
+    subnets (CIDR, gateway). `floating`: the target was named by this floating address. `pending`: something of all this has
+    changed, and hosts are still to be told. `hosts_shown`: may the answer name hosts, wires and segments?
     """
 
     source: Port | str
@@ -151,6 +151,7 @@ class Facts:
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     outside: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     floating: str = ""
+    pending: bool = False
     hosts_shown: bool = False
 
 

@@ -21,6 +21,11 @@ def follow(facts: Facts) -> Trace:
     else:
         assert isinstance(target, Port)
         hops = _in(facts, source, target)
+    if facts.pending:
+        hops.append(Hop(
+            name="told", ok=None, detail="Something of this has just changed, and the hosts have not been told yet.",
+            fix="Wait a few seconds; if it stays so, see whether ticker and conductor run." if facts.hosts_shown else "Wait a few seconds.",
+        ))
     return _judged(facts, hops)
 
 

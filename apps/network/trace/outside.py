@@ -125,4 +125,4 @@ def _host_outside(facts: Facts, port: Port, out: Network, own: Address, to: str)
 def _tell_again(facts: Facts, port: Port) -> str:
     if not facts.hosts_shown or port.host is None:
         return ASK
-    return f"Once that is put right, `manage.py network_tell {port.host.name}` tries again."
+    return f"Once that is put right, `manage.py network_hosts --tell-again {port.host.name}` tries at once."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from apps.network.states import NetworkKind
 from apps.network.trace.ends import ASK
-from apps.network.trace.facts import Address, Facts, Host, Hop, Network, Port, Subnet
+from apps.network.trace.facts import Address, Facts, Hop, Host, Network, Port, Subnet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ has two in its default network, with the same addresses, and one in a VLAN netwo
 from typing import Any
 
 from tests.real.hosts.host import PHYSICAL
+from tests.real.hosts.place import PlaceError, wait_until
 from tests.real.hosts.project import Guest
 from tests.real.hosts.yard import Yard
 
@@ -41,6 +42,18 @@ class Cast:
         self.third = three
         for guest in self.guests:
             guest.ready()
+
+    def leave(self) -> None:
+        """All are deleted, and nothing is left of them on any host. Raises PlaceError."""
+        for guest in self.guests:
+            guest.ask_to_go()
+        for guest in self.guests:
+            guest.delete()
+        for host in self.yard.hosts:
+            try:
+                wait_until(lambda host=host: not host.leftovers(), "", 30)  # type: ignore[misc]
+            except PlaceError:
+                raise PlaceError(f"left on {host.name}: {', '.join(host.leftovers())}") from None
 
     def _add_vlans(self) -> None:
         """From now on new networks are VLANs, because their pool comes first."""

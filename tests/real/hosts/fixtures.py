@@ -35,6 +35,8 @@ def yard(demo: DemoImage, tmp_path_factory: pytest.TempPathFactory, request: pyt
 
 
 @pytest.fixture(scope="session")
-def cast(yard: Yard) -> Cast:
-    """The guests on them, all of them running."""
-    return Cast(yard)
+def cast(yard: Yard) -> Iterator[Cast]:
+    """The guests on them, all of them running. In the end they leave, and nothing of them may stay."""
+    made = Cast(yard)
+    yield made
+    made.leave()

@@ -22,6 +22,8 @@ _OWN: Final = (
 _RUN: Final = ("openvswitch", "libvirt", "cloudsite", "netns", "lock")
 _SCHEMA: Final = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _DAEMON_WAIT_S: Final = 60.0
+# Devices of guests, gateways, tunnels, transits and external networks; patches to wires stay.
+_GUESTS: Final = ("tap", "csg", "csv", "cst", "csx")
 
 
 class Host(Place):
@@ -84,6 +86,15 @@ class Host(Place):
     def domains(self) -> set[str]:
         return set(self.run("virsh", "-q", "list", "--all", "--name").split())
 
+
+    def leftovers(self) -> list[str]:
+        """Everything that no guest may leave behind once the last of a host is gone."""
+        found = {f"namespace {name}" for name in self.namespaces()} | {f"domain {name}" for name in self.domains()}
+        found |= {f"device {name}" for name in self.devices() if name.startswith(_GUESTS)}
+        found |= {f"port {name}" for name in self.vsctl("list-ports", "br-int").split() if name.startswith(_GUESTS)}
+        below = self.folder / "agent"
+        found |= {f"file {path}" for folder in ("instances", "network/cards") for path in (below / folder).glob("*")}
+        return sorted(found)
 
     def close(self) -> None:
         """What libvirt has learnt is kept for the next life."""

@@ -146,9 +146,29 @@ class Guest:
         for frame in frames:
             self.shell(f"echo {frame.hex()} | xxd -r -p | frame")
 
-    def delete(self) -> None:
+    def attach(self, network: str) -> str:
+        """Plug in one more card while it runs; the id of its port."""
+        made = self.project.api("POST", f"instances/{self.id}/interfaces?wait=30", {"network_id": network})
+        self._operation = str(made["operation"]["id"])
+        self._follow(30)
+        return next(str(each["port_id"]) for each in self.facts()["addresses"] if each["network_id"] == network)
+
+    def detach(self, port: str) -> None:
+        made = self.project.api("DELETE", f"instances/{self.id}/interfaces/{port}?wait=30")
+        self._operation = str(made["operation"]["id"])
+        self._follow(30)
+
+    def ask_to_go(self) -> None:
+        """Deleted soon; twice is no error."""
         self.shell.close()
-        self.project.api("DELETE", f"instances/{self.id}")
+        try:
+            self.project.api("DELETE", f"instances/{self.id}")
+        except Refused as refused:
+            if refused.status not in (404, 409):
+                raise
+
+    def delete(self) -> None:
+        self.ask_to_go()
         wait_until(self._gone, f"{self.name} is gone", 60)
 
     def _gone(self) -> bool:

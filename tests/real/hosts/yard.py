@@ -132,10 +132,21 @@ class Yard:
             self._projects[name] = Project(self, name, str(project["id"]), str(user["id"]), client)
         return self._projects[name]
 
-    def says_all_is_applied(self, host: Host) -> bool:
-        """Does the control plane know that a host has all that it was sent?"""
-        row = next(row for row in self.rows("HostNetwork") if row["host_name"] == host.name)
-        return bool(row["applied"] == row["generation"] and not row["problems"])
+    def told(self, host: Host) -> str:
+        """When a host last said how far its networks are."""
+        return str(self._network_of(host)["applied_at"])
+
+    def wait_told(self, host: Host, *, since: str, within_s: float = 30.0) -> None:
+        """Until a host has said once more, after `since`, that it has all that it was sent. Raises PlaceError."""
+
+        def has_all() -> bool:
+            row = self._network_of(host)
+            return bool(str(row["applied_at"]) != since and row["applied"] == row["generation"] and not row["problems"])
+
+        wait_until(has_all, f"{host.name} has all that it was sent", within_s)
+
+    def _network_of(self, host: Host) -> dict[str, Any]:
+        return next(row for row in self.rows("HostNetwork") if row["host_name"] == host.name)
 
     def host_named(self, name: str) -> Host:
         return next(host for host in self.hosts if host.name == name)
