@@ -40,10 +40,10 @@ def test_guests_lose_nothing_while_agents_are_killed_and_start_again(cast: Cast)
 
 
 def test_guests_lose_a_few_pings_while_the_switch_restarts(cast: Cast) -> None:
-    pings = [guest.pinging(to, count=75, interval_s=EVERY_S) for guest, to in paths(cast)]
+    pings = [guest.pinging(to, count=50, interval_s=EVERY_S) for guest, to in paths(cast)]
     cast.yard.hosts[0].restart_switch()
     lost = [each.lost() for each in pings]
-    print(f"lost of 75 pings, every {EVERY_S} s: {lost}")
+    print(f"lost of 50 pings, every {EVERY_S} s: {lost}")
     assert max(lost) <= A_FEW
 
 
@@ -103,17 +103,14 @@ def test_a_port_that_was_removed_by_hand_is_put_back(cast: Cast) -> None:
     print(f"mended after {took:.1f} s")
 
 
-def test_flows_that_were_removed_by_hand_are_put_back(cast: Cast) -> None:
+def test_flows_that_were_removed_by_hand_are_put_back_and_those_that_were_added_go(cast: Cast) -> None:
     host = cast.r1.host
+    stranger = "table=0,priority=65000,cookie=0xbad,in_port=4242,actions=drop"
     host.run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", "br-int")
+    host.run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br-int", stranger)
     took = cast.r1.comes_to_ping(cast.r2.address(), 15)
     print(f"mended after {took:.1f} s")
-
-
-def test_flows_that_somebody_added_are_removed(cast: Cast) -> None:
-    host = cast.r1.host
-    host.run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br-int", "table=0,priority=65000,cookie=0xbad,in_port=4242,actions=drop")
-    wait_until(lambda: "0xbad" not in flows(host), "it is gone", 15)
+    wait_until(lambda: "0xbad" not in flows(host), "the stranger is gone", 15)
 
 
 def test_nothing_is_left_of_a_deleted_guest_on_any_host(cast: Cast) -> None:

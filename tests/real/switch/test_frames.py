@@ -179,6 +179,22 @@ def test_an_allowed_pair_is_its_own_to_say(yard: Yard, here: Host, there: Host) 
     assert me.hears(question) and heir.hears(question)
 
 
+def test_a_pair_that_covers_the_gateway_does_not_make_anybody_the_gateway(yard: Yard, here: Host) -> None:
+    net = yard.a_network()
+    group, pair = yard.a_group(*EGRESS, *ANYTHING), Pair(cidr="10.64.0.0/24")
+    me = yard.a_guest(net, 5, here, groups=[group], pairs=[pair])
+    you = yard.a_guest(net, 6, here, groups=[group])
+    ready(yard)
+    gateway = net.subnets[0].gateway
+    claim = ethernet(me.port.mac, BROADCAST, ARP, frames.arp(1, me.port.mac, gateway, BROADCAST, gateway))
+    lie = ethernet(me.port.mac, you.port.mac, IPV4, frames.ping(gateway, "10.64.0.6"))
+    fine = ethernet(me.port.mac, you.port.mac, IPV4, frames.ping("10.64.0.77", "10.64.0.6"))
+    for frame in (claim, lie, fine):
+        me.send(frame)
+    assert you.hears(fine)
+    assert not you.hears(claim, within_s=0.3) and not you.hears(lie, within_s=0.3)
+
+
 def test_without_port_security_a_guest_says_what_it_likes_in_its_network(yard: Yard, here: Host, there: Host) -> None:
     net = yard.a_network()
     me, near, far = (yard.a_guest(net, number, host, security=False) for number, host in ((5, here), (6, here), (7, there)))

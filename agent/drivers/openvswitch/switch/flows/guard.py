@@ -8,6 +8,7 @@ from agent.drivers.openvswitch.switch.flows.flow import (
     BROADCAST,
     METADATA4,
     METADATA6,
+    NET,
     Flows,
     Table,
     cookie,
@@ -30,6 +31,7 @@ def add(flows: Flows, plan: Plan) -> None:
     for kind in (133, 135, 136):
         flows.add(Table.GUARD, 55, f"icmp6,icmp_type={kind}", "drop")
     for segment in plan.segments:
+        _gateway(flows, segment)
         for guest in segment.guests:
             if guest.port.security:
                 _guest(flows, segment, guest)
@@ -41,6 +43,17 @@ def identities(guest: Guest) -> Iterator[tuple[str, str]]:
         yield guest.port.mac, address.address
     for pair in guest.port.pairs:
         yield pair.mac or guest.port.mac, pair.cidr
+
+
+def _gateway(flows: Flows, segment: Segment) -> None:
+    """Nobody's pairs reach as far as to the addresses that the host itself has in the network."""
+    net, whose = f"{NET}={segment.number}", cookie(segment.net.id)
+    for address in [*segment.gateways(4), METADATA4]:
+        for what in (f"arp,arp_spa={address}", f"ip,nw_src={address}"):
+            flows.add(Table.GUARD, 65, f"{net},{what}", "drop", whose=whose)
+    for address in [*segment.gateways(6), METADATA6, link_local(segment.gateway_mac)]:
+        for what in (f"icmp6,icmp_type=136,nd_target={address}", f"ipv6,ipv6_src={address}"):
+            flows.add(Table.GUARD, 65, f"{net},{what}", "drop", whose=whose)
 
 
 def _guest(flows: Flows, segment: Segment, guest: Guest) -> None:
