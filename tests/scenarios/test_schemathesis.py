@@ -39,6 +39,9 @@ _INSTANCE = {"name": "new", "flavor": "tiny", "image": "demo"}
 # Where the example of the other test has things that are not here.
 _OTHER: dict[str, tuple[Example, ...]] = {
     "instances_create": (Example(body=_INSTANCE),),
+    "network_pools_create": (Example(body={"kind": "vxlan", "first": 100, "last": 199}),),
+    "ports_create": (Example(body={"network_id": "{network}"}),),
+    "ports_update": (Example(body={"name": "changed", "security_groups": ["{security_group}"]}),),
     "project_tags_remove": (Example(parts={"tag": "=tag"}),),
     "role_assignments_create": (Example(body={"role": "reader", "user_id": "{user}", "project_id": "{project}"}),),
     "role_assignments_delete": (Example(),),

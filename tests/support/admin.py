@@ -57,9 +57,9 @@ def fill_identity(project: Project, someone: User, word: str) -> None:
     trusts.create(actor=actor, wanted=wanted)
 
 
-def fill_networks(actor: Actor, word: str) -> None:
+def fill_networks(actor: Actor, word: str, *, cidr: str = "") -> None:
     """One row of each model of networks, for a project."""
-    made, _, _ = networks.create_whole(actor=actor, name=word)
+    made, _, _ = networks.create_whole(actor=actor, name=word, cidr=cidr)
     group = security_groups.create(actor=actor, name=word)
     security_groups.add_rule(actor=actor, group_id=group.pk, direction="ingress", protocol="tcp", first=22)
     port = ports.create(actor=actor, network_id=made.pk, name=word, group_ids=[group.pk])

@@ -83,4 +83,5 @@ class Shell:
                 raise PlaceError(f"{self._id}: no answer after {timeout_s:g} s: {self._text[-2000:]}")
             self._text += os.read(self._terminal, 65536).decode(errors="replace").replace("\r", "")
         self._text = self._text[match.end() :]
-        return int(match[2]), match[1]
+        # What the guest says by itself meanwhile is no answer.
+        return int(match[2]), "".join(line for line in match[1].splitlines(keepends=True) if not line.startswith("cloudsite: "))
