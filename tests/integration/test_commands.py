@@ -145,7 +145,7 @@ def test_a_host_is_told_its_wires_and_its_tunnel_address_at_enrolment() -> None:
     }
     for wrong in (("--wire", "physnet1"), ("--wire", "a=b/c"), ("--tunnel-address", "10.9.0.700")):
         code, text = run("host_enroll", "hv2", *wrong)
-        assert code == 2 and "expected" in text
+        assert code and "expected" in text
     assert not Host.objects.filter(name="hv2").exists()
 
 

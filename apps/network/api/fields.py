@@ -25,14 +25,14 @@ class Cidr(fields.Line):
         super().__init__(**{"max_length": MOST_CIDR, **options})
 
 
-class Span(Input):
+class WantedSpan(Input):
     """A range of addresses, both ends included."""
 
     first = Address()
     last = Address()
 
 
-class Route(Input):
+class WantedRoute(Input):
     """A route that guests are told."""
 
     destination = Cidr()

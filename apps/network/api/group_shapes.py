@@ -16,17 +16,17 @@ _NAMES = {number: name for name, number in reversed(PROTOCOLS.items())}
 _DIRECTIONS = [direction.value for direction in Direction]
 
 
-class CreateGroup(Input):
+class CreateSecurityGroup(Input):
     name = fields.Name(max_length=64)
     description = fields.Line(max_length=255, required=False, allow_blank=True)
 
 
-class UpdateGroup(Input):
+class UpdateSecurityGroup(Input):
     name = fields.Name(max_length=64, required=False)
     description = fields.Line(max_length=255, required=False, allow_blank=True)
 
 
-class CreateRule(Input):
+class CreateSecurityGroupRule(Input):
     """Allows something more. Without `cidr` and `remote_group_id`: from, or to, anybody."""
 
     security_group_id = fields.Id()
@@ -45,7 +45,7 @@ class CreateRule(Input):
         return {"group_id" if name == "security_group_id" else name: value for name, value in attrs.items()}
 
 
-class RuleSerializer(serializers.Serializer[Any]):
+class SecurityGroupRuleSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     security_group_id = serializers.UUIDField()
     direction = serializers.ChoiceField(choices=_DIRECTIONS)
@@ -65,7 +65,7 @@ class SecurityGroupSerializer(serializers.Serializer[Any]):
     project_id = serializers.UUIDField()
     description = serializers.CharField()
     is_default = serializers.BooleanField()
-    rules = RuleSerializer(many=True)
+    rules = SecurityGroupRuleSerializer(many=True)
     created_at = serializers.DateTimeField()
 
 

@@ -22,7 +22,7 @@ class SecurityGroupList(View):
     """Sets of rules for ports."""
 
     permissions: ClassVar = {"GET": "network.security_group.list", "POST": "network.security_group.create"}
-    bodies: ClassVar = {"POST": shapes.CreateGroup}
+    bodies: ClassVar = {"POST": shapes.CreateSecurityGroup}
 
     @extend_schema(
         operation_id="security_groups_list", parameters=[filters.SecurityGroupQuery], responses=paged(shapes.SecurityGroupSerializer),
@@ -33,12 +33,12 @@ class SecurityGroupList(View):
         return page(request, filters.security_groups(actor_of(request), filters.SecurityGroupQuery.read(request)), shapes.group)
 
     @extend_schema(
-        operation_id="security_groups_create", request=shapes.CreateGroup, responses={201: shapes.SecurityGroupSerializer}, tags=["network"]
+        operation_id="security_groups_create", request=shapes.CreateSecurityGroup, responses={201: shapes.SecurityGroupSerializer}, tags=["network"]
     )
     def post(self, request: Request) -> Response:
         """Create a group whose members may send anything, and are sent nothing but answers."""
         NoQuery.read(request)
-        wanted = shapes.CreateGroup.read(request)
+        wanted = shapes.CreateSecurityGroup.read(request)
         return Response(shapes.group(groups.create(actor=actor_of(request), **wanted)), status=201)
 
 
@@ -48,7 +48,7 @@ class SecurityGroupDetail(View):
     permissions: ClassVar = {
         "GET": "network.security_group.get", "PATCH": "network.security_group.update", "DELETE": "network.security_group.delete"
     }
-    bodies: ClassVar = {"PATCH": shapes.UpdateGroup}
+    bodies: ClassVar = {"PATCH": shapes.UpdateSecurityGroup}
 
     @extend_schema(operation_id="security_groups_get", responses=shapes.SecurityGroupSerializer, tags=["network"])
     def get(self, request: Request, security_group_id: uuid.UUID) -> Response:
@@ -57,12 +57,12 @@ class SecurityGroupDetail(View):
         return Response(shapes.group(selectors.group(actor=actor_of(request), group_id=security_group_id)))
 
     @extend_schema(
-        operation_id="security_groups_update", request=shapes.UpdateGroup, responses=shapes.SecurityGroupSerializer, tags=["network"]
+        operation_id="security_groups_update", request=shapes.UpdateSecurityGroup, responses=shapes.SecurityGroupSerializer, tags=["network"]
     )
     def patch(self, request: Request, security_group_id: uuid.UUID) -> Response:
         """Change name and description; of the default group the description."""
         NoQuery.read(request)
-        wanted = shapes.UpdateGroup.read(request)
+        wanted = shapes.UpdateSecurityGroup.read(request)
         return Response(shapes.group(groups.update(actor=actor_of(request), group_id=security_group_id, **wanted)))
 
     @extend_schema(operation_id="security_groups_delete", responses={204: None}, tags=["network"])
@@ -77,22 +77,22 @@ class RuleList(View):
     """Rules of security groups."""
 
     permissions: ClassVar = {"GET": "network.security_group.list", "POST": "network.security_group.update"}
-    bodies: ClassVar = {"POST": shapes.CreateRule}
+    bodies: ClassVar = {"POST": shapes.CreateSecurityGroupRule}
 
     @extend_schema(
-        operation_id="security_group_rules_list", parameters=[filters.RuleQuery], responses=paged(shapes.RuleSerializer), tags=["network"]
+        operation_id="security_group_rules_list", parameters=[filters.RuleQuery], responses=paged(shapes.SecurityGroupRuleSerializer), tags=["network"]
     )
     def get(self, request: Request) -> Response:
         """List rules of the project's security groups."""
         return page(request, filters.rules(actor_of(request), filters.RuleQuery.read(request)), shapes.rule)
 
     @extend_schema(
-        operation_id="security_group_rules_create", request=shapes.CreateRule, responses={201: shapes.RuleSerializer}, tags=["network"]
+        operation_id="security_group_rules_create", request=shapes.CreateSecurityGroupRule, responses={201: shapes.SecurityGroupRuleSerializer}, tags=["network"]
     )
     def post(self, request: Request) -> Response:
         """Allow something more to all members of a group, at once."""
         NoQuery.read(request)
-        wanted = shapes.CreateRule.read(request)
+        wanted = shapes.CreateSecurityGroupRule.read(request)
         return Response(shapes.rule(groups.add_rule(actor=actor_of(request), **wanted)), status=201)
 
 
@@ -101,7 +101,7 @@ class RuleDetail(View):
 
     permissions: ClassVar = {"GET": "network.security_group.get", "DELETE": "network.security_group.update"}
 
-    @extend_schema(operation_id="security_group_rules_get", responses=shapes.RuleSerializer, tags=["network"])
+    @extend_schema(operation_id="security_group_rules_get", responses=shapes.SecurityGroupRuleSerializer, tags=["network"])
     def get(self, request: Request, security_group_rule_id: uuid.UUID) -> Response:
         """Show a rule."""
         NoQuery.read(request)

@@ -9,12 +9,12 @@ from apps.common.api import fields
 from apps.common.api.inputs import Input
 from apps.common.context import Actor
 from apps.identity import policy
-from apps.network.api.fields import Address, Cidr, Route, Span, dns, pairs_of
+from apps.network.api.fields import Address, Cidr, WantedRoute, WantedSpan, dns, pairs_of
 from apps.network.models import Network, Router, Subnet
 from apps.network.selectors.networks import PROVIDE
 from apps.network.states import Ipv6Mode, NetworkKind
 
-_KINDS = [kind.value for kind in NetworkKind]
+KINDS = [kind.value for kind in NetworkKind]
 _MODES = [Ipv6Mode.DHCPV6.value, Ipv6Mode.SLAAC.value]
 
 
@@ -28,7 +28,7 @@ class CreateNetwork(Input):
     dns_domain = fields.Line(max_length=128, required=False, allow_blank=True)
     port_security = fields.Flag(required=False, help_text="What new ports get; default: true.")
     is_default = fields.Flag(required=False, help_text="What instances get that name none; of external ones: every router's way out.")
-    kind = fields.Choice(choices=_KINDS, required=False, help_text="For operators; default: of the first pool that has a segment.")
+    kind = fields.Choice(choices=KINDS, required=False, help_text="For operators; default: of the first pool that has a segment.")
     physical_network = fields.Line(max_length=64, required=False, allow_blank=True, help_text="The wire's name. For operators.")
     segment = fields.Whole(required=False, allow_null=True, help_text="VLAN id or VNI, of one of the pools. For operators.")
     shared = fields.Flag(required=False, help_text="Every project may plug in. For operators.")
@@ -63,9 +63,9 @@ class _SubnetFields(Input):
     """What can be said of a subnet at any time."""
 
     name = fields.Line(max_length=64, required=False, allow_blank=True)
-    pools = Span(many=True, required=False, help_text="What addresses are given from; default: all but the gateway.")
+    pools = WantedSpan(many=True, required=False, help_text="What addresses are given from; default: all but the gateway.")
     dns = dns()
-    routes = Route(many=True, required=False, help_text="Told to guests beside their gateway.")
+    routes = WantedRoute(many=True, required=False, help_text="Told to guests beside their gateway.")
     dhcp = fields.Flag(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

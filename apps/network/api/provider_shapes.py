@@ -9,7 +9,7 @@ from apps.common.api.inputs import Input
 from apps.network.models import HostNetwork, PhysicalNetwork, SegmentPool
 from apps.network.states import NetworkKind
 
-_KINDS = [NetworkKind.VLAN.value, NetworkKind.VXLAN.value]
+KINDS = [NetworkKind.VLAN.value, NetworkKind.VXLAN.value]
 
 
 class CreateWire(Input):
@@ -18,7 +18,7 @@ class CreateWire(Input):
 
 
 class CreatePool(Input):
-    kind = fields.Choice(choices=_KINDS)
+    kind = fields.Choice(choices=KINDS)
     first = fields.Whole(help_text="The lowest VLAN id or VNI.")
     last = fields.Whole(help_text="The highest one.")
     physical_network = fields.Line(max_length=64, required=False, allow_blank=True, help_text="The wire's name; for VLAN ids.")
@@ -35,7 +35,7 @@ class WireSerializer(serializers.Serializer[Any]):
 
 class PoolSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=_KINDS)
+    kind = serializers.ChoiceField(choices=KINDS)
     physical_network = serializers.CharField(allow_null=True)
     first = serializers.IntegerField()
     last = serializers.IntegerField()
