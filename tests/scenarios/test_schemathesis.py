@@ -39,6 +39,7 @@ _INSTANCE = {"name": "new", "flavor": "tiny", "image": "demo"}
 # Where the example of the other test has things that are not here.
 _OTHER: dict[str, tuple[Example, ...]] = {
     "instances_create": (Example(body=_INSTANCE),),
+    "instances_interfaces_attach": (Example(body={"network_id": "{network}"}, answers=("instance.state",)),),  # it is on no host
     "network_pools_create": (Example(body={"kind": "vxlan", "first": 100, "last": 199}),),
     "ports_create": (Example(body={"network_id": "{network}"}),),
     "ports_update": (Example(body={"name": "changed", "security_groups": ["{security_group}"]}),),
@@ -204,7 +205,8 @@ def test_an_administrator_gets_what_the_document_says(schema: Any, operator: Cli
     record_property("figures of schemathesis", {"requests": walk.requests, "violations": len(walk.wrong)})
     assert walk.wrong == [], f"{len(walk.wrong)} wrong:\n\n" + "\n\n".join(walk.wrong[:20])
     for operation in every:
-        expected = {code for example in examples.given(operation) for code in example.answers}
+        given = _OTHER.get(operation.name, examples.given(operation))
+        expected = {code for example in given for code in example.answers}
         well = any(status < 400 for status in walk.statuses[operation.name]) or expected & walk.codes[operation.name]
         assert well, (operation.name, walk.statuses[operation.name], walk.codes[operation.name])
 

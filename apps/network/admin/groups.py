@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from apps.common.admin import drawing, references
+from apps.common.admin import access, drawing, pages, references
 from apps.common.admin.buttons import Button
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
@@ -85,7 +85,6 @@ class SecurityGroupAdmin(RecordAdmin):
     references = {"project_id": "project"}
     project = reference("project_id", "project", "project")
     facts = (("Facts", ("project", "description", "is_default", "member_count", "created", "id_shown")),)
-    pictures = (("Rules", "rules_shown"),)
     buttons = (
         Button(
             name="allow", label="Add a rule", question="Add a rule to {rows}", permission="network.security_group.update", run=_add_rule,
@@ -122,20 +121,6 @@ class SecurityGroupAdmin(RecordAdmin):
         count: int = group.members_there  # type: ignore[attr-defined]
         return count
 
-    def rules_shown(self, group: SecurityGroup) -> SafeString:
-        rules = list(group.rules.select_related("remote_group").order_by("direction", "family", "pk"))
-        page = reverse("admin:network_securitygroup_do", args=[group.pk, "forbid"])
-        return drawing.table(
-            ("direction", "family", "what", "other side", "description", ""),
-            (
-                (
-                    rule.direction, f"IPv{rule.family}", commands.ports_text(group_shapes.rule(rule)), _other_side(rule), rule.description,
-                    drawing.action("Delete", f"{page}?rule={rule.pk}"),
-                )
-                for rule in rules
-            ),
-        )
-
     @admin.display(description="made")
     def created(self, group: SecurityGroup) -> SafeString:
         return drawing.ago(group.created_at)
@@ -149,3 +134,22 @@ def _other_side(rule: Rule) -> SafeString | str:
     if rule.remote_group is not None:
         return references.link("security_group", rule.remote_group_id, f"members of {rule.remote_group}")
     return rule.cidr or "anybody"
+
+
+def _rules(request: HttpRequest, group: SecurityGroup) -> SafeString:
+    rules = group.rules.select_related("remote_group").order_by("direction", "family", "pk")
+    may = access.may(request, "network.security_group.update")
+    page = reverse("admin:network_securitygroup_do", args=[group.pk, "forbid"])
+    return drawing.table(
+        ("direction", "family", "what", "other side", "description", ""),
+        (
+            (
+                rule.direction, f"IPv{rule.family}", commands.ports_text(group_shapes.rule(rule)), _other_side(rule), rule.description,
+                drawing.action("Delete…", f"{page}?rule={rule.pk}") if may else drawing.EMPTY,
+            )
+            for rule in rules
+        ),
+    )
+
+
+pages.add_section(SecurityGroup, "Rules", _rules)

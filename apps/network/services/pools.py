@@ -179,7 +179,11 @@ def _free_in(pool: SegmentPool) -> int | None:
     # By one pass over what is taken, whatever the planner knows of the table: a join of it with itself may take minutes.
     following = rows.annotate(following=Window(Lead("segment"), order_by="segment")).filter(following__gt=F("segment") + 1)
     before = following.order_by("segment").values_list("segment", flat=True).first()
-    return None if before is None else before + 1
+    if before is not None:
+        return before + 1
+    # Others may have freed some between these looks. Before anybody is told that none is left, all is seen at one moment.
+    seen = set(rows.values_list("segment", flat=True))
+    return next((segment for segment in range(pool.first, pool.last + 1) if segment not in seen), None)
 
 
 def _check_range(kind: str, first: int, last: int) -> None:
