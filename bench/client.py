@@ -35,16 +35,19 @@ class Client:
             connection = self._local.connection = http.client.HTTPConnection(self._host, self._port, timeout=120)
         data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         kept = connection.sock is not None
+
+        def ask() -> http.client.HTTPResponse:
+            connection.request(method, "/api/v1" + path, data, self._headers | (headers or {}))
+            return connection.getresponse()
+
         try:
             try:
-                connection.request(method, "/api/v1" + path, data, self._headers | (headers or {}))
-                answer = connection.getresponse()
+                answer = ask()
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 if not kept:
                     raise
                 connection.close()  # the server does not keep idle connections for ever: on a new one, as every client does
-                connection.request(method, "/api/v1" + path, data, self._headers | (headers or {}))
-                answer = connection.getresponse()
+                answer = ask()
             content = answer.read()
         except (http.client.HTTPException, OSError) as error:
             connection.close()

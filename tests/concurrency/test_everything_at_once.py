@@ -23,10 +23,8 @@ from tests.support.cloud import Cloud
 from tests.support.fixtures import Time
 from tests.support.hosts import Command, FakeHost
 from tests.support.postgres import Deadlocks
-from tests.support.threads import Worker, together, unexpected
+from tests.support.threads import Worker, together, unexpected, until_enough
 
-SECONDS = 4.0
-AT_MOST_S = 40.0
 ENOUGH = 10  # of every kind of deed, however slow the machine is
 
 
@@ -36,19 +34,15 @@ class World:
     def __init__(self, cloud: Cloud, seed: int) -> None:
         self.cloud = cloud
         self.seed = seed
-        self.began = time.monotonic()
         self.locks = {host.id: threading.Lock() for host in cloud.hosts}
         self.schedulers = [Worker(place.place) for _ in range(2)]
         self.conductors = [Worker(intake.take_in_many, most=200) for _ in range(2)]
         self.done = {"created": 0, "deleted": 0, "acted": 0, "answered": 0}
+        self.going = until_enough(self.done, ENOUGH)
 
     def finish(self) -> None:
         for worker in (*self.schedulers, *self.conductors):
             worker.finish()
-
-    def going(self) -> bool:
-        passed = time.monotonic() - self.began
-        return passed < SECONDS or (passed < AT_MOST_S and min(self.done.values()) <= ENOUGH)
 
     def user(self, number: int) -> None:
         chosen = random.Random(f"{self.seed}/{number}")

@@ -36,7 +36,9 @@ from tests.support.cloud import Cloud, make_project
 from tests.support.fixtures import Time
 from tests.support.identity import make_actor
 from tests.support.postgres import Deadlocks
-from tests.support.threads import Worker, errors, together, unexpected
+from tests.support.threads import Worker, errors, together, unexpected, until_enough
+
+ENOUGH = 5  # of every kind of deed in the storm
 
 
 def allow(owner: Project | None, **wanted: int) -> None:
@@ -230,24 +232,16 @@ def test_after_a_storm_no_quota_was_exceeded_and_usage_is_what_there_is(
     print(f"storm: {storm.done}, deadlocks {deadlocks()}")
 
 
-ENOUGH = 5
-
-
 class _Storm:
     """Users of several projects, a scheduler, hosts that fail and repeat themselves, and somebody who counts all the time."""
 
     def __init__(self, cloud: Cloud, tenants: list[Actor]) -> None:
         self.cloud, self.tenants = cloud, tenants
-        self.began = time.monotonic()
         self.scheduler, self.conductor = Worker(place.place), Worker(intake.take_in_many, most=200)
         self.workers = (self.scheduler, self.conductor)
         self.lock = threading.Lock()
         self.done = Counter(created=0, refused=0, deleted=0, failed=0, counted=0)
-
-    def going(self) -> bool:
-        """A few seconds, and longer where the machine is too slow to do enough of each in that time."""
-        passed = time.monotonic() - self.began
-        return passed < 4.0 or (passed < 40.0 and min(self.done.values()) <= ENOUGH)
+        self.going = until_enough(self.done, ENOUGH)
 
     def user(self, number: int) -> None:
         chosen = random.Random(number)

@@ -13,17 +13,20 @@ from django.urls import reverse
 
 from apps.common.admin.lists import BoundedPaginator, ReadOnlyAdmin
 from apps.common.admin.pages import RecordAdmin
+from apps.common.context import SYSTEM
 from apps.common.errors import Unavailable
 from apps.compute.models import Instance, KeyPair
 from apps.compute.services import catalog, console
 from apps.hosts.models import Host
+from apps.identity import builtin
 from apps.identity.models import Project, Token, User
+from apps.identity.services import domains, groups, projects
 from apps.operations.models import Operation, OperationEvent
 from apps.scheduler.models import Decision
 from contracts.compute.v1 import ConsoleOutput
 from tests.support.admin import KEY, address, populate, signed_in, user
-from tests.support.cloud import Cloud, make_flavor, operation_of
-from tests.support.identity import make_actor, make_token
+from tests.support.cloud import Cloud, make_flavor, make_project, operation_of
+from tests.support.identity import give, make_actor, make_token
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 RECORDS = [model for model in MODELS if isinstance(admin.site._registry[model], RecordAdmin)]
@@ -303,3 +306,50 @@ def test_no_list_counts_a_whole_table(cloud: Cloud, operator: Client, monkeypatc
     answer = operator.get(address(KeyPair))
     assert answer.context["cl"].result_count == 3
     assert "search or filter to find older ones" in answer.content.decode()
+
+
+# Identity: finding, and cost
+
+
+def test_projects_of_one_name_are_told_apart_where_one_is_chosen(operator: Client, cloud: Cloud) -> None:
+    acme = domains.create_domain(actor=SYSTEM, name="acme")
+    for domain_id in (acme.pk, builtin.DEFAULT_DOMAIN_ID):
+        projects.create_project(actor=SYSTEM, name="web", domain_id=domain_id)
+    query = {"term": "web", "app_label": "identity", "model_name": "assignment", "field_name": "project"}
+    found = operator.get(reverse("admin:autocomplete"), query).json()["results"]
+    assert sorted(each["text"] for each in found) == ["Default / web", "acme / web"]
+
+
+def test_the_page_of_a_user_takes_as_many_queries_with_many_roles_as_with_few(operator: Client, cloud: Cloud) -> None:
+    ann = user("ann")
+
+    def cost(count: int) -> int:
+        for number in range(count):
+            project = make_project(f"{count}-{number}")
+            give(ann, "member", project)
+            make_token(ann, project)
+            ops = groups.create_group(actor=SYSTEM, name=f"{count}-{number}")
+            groups.add_member(actor=SYSTEM, group_id=ops.pk, user_id=ann.pk)
+        pages = [address(ann, "change"), address(Project.objects.get(pk=builtin.DEFAULT_DOMAIN_ID), "change")]
+        for page in pages:
+            operator.get(page)
+        with CaptureQueriesContext(connection) as captured:
+            for page in pages:
+                assert operator.get(page).status_code == 200
+        return len(captured)
+
+    assert cost(1) == cost(12)
+
+
+def test_the_page_of_a_group_takes_as_many_queries_for_many_users_as_for_few(operator: Client) -> None:
+    ops = groups.create_group(actor=SYSTEM, name="ops")
+
+    def cost(names: list[str]) -> int:
+        for name in names:
+            groups.add_member(actor=SYSTEM, group_id=ops.pk, user_id=user(name).pk)
+        operator.get(address(ops, "change"))
+        with CaptureQueriesContext(connection) as captured:
+            assert operator.get(address(ops, "change")).status_code == 200
+        return len(captured)
+
+    assert cost(["ann"]) == cost([f"u{number}" for number in range(12)])

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.db.models import Model
 from django.test import Client, RequestFactory
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.audit.models import Record
@@ -459,50 +457,3 @@ def test_the_page_of_the_directory_says_how_it_goes(press: Do, text: Do) -> None
     for seen in ("does not answer", "users created", "two users named ann"):
         assert seen in page
     assert "(directory.not_configured)" in press(row, "sync")
-
-
-# Finding, and cost
-
-
-def test_projects_of_one_name_are_told_apart_where_one_is_chosen(operator: Client, cloud: Cloud) -> None:
-    acme = domains.create_domain(actor=SYSTEM, name="acme")
-    for domain_id in (acme.pk, builtin.DEFAULT_DOMAIN_ID):
-        projects.create_project(actor=SYSTEM, name="web", domain_id=domain_id)
-    query = {"term": "web", "app_label": "identity", "model_name": "assignment", "field_name": "project"}
-    found = operator.get(reverse("admin:autocomplete"), query).json()["results"]
-    assert sorted(each["text"] for each in found) == ["Default / web", "acme / web"]
-
-
-def test_the_page_of_a_user_takes_as_many_queries_with_many_roles_as_with_few(operator: Client, cloud: Cloud) -> None:
-    ann = user("ann")
-
-    def cost(count: int) -> int:
-        for number in range(count):
-            project = make_project(f"{count}-{number}")
-            give(ann, "member", project)
-            make_token(ann, project)
-            ops = groups.create_group(actor=SYSTEM, name=f"{count}-{number}")
-            groups.add_member(actor=SYSTEM, group_id=ops.pk, user_id=ann.pk)
-        pages = [address(ann, "change"), address(Project.objects.get(pk=builtin.DEFAULT_DOMAIN_ID), "change")]
-        for page in pages:
-            operator.get(page)
-        with CaptureQueriesContext(connection) as captured:
-            for page in pages:
-                assert operator.get(page).status_code == 200
-        return len(captured)
-
-    assert cost(1) == cost(12)
-
-
-def test_the_page_of_a_group_takes_as_many_queries_for_many_users_as_for_few(operator: Client) -> None:
-    ops = groups.create_group(actor=SYSTEM, name="ops")
-
-    def cost(names: list[str]) -> int:
-        for name in names:
-            groups.add_member(actor=SYSTEM, group_id=ops.pk, user_id=user(name).pk)
-        operator.get(address(ops, "change"))
-        with CaptureQueriesContext(connection) as captured:
-            assert operator.get(address(ops, "change")).status_code == 200
-        return len(captured)
-
-    assert cost(["ann"]) == cost([f"u{number}" for number in range(12)])

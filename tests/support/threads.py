@@ -1,7 +1,8 @@
 """Real threads, let go at the same moment, each with a database connection of its own."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -9,6 +10,7 @@ from django.db import connection
 from apps.common.batching import Batcher
 
 PATIENCE_S = 60.0
+_STORM_S, _LONGEST_STORM_S = 4.0, 40.0
 _END = object()
 
 
@@ -30,6 +32,17 @@ class Worker:
         assert self._batcher.drain(PATIENCE_S)
         self._batcher.put([_END])
         assert self._batcher.drain(PATIENCE_S)
+
+
+def until_enough(done: Mapping[str, int], least: int) -> Callable[[], bool]:
+    """Whether to go on: for a few seconds from now, and longer where the machine is too slow to do more than `least` of each in that time."""
+    began = time.monotonic()
+
+    def going() -> bool:
+        passed = time.monotonic() - began
+        return passed < _STORM_S or (passed < _LONGEST_STORM_S and min(done.values()) <= least)
+
+    return going
 
 
 def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
