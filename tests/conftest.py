@@ -100,18 +100,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _is_alone(item.nodeid))
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist need not be there
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where several processes share the tests (`make test`), those of a file stay together, and the heavy ones in one row.
 
-    Not by marks (`--dist loadgroup`): pytest-xdist 3.8 appends them to what pytest 9 does not take for a test's id any more.
+    Not by marks (`--dist loadgroup`): pytest-xdist 3.8 appends them to what pytest 9 no longer takes for a test's id.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Rows(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "machine" if _is_alone(nodeid) else nodeid.split("::", 1)[0]
-
-    return Rows(config, log)
+    rows = LoadScopeScheduling(config, log)
+    rows._split_scope = lambda nodeid: "machine" if _is_alone(nodeid) else nodeid.split("::", 1)[0]
+    return rows
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
