@@ -1,0 +1,84 @@
+"""What changed of hosts, for schedulers that keep all of them in memory: noted where it changes, read in order.
+
+A delta says which host, not what: whoever reads it looks afresh, so reading one twice is harmless. In PostgreSQL a delta bears
+the number of its transaction; whoever has read all with a snapshot knows that nothing that was still under way then has a
+number below the oldest of these, and begins there next time. (Ids alone would not do: they are taken before the commit, and
+one that comes late would be passed over.) SQLite has one writer at a time, so ids are in the order of commits.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import Max
+
+from apps.common import clock
+from apps.common.sql import as_uuid, fetch_prepared, insert_rows
+from apps.hosts.models import DeltaFloor, HostDelta
+
+# Whoever has not read for so long reads everything instead.
+KEPT_S = 900.0
+
+
+@dataclass(frozen=True)
+class News:
+    """`changed`: hosts to look at afresh, `None` where deltas are missing and everything must be read. `cursor`: for the next time."""
+
+    changed: set[uuid.UUID] | None
+    cursor: int
+
+
+def note(host_ids: Iterable[uuid.UUID]) -> None:
+    """These hosts change in the caller's transaction. One statement."""
+    now = clock.now()
+    rows = [HostDelta(tick=0, host_id=host_id, at=now) for host_id in set(host_ids)]
+    if not rows:
+        return
+    if connection.vendor != "postgresql":
+        insert_rows(rows)
+        return
+    table = HostDelta._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (tick, host_id, at) SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), id, %s FROM unnest(%s) AS id",
+            [now, [row.host_id for row in rows]],
+        )
+
+
+def read(cursor: int | None) -> News:
+    """What changed since `cursor`; None as the cursor of who is about to read everything. One statement, one snapshot.
+
+    To be called before what it names is read, never in the same snapshot.
+    """
+    delta, floor = HostDelta._meta.db_table, DeltaFloor._meta.db_table
+    if connection.vendor == "postgresql":
+        statement = f"""
+            SELECT NULL, CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), (SELECT tick FROM {floor})
+            UNION ALL SELECT host_id, tick, 0 FROM {delta} WHERE tick >= %s
+        """
+    else:
+        statement = f"""
+            SELECT NULL, (SELECT COALESCE(MAX(id), 0) + 1 FROM {delta}), (SELECT tick FROM {floor})
+            UNION ALL SELECT host_id, id, 0 FROM {delta} WHERE id >= %s
+        """
+    rows = fetch_prepared(statement, [2**62 if cursor is None else cursor])
+    begin, lost = next((row[1], row[2] or 0) for row in rows if row[0] is None)
+    # A cursor beyond what the database has given out yet is of another one: restored from a backup, or moved.
+    if cursor is None or cursor <= lost or cursor > max(begin, lost + 1):
+        return News(None, max(begin, lost + 1))
+    return News({as_uuid(row[0]) for row in rows if row[0] is not None}, begin)
+
+
+def prune() -> int:
+    """Forget what all have read by now, or will not ask for; returns how many."""
+    key = "tick" if connection.vendor == "postgresql" else "pk"
+    with transaction.atomic():
+        old = HostDelta.objects.filter(at__lt=clock.now() - timedelta(seconds=KEPT_S))
+        last = old.aggregate(last=Max(key))["last"]
+        if last is None:
+            return 0
+        DeltaFloor.objects.update_or_create(pk=1, defaults={"tick": last})
+        deleted, _ = HostDelta.objects.filter(**{f"{key}__lte": last}).delete()
+    return deleted
