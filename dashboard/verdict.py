@@ -9,17 +9,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.common.admin import drawing
-from apps.scheduler import explain
+from apps.scheduler import explain, filters
 
 if TYPE_CHECKING:
     from apps.scheduler.models import Decision
 
 REASONS = {
-    "down": "it is down",
-    "disabled": "it is disabled",
-    "zone": "it is in another zone",
-    "failed before": "this build failed there before",
-    "no networks": "its agent is too old for networks",
+    **filters.WORDS,
     **{name: f"too few {unit} free" for name, unit in explain.UNITS.items()},
 }
 _TONES = {"passed": "good", "down": "bad", "disabled": "off", "zone": "off", "failed before": "bad"}
@@ -30,7 +26,7 @@ _MOST_ROWS = 100
 def draw(decision: Decision) -> SafeString:
     """The whole picture of one decision."""
     rows = explain.rows(decision.verdicts)
-    counted = Counter(row["reason"] or "passed" for row in rows)
+    counted = Counter(explain.counts(decision.verdicts))
     bar = drawing.parts(
         [
             (name if name == "passed" else REASONS.get(name, name), n, _TONES.get(name, "warn"))
@@ -61,10 +57,11 @@ def _amount(name: str, amount: int) -> str:
 
 
 def _weights(decision: Decision) -> SafeString:
-    most = max((best.get("free_memory_mb", 0) for best in decision.best), default=0)
+    found = explain.best(decision.best)
+    most = max((best.get("free_memory_mb", 0) for best in found), default=0)
     if not most:
         return drawing.EMPTY
-    lines = drawing.stack(_weight(best, most, chosen=best["host"] == decision.host_name) for best in decision.best)
+    lines = drawing.stack(_weight(best, most, chosen=best["host"] == decision.host_name) for best in found)
     return format_html('<h3>The best by free memory</h3><div class="cs-meters">{}</div>', lines)
 
 

@@ -42,8 +42,9 @@ REGION_ID = "RegionOne"
 # OpenStack service type → name. A service is in the catalog once it has an endpoint.
 SERVICES = {
     "identity": "keystone", "compute": "nova", "network": "neutron", "block-storage": "cinder", "image": "glance",
-    "object-store": "s3",
+    "object-store": "s3", "placement": "placement",
 }
 SERVICE_IDS = {kind: _id("service", kind) for kind in SERVICES}
-IDENTITY_ENDPOINT_ID = _id("endpoint", "identity")
-IDENTITY_URL = "%(public_url)s/identity/v3"
+# Where those services are that this installation speaks.
+ENDPOINTS = {"identity": "%(public_url)s/identity/v3", "placement": "%(public_url)s/placement"}
+ENDPOINT_IDS = {kind: _id("endpoint", kind) for kind in ENDPOINTS}

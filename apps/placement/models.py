@@ -86,6 +86,7 @@ class Inventory(models.Model):
     capacity = models.PositiveBigIntegerField()
     ceiling = models.PositiveBigIntegerField()
     used = models.PositiveBigIntegerField(default=0)
+    reported = models.BooleanField(default=False, help_text="Its host says the total; the rest is the operator's.")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -118,10 +119,14 @@ class ProviderTrait(models.Model):
 
 
 class ProviderAggregate(models.Model):
-    """A provider is in an aggregate: an id that it shares with others. Aggregates of hosts bear their own id here."""
+    """A provider is in an aggregate: an id that it shares with others. Aggregates of hosts bear their own id here.
+
+    `reported`: its host is in the aggregate of hosts with this id, for as long as it is.
+    """
 
     provider = models.ForeignKey(ResourceProvider, models.CASCADE, related_name="aggregates")
     aggregate_id = models.UUIDField()
+    reported = models.BooleanField(default=False)
 
     class Meta:
         constraints: ClassVar = [
@@ -137,6 +142,7 @@ class Consumer(models.Model):
     """Who holds allocations: an instance of ours, or whatever a client of the Placement API says.
 
     It is there as long as it holds something. `project_id` and `user_id` are opaque to us: other clouds' ids come here, too.
+    `managed`: our scheduler has claimed for it; its claims follow an instance's life, and clients leave them alone.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -144,6 +150,7 @@ class Consumer(models.Model):
     project_id = models.CharField(max_length=NAME)
     user_id = models.CharField(max_length=NAME, blank=True)
     type = models.CharField(max_length=NAME, default="INSTANCE")
+    managed = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -1,14 +1,16 @@
 """Capacity: claims, ceilings, and the refusal that says how near it was."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from apps.common.context import SYSTEM
+from apps.hosts.services import deltas
 from apps.placement import selectors
-from apps.placement.models import Allocation, Inventory, ResourceProvider
+from apps.placement.models import Allocation, Consumer, Inventory, ResourceProvider
 from apps.placement.services import claims, inventories
 from apps.placement.services.claims import Claim
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
@@ -103,9 +105,66 @@ def test_the_database_refuses_overcommitment_whatever_the_code_does(column: str)
 
 @pytest.mark.parametrize("amount", [0, -1])
 def test_the_database_refuses_an_allocation_of_nothing(amount: int) -> None:
-    key = provider()
+    key, holder = provider(), Consumer.objects.create(pk=uuid.uuid4())
     with pytest.raises(IntegrityError), transaction.atomic():
-        Allocation.objects.create(consumer_id=uuid.uuid4(), provider_id=key, resource_class="VCPU", amount=amount)
+        Allocation.objects.create(consumer=holder, provider_id=key, resource_class="VCPU", amount=amount)
+
+
+def test_a_consumer_is_there_as_long_as_it_holds_something() -> None:
+    key, consumer, user = provider(), uuid.uuid4(), uuid.uuid4()
+    claims.claim([replace(wants(key, consumer, VCPU=1), user_id=user)])
+    row = Consumer.objects.get()
+    assert (row.pk, row.user_id, row.type, row.generation, row.managed) == (consumer, str(user), "INSTANCE", 1, True)
+    claims.claim([wants(provider(), consumer, VCPU=1)])
+    row.refresh_from_db()
+    assert row.generation == 2
+    claims.release([consumer])
+    assert not Consumer.objects.exists()
+    assert selectors.empty_consumers() == set()
+
+
+def test_every_claim_and_return_raises_the_generations_of_its_providers_and_of_no_others() -> None:
+    one, two, full = provider(), provider(), provider(MEMORY_MB=1)
+    before = dict(ResourceProvider.objects.values_list("pk", "generation"))
+    consumer = uuid.uuid4()
+    claims.claim([wants(one, consumer, VCPU=1, MEMORY_MB=1), wants(full, MEMORY_MB=2)])
+    after = dict(ResourceProvider.objects.values_list("pk", "generation"))
+    assert {key: after[key] - before[key] for key in before} == {one: 1, two: 0, full: 0}
+    claims.release([consumer])
+    assert ResourceProvider.objects.get(pk=one).generation == before[one] + 2
+
+
+def test_schedulers_are_told_of_the_hosts_whose_room_changes() -> None:
+    one, two, full = provider(), provider(), provider(MEMORY_MB=1)
+    cursor, consumer = deltas.read(None).cursor, uuid.uuid4()
+    claims.claim([wants(one, consumer, VCPU=1), wants(full, MEMORY_MB=2)])
+    news = deltas.read(cursor)
+    assert news.changed == {one}
+    claims.release([consumer])
+    assert one in (deltas.read(news.cursor).changed or ())
+    assert two not in (deltas.read(cursor).changed or ())
+
+
+@pytest.mark.parametrize(("amount", "fits"), [(1, False), (2, True), (3, False), (4, True), (6, False)])
+def test_amounts_that_an_inventory_does_not_give_are_refused(amount: int, fits: bool) -> None:
+    key = provider(VCPU=100)
+    inventories.adjust(actor=SYSTEM, provider_id=key, resource_class="VCPU", min_unit=2, max_unit=4, step_size=2)
+    assert claims.claim([wants(key, VCPU=amount)]) == (set() if fits else {key})
+    # Two that fit alone fit together, even if their sum is more than one may have.
+    assert claims.claim([wants(key, VCPU=4), wants(key, VCPU=4)]) == set()
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+def test_a_claim_takes_two_statements_however_many_consumers_there_are(batch: int, django_assert_num_queries: Any) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time, and no statement that does it all")
+    keys = [provider(VCPU=1000, MEMORY_MB=100_000) for _ in range(3)]
+    wanted = [wants(keys[number % 3], VCPU=1, MEMORY_MB=1) for number in range(batch)]
+    with transaction.atomic(), django_assert_num_queries(2):
+        assert claims.claim(wanted) == set()
+    with transaction.atomic(), django_assert_num_queries(2):
+        claims.release([each.consumer_id for each in wanted])
+    assert not Inventory.objects.exclude(used=0).exists()
 
 
 def test_a_provider_with_claims_cannot_be_deleted() -> None:
@@ -234,7 +293,8 @@ def test_the_operator_sees_the_verdict_of_every_host(cloud: Cloud) -> None:
     assert (decision.host_name, decision.operation_id) == ("beta", operation_of(instance).pk)
     rows = {row["host"]: (row["passed"], row["reason"]) for row in explain.rows(decision.verdicts)}
     assert rows == {"alpha": (False, "MEMORY_MB"), "beta": (True, "")}
-    assert decision.best == [{"host": "beta", "free_memory_mb": 16384}]
+    (best,) = explain.best(decision.best)
+    assert (best["host"], best["free_memory_mb"]) == ("beta", 16384)
 
 
 def test_a_request_for_more_than_there_is_places_what_fits_and_refuses_the_rest(cloud: Cloud) -> None:

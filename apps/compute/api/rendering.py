@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PLAIN = (
     "id", "name", "state", "power_state", "project_id", "user_id", "zone", "flavor_id", "flavor_name", "vcpus", "memory_mb",
-    "disk_gb", "image_id", "image_name", "network_id", "key_name", "created_at", "launched_at", "host_id", "host_name",
+    "disk_gb", "image_id", "image_name", "network_id", "key_name", "server_group_id", "created_at", "launched_at", "host_id", "host_name",
 )
 _JSON = ("addresses", "metadata", "error")
 _AS_TEXT = {f"{name}_text": Cast(name, TextField()) for name in _JSON}
@@ -71,15 +71,14 @@ def instances(actor: Actor, rows: Sequence[Instance]) -> list[dict[str, Any]]:
 
 def decision(actor: Actor, row: Decision) -> dict[str, Any]:
     """One scheduling decision: to operators with all hosts, to others in numbers."""
-    verdicts: dict[str, list[str]] = orjson.loads(row.verdicts)
     shown: dict[str, Any] = {
         "at": row.at, "operation_id": row.operation_id, "summary": row.summary, "placed": row.host_id is not None,
-        "counts": {reason: len(names) for reason, names in verdicts.items()},
+        "counts": explain.counts(row.verdicts),
         "asked": row.request.get("amounts", {}), "zone": row.request.get("zone", ""), "took_ms": row.took_ms,
     }
     if policy.everywhere(actor, "hosts.host.list"):
         shown |= {
-            "host_name": row.host_name, "verdicts": explain.rows(row.verdicts), "best": row.best, "lost_races": row.lost_races,
+            "host_name": row.host_name, "verdicts": explain.rows(row.verdicts), "best": explain.best(row.best), "lost_races": row.lost_races,
         }
     return shown
 

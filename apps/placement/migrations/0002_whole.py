@@ -19,6 +19,7 @@ class Migration(migrations.Migration):
                 ('project_id', models.CharField(max_length=255)),
                 ('user_id', models.CharField(blank=True, max_length=255)),
                 ('type', models.CharField(default='INSTANCE', max_length=255)),
+                ('managed', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
@@ -28,6 +29,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('aggregate_id', models.UUIDField()),
+                ('reported', models.BooleanField(default=False)),
             ],
         ),
         migrations.CreateModel(
@@ -66,6 +68,11 @@ class Migration(migrations.Migration):
             model_name='inventory',
             name='min_unit',
             field=models.PositiveBigIntegerField(default=1),
+        ),
+        migrations.AddField(
+            model_name='inventory',
+            name='reported',
+            field=models.BooleanField(default=False, help_text="Its host says the total; the rest is the operator's."),
         ),
         migrations.AddField(
             model_name='inventory',

@@ -16,7 +16,7 @@ from apps.common.admin import drawing, references
 from apps.common.admin.buttons import Button
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
-from apps.hosts.models import Host
+from apps.hosts.models import Aggregate, Host, Zone
 from apps.hosts.services import admission
 from apps.hosts.states import HostState
 
@@ -38,6 +38,12 @@ class ReasonForm(forms.Form):
     )
 
 
+class ZoneForm(forms.Form):
+    """Where a host stands."""
+
+    zone = forms.ModelChoiceField(queryset=Zone.objects.order_by("name"), to_field_name="name", empty_label=None)
+
+
 def _enable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
     admission.set_enabled(actor=actor, name=host.name, enabled=True)
     return f"Host {host.name} takes new instances."
@@ -46,6 +52,15 @@ def _enable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
 def _disable(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
     admission.set_enabled(actor=actor, name=host.name, enabled=False, reason=values["reason"])
     return f"Host {host.name} takes no new instances; what runs on it stays."
+
+
+def _move(actor: Actor, host: Host, values: Mapping[str, Any]) -> str:
+    admission.update(actor=actor, host_id=host.pk, zone=values["zone"].name)
+    return f"Host {host.name} is in the zone {values['zone']}."
+
+
+def _zone(host: Host) -> dict[str, Any]:
+    return {"zone": host.zone}
 
 
 class HostAdmin(RecordAdmin):
@@ -57,7 +72,7 @@ class HostAdmin(RecordAdmin):
     search_fields = ("name", "zone", "hypervisor")
     ordering = ("name",)
     sortable_by = ("name", "zone")
-    facts = (("Facts", ("zone", "hypervisor", "agent_version", "seen", "enrolled", "traits_shown", "key", "id_shown")),)
+    facts = (("Facts", ("zone", "aggregates_shown", "load_shown", "hypervisor", "agent_version", "seen", "enrolled", "traits_shown", "key", "id_shown")),)
     pictures = (("Commands it understands", "speaks_shown"),)
     buttons = (
         Button(
@@ -76,6 +91,16 @@ class HostAdmin(RecordAdmin):
             offered=lambda host: host.enabled,
             form=ReasonForm,
             warning="The scheduler places no new instances here. What runs on the host goes on running.",
+        ),
+        Button(
+            name="zone",
+            label="Change zone",
+            question="Another zone for {rows}",
+            permission="hosts.host.update",
+            run=_move,
+            form=ZoneForm,
+            initial=_zone,
+            warning="What runs on the host stays, whatever zone it asked for.",
         ),
     )
 
@@ -101,6 +126,15 @@ class HostAdmin(RecordAdmin):
     @admin.display(description="enrolled")
     def enrolled(self, host: Host) -> SafeString:
         return drawing.ago(host.created_at)
+
+    @admin.display(description="aggregates")
+    def aggregates_shown(self, host: Host) -> SafeString:
+        found = Aggregate.objects.filter(members__host_id=host.pk).order_by("name")
+        return drawing.words(references.link("aggregate", each.pk, each.name) for each in found) or drawing.NOTHING
+
+    @admin.display(description="load")
+    def load_shown(self, host: Host) -> str:
+        return f"{host.load_percent} % of its processors"
 
     @admin.display(description="traits")
     def traits_shown(self, host: Host) -> str:
