@@ -100,6 +100,7 @@ class HostDelta(models.Model):
     id = models.BigAutoField(primary_key=True)
     tick = models.BigIntegerField(db_index=True)
     host_id = models.UUIDField()
+    claims_only = models.BooleanField(default=False, help_text="Nothing changed but what is free.")
     at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -41,7 +41,8 @@ class Feed:
     def _forget(self) -> None:
         self._table: HostTable | None = None
         self._cursor: int | None = None
-        # Not settled: chosen, or read within a transaction.
+        # Not settled: chosen (what is free may be otherwise), or read within a transaction.
+        self._doubted: set[uuid.UUID] = set()
         self._again: set[uuid.UUID] = set()
         self._read_at = self._building_at = self._failures_at = float("-inf")
 
@@ -69,22 +70,24 @@ class Feed:
             return table
 
     def doubt(self, host_id: uuid.UUID) -> None:
-        """What the table says of this host is a guess: read it the next time."""
-        self._again.add(host_id)
+        """What the table says of this host's capacity is a guess: read it the next time."""
+        self._doubted.add(host_id)
 
     def _catch_up(self, table: HostTable) -> HostTable:
         began = time.monotonic()
         news = deltas.read(self._cursor)
         if news.changed is None:
             return self._read_all()
-        again = news.changed | self._again
         # Should it fail, they are read the next time.
-        self._again = again
-        if again:
-            _fill(table, again)
+        self._again |= news.changed - news.claimed
+        self._doubted |= news.claimed
+        if self._again:
+            _fill(table, self._again)
+        if claimed := self._doubted - self._again:
+            table.put_stock(claimed, placement.scheduling_stock(claimed))
         inside = connection.in_atomic_block
         if not inside:
-            self._again = set()
+            self._again, self._doubted = set(), set()
         # In SQLite the numbers of a transaction that is rolled back are given out a second time.
         if not inside or connection.vendor == "postgresql":
             self._cursor = news.cursor

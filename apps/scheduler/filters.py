@@ -69,7 +69,7 @@ def judge(table: HostTable, request: Request, *, builds_per_host: int = 0) -> Ju
     alive = table.live.copy()
     names: list[str] = []
     left: list[int] = []
-    for each in (*FILTERS, *_amounts(request), *_LAST, *_building(builds_per_host)):
+    for each in filters_for(request, builds_per_host):
         passed = each.passes(table, request)
         if passed is None:
             continue
@@ -79,6 +79,11 @@ def judge(table: HostTable, request: Request, *, builds_per_host: int = 0) -> Ju
         names.append(each.name)
         left.append(int(np.count_nonzero(alive)))
     return Judged(verdicts, tuple(names), len(table), tuple(left))
+
+
+def filters_for(request: Request, builds_per_host: int) -> tuple[Filter, ...]:
+    """All in their order; some of them have nothing to say about this request."""
+    return (*FILTERS, *_amounts(request), *_LAST, *_building(builds_per_host))
 
 
 def up(table: HostTable, request: Request) -> Bools:

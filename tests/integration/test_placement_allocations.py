@@ -13,7 +13,7 @@ from apps.hosts.services import deltas
 from apps.placement import selectors
 from apps.placement.models import Allocation, Consumer, Inventory, ResourceProvider
 from apps.placement.services import allocations, claims, inventories
-from apps.placement.services.allocations import Reshaped, Wanted
+from apps.placement.services.allocations import UNCHECKED, Reshaped, Wanted
 from apps.placement.services.claims import Claim
 from apps.placement.services.inventories import Facts
 from tests.support.cloud import Cloud, make_project, refusal
@@ -107,6 +107,15 @@ def test_one_alone_and_several_together_can_be_too_much() -> None:
     assert refused(*[wanted(uuid.uuid4(), (row, {"VCPU": 2})) for _ in range(3)]).kind == "no_capacity"
     put(*[wanted(uuid.uuid4(), (row, {"VCPU": 2})) for _ in range(2)])
     assert used(row) == 4
+
+
+@pytest.mark.parametrize("seen", [None, UNCHECKED], ids=["new", "not looked"])
+def test_no_amount_is_too_large_to_be_refused(seen: Any) -> None:
+    row = provider(VCPU=Facts(4, max_unit=2**48))
+    for amount in (5, 2**48, 2**63, 10**30):
+        error = refused(wanted(uuid.uuid4(), (row, {"VCPU": amount}), generation=seen))
+        assert error.code in ("placement.capacity", "allocation.units")
+    assert used(row) == 0
 
 
 def test_a_consumer_may_hold_less_of_what_has_shrunk_but_not_more() -> None:

@@ -1,8 +1,8 @@
 """Inventories of a resource provider: how much there is of each class."""
 
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.http import HttpResponse
 from django.urls import path
@@ -15,9 +15,6 @@ from apps.common.errors import Invalid, NotFound
 from apps.placement import selectors
 from apps.placement.services import inventories
 from apps.placement.services.inventories import Facts
-
-if TYPE_CHECKING:
-    from apps.placement.models import Inventory
 
 # Since then all of an inventory may be reserved.
 _NOTHING_LEFT = (1, 26)
@@ -34,17 +31,19 @@ class InventoryList(View):
     too_old: ClassVar = 405
 
     def get(self, call: Call, provider_id: uuid.UUID) -> HttpResponse:
-        return _all(call, provider_id)
+        provider = selectors.provider(actor=call.actor, provider_id=provider_id)
+        rows = list(provider.inventories.all())
+        content = _listed(provider.generation, {row.resource_class: Facts.of(row) for row in rows})
+        return stamped(call, reply(content), max((row.updated_at for row in rows), default=None))
 
     def post(self, call: Call, provider_id: uuid.UUID) -> HttpResponse:
         given: shapes.NewRecord = shapes.POST_INVENTORY.read(call)
-        made = {given.resource_class: facts(call, given.resource_class, given)}
+        made = facts(call, given.resource_class, given)
         generation = None if given.resource_provider_generation is UNSET else given.resource_provider_generation
         provider = inventories.add_one(
-            actor=call.actor, provider_id=provider_id, generation=generation, resource_class=given.resource_class,
-            facts=made[given.resource_class],
+            actor=call.actor, provider_id=provider_id, generation=generation, resource_class=given.resource_class, facts=made
         )
-        response = reply(_told(made[given.resource_class]) | {"resource_provider_generation": provider.generation}, 201)
+        response = reply(_told(made) | {"resource_provider_generation": provider.generation}, 201)
         response["Location"] = location("resource_providers", provider_id, "inventories", given.resource_class)
         return stamped(call, response, provider.updated_at)
 
@@ -69,7 +68,12 @@ class InventoryDetail(View):
     }
 
     def get(self, call: Call, provider_id: uuid.UUID, resource_class: str) -> HttpResponse:
-        return _one(call, provider_id, resource_class)
+        provider = selectors.provider(actor=call.actor, provider_id=provider_id)
+        row = next((row for row in provider.inventories.all() if row.resource_class == resource_class), None)
+        if row is None:
+            raise NotFound("inventory.not_found", f"No inventory of class {resource_class[:255]} for {provider_id}")
+        content = _told(Facts.of(row)) | {"resource_provider_generation": provider.generation}
+        return stamped(call, reply(content), row.updated_at)
 
     def put(self, call: Call, provider_id: uuid.UUID, resource_class: str) -> HttpResponse:
         given: shapes.ChangedRecord = shapes.PUT_INVENTORY.read(call)
@@ -99,27 +103,6 @@ def facts(call: Call, resource_class: str, record: shapes.Record) -> Facts:
         total=record.total, reserved=record.reserved, min_unit=record.min_unit, max_unit=record.max_unit,
         step_size=record.step_size, allocation_ratio=record.allocation_ratio,
     )
-
-
-def _all(call: Call, provider_id: uuid.UUID) -> HttpResponse:
-    provider = selectors.provider(actor=call.actor, provider_id=provider_id)
-    rows = list(provider.inventories.all())
-    content = _listed(provider.generation, {row.resource_class: Facts.of(row) for row in rows})
-    return stamped(call, reply(content), newest(rows))
-
-
-def _one(call: Call, provider_id: uuid.UUID, resource_class: str) -> HttpResponse:
-    provider = selectors.provider(actor=call.actor, provider_id=provider_id)
-    row = next((row for row in provider.inventories.all() if row.resource_class == resource_class), None)
-    if row is None:
-        raise NotFound("inventory.not_found", f"No inventory of class {resource_class[:255]} for {provider_id}")
-    content = _told(Facts.of(row)) | {"resource_provider_generation": provider.generation}
-    return stamped(call, reply(content), row.updated_at)
-
-
-def newest(rows: "Iterable[Inventory]") -> Any:
-    """When one of these last changed; None without any."""
-    return max((row.updated_at for row in rows), default=None)
 
 
 def _listed(generation: int, made: Mapping[str, Facts]) -> dict[str, Any]:

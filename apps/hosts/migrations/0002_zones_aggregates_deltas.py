@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('tick', models.BigIntegerField(db_index=True)),
                 ('host_id', models.UUIDField()),
+                ('claims_only', models.BooleanField(default=False, help_text='Nothing changed but what is free.')),
                 ('at', models.DateTimeField()),
             ],
         ),

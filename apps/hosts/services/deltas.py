@@ -24,16 +24,18 @@ KEPT_S = 900.0
 
 @dataclass(frozen=True)
 class News:
-    """`changed`: hosts to look at afresh, `None` where deltas are missing and everything must be read. `cursor`: for the next time."""
+    """`changed`: hosts to look at afresh, `None` where deltas are missing and everything must be read; of those among them that are
+    `claimed` only what is free has changed. `cursor`: for the next time."""
 
     changed: set[uuid.UUID] | None
     cursor: int
+    claimed: frozenset[uuid.UUID] = frozenset()
 
 
-def note(host_ids: Iterable[uuid.UUID]) -> None:
-    """These hosts change in the caller's transaction. One statement."""
+def note(host_ids: Iterable[uuid.UUID], *, claims_only: bool = False) -> None:
+    """These hosts change in the caller's transaction; `claims_only`: no more of them than what is free. One statement."""
     now = clock.now()
-    rows = [HostDelta(tick=0, host_id=host_id, at=now) for host_id in set(host_ids)]
+    rows = [HostDelta(tick=0, host_id=host_id, claims_only=claims_only, at=now) for host_id in set(host_ids)]
     if not rows:
         return
     if connection.vendor != "postgresql":
@@ -41,10 +43,10 @@ def note(host_ids: Iterable[uuid.UUID]) -> None:
         return
     fetch_prepared(
         f"""
-            INSERT INTO {HostDelta._meta.db_table} (tick, host_id, at)
-            SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), id, %s FROM unnest(CAST(%s AS uuid[])) AS id RETURNING 1
+            INSERT INTO {HostDelta._meta.db_table} (tick, host_id, claims_only, at)
+            SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), id, %s, %s FROM unnest(CAST(%s AS uuid[])) AS id RETURNING 1
         """,
-        [now, [row.host_id for row in rows]],
+        [claims_only, now, [row.host_id for row in rows]],
     )
 
 
@@ -56,13 +58,13 @@ def read(cursor: int | None) -> News:
     delta, floor = HostDelta._meta.db_table, DeltaFloor._meta.db_table
     if connection.vendor == "postgresql":
         statement = f"""
-            SELECT NULL, CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), (SELECT tick FROM {floor})
-            UNION ALL SELECT host_id, tick, 0 FROM {delta} WHERE tick >= %s
+            SELECT NULL, CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), (SELECT tick FROM {floor}), false
+            UNION ALL SELECT host_id, tick, 0, claims_only FROM {delta} WHERE tick >= %s
         """
     else:
         statement = f"""
-            SELECT NULL, (SELECT COALESCE(MAX(id), 0) + 1 FROM {delta}), (SELECT tick FROM {floor})
-            UNION ALL SELECT host_id, id, 0 FROM {delta} WHERE id >= %s
+            SELECT NULL, (SELECT COALESCE(MAX(id), 0) + 1 FROM {delta}), (SELECT tick FROM {floor}), 0
+            UNION ALL SELECT host_id, id, 0, claims_only FROM {delta} WHERE id >= %s
         """
     rows = fetch_prepared(statement, [2**62 if cursor is None else cursor])
     begin, lost = next((row[1], row[2] or 0) for row in rows if row[0] is None)
@@ -70,7 +72,8 @@ def read(cursor: int | None) -> News:
     if cursor is None or cursor <= lost or cursor > max(begin, lost + 1):
         return News(None, max(begin, lost + 1))
     # In SQLite nothing may be left of what was pruned, and numbers begin anew.
-    return News({as_uuid(row[0]) for row in rows if row[0] is not None}, max(begin, lost + 1))
+    changed = {as_uuid(row[0]) for row in rows if row[0] is not None}
+    return News(changed, max(begin, lost + 1), frozenset(changed - {as_uuid(row[0]) for row in rows if row[0] is not None and not row[3]}))
 
 
 def prune() -> int:

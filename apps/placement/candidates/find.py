@@ -1,5 +1,6 @@
 """Allocation candidates of a request, as the database is now."""
 
+import logging
 import random
 import uuid
 from collections.abc import Collection
@@ -14,6 +15,7 @@ from apps.placement.candidates.forest import Forest, Provider
 from apps.placement.candidates.query import Candidate, CandidateQuery, Found
 from apps.placement.candidates.search import Search
 
+log = logging.getLogger(__name__)
 # A few trees more than are asked for at least: one may turn out not to do, and many clients do not all choose the same.
 _FEW = 8
 # Ways to combine grow with the power of the groups, and many may lead nowhere: some seconds of work, and then it is enough.
@@ -76,6 +78,8 @@ class _Finding:
             summaries = {provider.id: provider for root_id in roots for provider in self.forest.trees[root_id]}
         else:
             summaries = {each: self.forest.get(each) for each in self._used}
+        if not self._search.complete:
+            log.warning("allocation candidates: %s groups, too many ways to combine; broken off", len(self._wanted.groups))
         return Found(self._candidates, summaries, self._search.complete)
 
     def _plant(self, root_ids: Collection[uuid.UUID], *, sharing: Collection[uuid.UUID] = ()) -> None:

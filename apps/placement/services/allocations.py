@@ -30,6 +30,8 @@ from apps.placement.services.inventories import Facts
 from apps.placement.services.stock import Slot
 
 _TRIES = 5
+# Added to what is used, it still is a number to the database.
+_SUMMABLE = 2**61
 
 
 class Unchecked(Enum):
@@ -149,9 +151,11 @@ def _put_new(actor: Actor, sets: Sequence[Wanted]) -> bool:
         for each in sets
         for (provider_id, name), amount in each.slots.items()
     ]
+    if not lines or sum(line[-1] for line in lines) >= _SUMMABLE:
+        return False
     try:
         with transaction.atomic():
-            if not lines or claims.claim_lines(lines, new=True):
+            if claims.claim_lines(lines, new=True):
                 raise _NotSo
             _tell(actor, "placement.allocation.update", sets)
     except (IntegrityError, _NotSo):

@@ -67,7 +67,7 @@ def claim_lines(lines: Sequence[Line], *, new: bool = False) -> set[uuid.UUID]:
     is an IntegrityError."""
     now = clock.now()
     found = fetch_prepared(_claim_statement(new=new), [*map(list, zip(*lines, strict=True)), now, not new, now, now])
-    deltas.note(row[0] for row in found if not row[1])
+    deltas.note((row[0] for row in found if not row[1]), claims_only=True)
     return {row[0] for row in found if row[1]}
 
 
@@ -152,7 +152,8 @@ def _claim_alone(claims: Sequence[Claim]) -> set[uuid.UUID]:
 
 def _release_at_once(consumer_ids: Collection[uuid.UUID]) -> None:
     ids = list(consumer_ids)
-    deltas.note(row[0] for row in fetch_prepared(_release_statement(), [ids, ids, clock.now(), ids]))
+    freed = fetch_prepared(_release_statement(), [ids, ids, clock.now(), ids])
+    deltas.note((row[0] for row in freed), claims_only=True)
 
 
 @cache
