@@ -15,6 +15,7 @@ class NetworkConfig(AppConfig):
         from contracts.network import v2
 
         counted(("networks", "ports", "floating_ips", "security_groups"), selectors.usage)
+        holdings.register(routers.in_use)
         holdings.register_defaults(unused=defaults.unused, drop=defaults.drop_unused)
         holdings.register_accounts(gone=routers.forget)
         holdings.register_accounts(gone=groups.forget)
