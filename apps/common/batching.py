@@ -30,7 +30,7 @@ class Batcher(Generic[T]):
     def __init__(
         self, work: Callable[[list[T]], None], *, most: int = 100, backlog: int = 2000, company_s: float = 0
     ) -> None:
-        self._work, self._most, self._backlog, self._company_s = work, most, backlog, company_s
+        self._work, self._most, self._backlog, self.company_s = work, most, backlog, company_s
         self._waiting: deque[T] = deque()
         self._changed = threading.Condition()
         self._busy = False
@@ -55,7 +55,7 @@ class Batcher(Generic[T]):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waiting))
-            time.sleep(self._company_s)
+            time.sleep(self.company_s)
             with self._changed:
                 batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 self._busy = True
