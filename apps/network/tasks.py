@@ -9,7 +9,6 @@ from apps.common.batching import Batcher
 from apps.network.services.tell import tell
 from contracts import topics
 
-
 # What comes shortly after a first hint is told with it: a burst of boots in one network would else cost its hosts a message for
 # each boot. (A guest needs longer to ask for its address.) Long tellings make longer pauses, so that reports, which this
 # process takes in as well, have most of its time.
