@@ -339,6 +339,18 @@ def test_messages_that_overtake_each_other_or_come_twice_do_no_harm(bus: FakeBus
     assert knows(first) == afresh(first)
 
 
+def test_a_change_that_nobody_has_told_is_told_by_the_ticker_after_a_while(world: World, time_machine: Time) -> None:
+    first, _, _ = world.hosts
+    port = world.port(world.network(), first, world.group())
+
+    assert telling.tell_overlooked() == 0  # somebody is about to
+    time_machine.forward(4)
+
+    assert telling.tell_overlooked() == 1
+    first.take()
+    assert str(port.pk) in first.desired.ports
+
+
 def test_a_lost_message_is_noticed_by_the_heartbeat_when_it_is_long_gone(
     bus: FakeBus, world: World, time_machine: Time
 ) -> None:

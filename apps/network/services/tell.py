@@ -1,6 +1,6 @@
 """Telling hosts what changed in networks: each the difference to what it was told before, or its whole state.
 
-Any number of tellers may run at once, in the conductor (woken by `changes`) and in the ticker. What a host is told is read
+Any number of tellers may run at once: the conductor, woken by `changes`, and the ticker for what was overlooked. What a host is told is read
 after its row is locked, so a later generation never carries older news. A message that is lost is noticed by the host's next
 heartbeat (`heard`), and one that overtakes another by the host itself; both end with the whole state.
 """
@@ -37,6 +37,8 @@ _WHOLE_AT_ONCE = 40
 _WHOLE_EVERY_S = 1.0
 _AFRESH_S = 3600.0
 _AFRESH_AT_ONCE = 2
+# The conductor has not told a change of that age: longer than it waits for more to tell at once (apps.network.tasks).
+_OVERLOOKED_S = 3.0
 # Whoever gets a message later than this asks anew.
 _DEADLINE_S = 600.0
 
@@ -60,6 +62,14 @@ def tell(most: int = _CHANGES_AT_ONCE) -> int:
         told += len(news)
         if not more:
             return told
+
+
+def tell_overlooked() -> int:
+    """For the ticker: what nobody has told although it is time, since a hint was lost or a teller has died; as `tell`."""
+    late = clock.now() - timedelta(seconds=_OVERLOOKED_S)
+    if Change.objects.filter(at__lt=late).exists() or _due(hosts.down())[0]:
+        return tell()
+    return 0
 
 
 def tell_again(*, actor: Actor, host_id: uuid.UUID) -> HostNetwork:
