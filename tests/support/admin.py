@@ -1,5 +1,6 @@
 """What tests of the admin share: addresses of its pages, users, and rows of every model."""
 
+import cloudsite.urls  # noqa: F401  (finds the pages of the admin, of which tests make their lists)
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
