@@ -1,10 +1,10 @@
 """What tests of the admin share: addresses of its pages, users, and rows of every model."""
 
-import cloudsite.urls  # noqa: F401  (finds the pages of the admin, of which tests make their lists)
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+import cloudsite.urls  # noqa: F401  (finds the pages of the admin, of which tests make their lists)
 from apps.common.context import SYSTEM, Actor
 from apps.compute.services import catalog
 from apps.identity.access_rules import Rule
