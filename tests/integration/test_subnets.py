@@ -263,6 +263,7 @@ def test_the_audit_finds_networks_and_routers_that_disagree(actor: Actor, networ
     (line,) = audit.drifts()
     assert "10.0.0.1, which is its router's" in str(line)
     fixed.delete()
+    assert router.external_network is not None
     way_out = Subnet.objects.create(network=router.external_network, cidr="10.0.0.128/25", pools=[])
     (line,) = audit.drifts()
     assert "its subnets 10.0.0.0/24 and 10.0.0.128/25 overlap" in str(line)
