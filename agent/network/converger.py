@@ -35,6 +35,8 @@ ASK_EVERY_S: Final = 5.0
 # Messages overtake each other: a change whose base is not here yet waits this long for it.
 EARLY_S: Final = 1.0
 MOST_WORKERS: Final = 8
+# Of problems, and of what was mended, in one report: no more is kept of them there, and a report has a largest size.
+MOST_TOLD: Final = 200
 NEVER: Final = float("inf")
 
 Announce = Callable[[str, list[str]], bool]
@@ -226,13 +228,13 @@ class Converger:
         told = network.Told(
             generation=desired.generation,
             took_ms=round((time.monotonic() - began) * 1000, 1),
-            problems=[*site.nonsense.values(), *outcome.problems],
+            problems=[*site.nonsense.values(), *outcome.problems][:MOST_TOLD],
             mended=outcome.mended,
         )
         with self._condition:
             if outcome.mended or _lasting(told) != site.told or began - site.told_at > TELL_ANEW_S:
                 earlier = site.news.mended if site.news else []
-                site.news = msgspec.structs.replace(told, mended=[*earlier, *told.mended])
+                site.news = msgspec.structs.replace(told, mended=[*earlier, *told.mended][-MOST_TOLD:])
                 site.tell_at = site.told_at + TELL_EVERY_S
 
     def _tell(self, site: _Site) -> None:

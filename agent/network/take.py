@@ -7,10 +7,10 @@ import time
 from collections import Counter
 from typing import Final
 
-import msgspec
 import structlog
 
 from agent.network.converger import Converger
+from agent.network.parts import Parts
 from agent.runtime import Agent
 from contracts import topics
 from contracts.envelope import EnvelopeError, unpack
@@ -18,7 +18,7 @@ from contracts.network import v2 as network
 
 log = structlog.get_logger(__name__)
 
-_SHAPES: Final[dict[str, type[msgspec.Struct]]] = {
+_SHAPES: Final[dict[str, type[network.State] | type[network.Change]]] = {
     topics.NETWORK_STATE: network.State,
     topics.NETWORK_CHANGE: network.Change,
 }
@@ -30,6 +30,7 @@ class Intake:
     def __init__(self, agent: Agent, converger: Converger) -> None:
         self._agent = agent
         self._converger = converger
+        self._parts = Parts()
         self.refused: Counter[str] = Counter()
 
     def take(self, topic: str, wires: list[str]) -> None:
@@ -50,7 +51,7 @@ class Intake:
             log.info("network.state_expired", host=host.name, topic=topic, late_s=round(late_s, 1))
             self._converger.ask(host.id)
             return
-        body = unpack(envelope, _SHAPES[topic])
+        body = self._parts.add(host.id, unpack(envelope, _SHAPES[topic]), envelope.issued_at)
         if isinstance(body, network.State):
             self._converger.replace(host.id, body)
         elif isinstance(body, network.Change):

@@ -23,14 +23,15 @@ T = TypeVar("T")
 class Batcher(Generic[T]):
     """Calls `work(items)` in a thread of its own, one batch of at most `most` items at a time, in order of arrival.
 
-    Once `backlog` items wait, `put` blocks, so that the rest waits in the broker where it is seen. The first item of a batch
-    waits `company_s` for others: for work that costs little more for many than for one, and is not urgent to that degree.
+    Once `backlog` items wait, `put` blocks, so that the rest waits in the broker where it is seen. For work that costs little
+    more for many items than for one, the first item of a batch waits `company_s` for others, and batches begin `apart_s` apart.
     """
 
     def __init__(
-        self, work: Callable[[list[T]], None], *, most: int = 100, backlog: int = 2000, company_s: float = 0
+        self, work: Callable[[list[T]], None], *, most: int = 100, backlog: int = 2000, company_s: float = 0, apart_s: float = 0
     ) -> None:
-        self._work, self._most, self._backlog, self._company_s = work, most, backlog, company_s
+        self._work, self._most, self._backlog = work, most, backlog
+        self._company_s, self._apart_s, self._begun = company_s, apart_s, -apart_s
         self._waiting: deque[T] = deque()
         self._changed = threading.Condition()
         self._busy = False
@@ -55,7 +56,8 @@ class Batcher(Generic[T]):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waiting))
-            time.sleep(self._company_s)
+            time.sleep(max(self._company_s, self._begun + self._apart_s - time.monotonic(), 0))
+            self._begun = time.monotonic()
             with self._changed:
                 batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 self._busy = True

@@ -15,6 +15,7 @@ class NetworkConfig(AppConfig):
         from contracts.network import v2
 
         counted(("networks", "ports", "floating_ips", "security_groups"), selectors.usage)
+        holdings.register(routers.in_use)
         holdings.register_defaults(unused=defaults.unused, drop=defaults.drop_unused)
         holdings.register_accounts(gone=routers.forget)
         holdings.register_accounts(gone=groups.forget)
@@ -22,4 +23,4 @@ class NetworkConfig(AppConfig):
         intake.pulses.append(heard.take_beats)
         intake.listen(topics.NETWORK, v2.Told, heard.take_told)
         # Sealing what a thousand hosts are told takes its time, and holds up nothing.
-        ticker.DUTIES.append(ticker.Duty("tell hosts", 1.0, tell.tell, apart=True))
+        ticker.DUTIES.append(ticker.Duty("tell hosts", 1.0, tell.tell_overlooked, apart=True))

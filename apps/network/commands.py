@@ -45,7 +45,7 @@ def subnet_of(actor: Actor, text: str) -> Subnet:
 
 
 def port_of(actor: Actor, text: str) -> Port:
-    """By id, name or MAC. Raises NotFound, Conflict."""
+    """By id, name or MAC, or by the name of an instance with one port. Raises NotFound, Conflict."""
     key = ids.parse(text)
     return selectors.port(actor=actor, port_id=key) if key else selectors.port_named(actor=actor, name=text)
 

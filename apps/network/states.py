@@ -53,3 +53,5 @@ class ChangeKind(enum.StrEnum):
 
 VLAN_IDS = (1, 4094)
 VNIS = (1, 2**24 - 1)
+# A host that has brought about nothing for so long of what it was told is worth a look.
+HOST_LATE_S = 30.0

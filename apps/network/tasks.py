@@ -13,11 +13,9 @@ def _tell(hints: list[None]) -> None:
     tell()
 
 
-# What comes while hosts are being told is one hint more, however many come; and so is what comes shortly after the first, which
-# is all of a burst of boots in one network, whose hosts would else be told of each by a message of its own. A guest needs longer
-# to ask for its address.
-_COMPANY_S = 0.1
-_batcher: Batcher[None] = Batcher(_tell, most=10_000, company_s=_COMPANY_S)
+# What comes shortly after a first hint is told with it: a burst of boots in one network would else cost all of its hosts a message
+# for each boot. (A guest needs longer to ask for its address.) So however much changes, hosts are told once a second at most.
+_batcher: Batcher[None] = Batcher(_tell, most=10_000, company_s=0.1, apart_s=1.0)
 
 
 @shared_task(name=topics.TELL_HOSTS)

@@ -6,7 +6,8 @@ they are; the security groups of its own ports; and as members whoever is in the
 no host is in no state.
 
 Envelopes of states and changes belong to no operation; their `generation` is the body's. Past its deadline one is dropped,
-and the host asks. What is at its default is left out on the wire.
+and the host asks. What is at its default is left out on the wire. What is too large for one envelope comes as several
+(`parts`), each with some of the objects: `part` counts from 0, and nothing is taken before all of them are here.
 """
 
 import enum
@@ -165,6 +166,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     generation: int
     objects: Objects
+    part: int = 0
+    parts: int = 1
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,6 +193,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: int
     objects: Objects = Objects()
     gone: Gone = Gone()
+    part: int = 0
+    parts: int = 1
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

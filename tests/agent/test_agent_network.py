@@ -19,6 +19,7 @@ from agent.network import converger as converging
 from agent.network.check import sensible
 from agent.network.converger import Converger
 from agent.network.desired import Desired
+from agent.network.parts import MOST_SETS, Parts
 from agent.network.store import Cards, StateFile
 from agent.network.take import Intake
 from agent.runtime import Agent
@@ -154,6 +155,40 @@ def test_what_is_older_is_not_taken(site: Site) -> None:
     assert site.converger.generation(HOST_ID) == 5
 
 
+def test_what_comes_in_parts_is_taken_when_all_are_here_in_any_order_and_however_often(site: Site) -> None:
+    now = time.time()
+    state, *more = (
+        msgspec.structs.replace(a_state(5, *ports), part=part, parts=3)
+        for part, ports in enumerate([(a_port(5),), (a_port(6), a_port(7)), (a_port(8),)])
+    )
+    site.take(a_state(1, a_port(1)))
+    for part in (more[1], state, state):
+        site.take(part, issued_at=now)
+    assert site.converger.generation(HOST_ID) == 1
+    site.take(more[0], issued_at=now)
+    assert set(site.converger.desired(HOST_ID).ports) == {a_port(number).id for number in (5, 6, 7, 8)}
+    change = a_change(5, a_port(9), gone=(a_port(5).id,))
+    other = msgspec.structs.replace(a_change(5, gone=(a_port(6).id,)), part=1, parts=2)
+    site.take(msgspec.structs.replace(change, parts=2), issued_at=now)
+    site.take(other, issued_at=now)
+    assert site.converger.generation(HOST_ID) == 6
+    assert set(site.converger.desired(HOST_ID).ports) == {a_port(number).id for number in (7, 8, 9)}
+
+
+def test_parts_of_what_was_sent_at_different_times_are_not_mixed_and_only_a_few_are_kept(site: Site) -> None:
+    first, second = (msgspec.structs.replace(a_state(5, a_port(number)), part=number - 5, parts=2) for number in (5, 6))
+    site.take(first, issued_at=1000.0)
+    site.take(second, issued_at=2000.0)
+    assert site.converger.generation(HOST_ID) == 0
+    site.take(first, issued_at=2000.0)
+    assert site.converger.generation(HOST_ID) == 5
+    parts = Parts()
+    for sent in range(MOST_SETS + 1):
+        assert parts.add("h", first, float(sent)) is None
+    assert parts.add("h", second, 0.0) is None
+    assert parts.add("h", second, float(MOST_SETS)) is not None
+
+
 def test_a_restarted_agent_converges_from_its_file_before_it_is_told_anything(site: Site) -> None:
     site.converger.start()
     site.take(a_state(3, a_port(5)))
@@ -213,6 +248,18 @@ def test_problems_are_told_once_and_again_when_they_change(site: Site) -> None:
     site.driver.problems = []
     site.driver.wake()
     wait_for(lambda: len(site.news()) == 2 and site.news()[1].problems == [])
+
+
+def test_of_very_many_problems_so_many_are_told_as_fit_into_a_report(site: Site) -> None:
+    site.down = True
+    site.driver.problems = [network.Problem(code="x", message="y" * 500, object=str(number)) for number in range(20_000)]
+    site.driver.mended = ["z" * 500] * 20_000
+    site.converger.start()
+    site.take(a_state(1))
+    site.converged_to(1)
+    site.down = False
+    (told,) = wait_for(site.news)
+    assert (len(told.problems), len(told.mended)) == (converging.MOST_TOLD, converging.MOST_TOLD)
 
 
 def test_a_driver_that_fails_is_told_of_and_tried_again(site: Site) -> None:

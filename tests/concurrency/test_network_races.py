@@ -11,9 +11,10 @@ import pytest
 from django.db import transaction
 
 from apps.audit.models import Record
-from apps.common.context import Actor
+from apps.common.context import SYSTEM, Actor
 from apps.common.errors import CloudError, Conflict, InvalidState, NoCapacity, NotFound
 from apps.identity.models import Project
+from apps.identity.services import projects
 from apps.network.models import (
     FixedIP,
     FloatingIP,
@@ -189,6 +190,42 @@ def test_overlapping_subnets_do_not_come_to_one_router_at_once(site: Site) -> No
         assert {error.code for error in lost} == {"subnet.overlap"}
 
 
+def test_the_same_addresses_do_not_come_to_both_sides_of_a_router_at_once(site: Site) -> None:
+    for number in range(ROUNDS):
+        _, (subnet,) = inside(site.project, f"10.{number + 2}.0.0/24")
+        won, lost = race(
+            partial(routers.attach, actor=site.actor, router_id=site.router.pk, subnet_id=subnet.pk),
+            partial(subnets.create, actor=SYSTEM, network_id=site.way.pk, cidr=f"10.{number + 2}.0.0/20"),
+        )
+        assert len(won) == 1
+        assert {error.code for error in lost} == {"subnet.overlap"}
+
+
+def test_a_router_does_not_get_a_way_out_while_that_gets_the_addresses_of_its_inside(site: Site) -> None:
+    for number in range(ROUNDS):
+        router = routers.create(actor=site.actor, name=f"r{number}", external_network_id=None)
+        _, (subnet,) = inside(site.project, f"10.{number + 2}.0.0/24")
+        routers.attach(actor=site.actor, router_id=router.pk, subnet_id=subnet.pk)
+        won, lost = race(
+            partial(routers.update, actor=site.actor, router_id=router.pk, external_network_id=site.way.pk),
+            partial(subnets.create, actor=SYSTEM, network_id=site.way.pk, cidr=f"10.{number + 2}.0.0/20"),
+        )
+        assert len(won) == 1
+        assert {error.code for error in lost} == {"subnet.overlap"}
+
+
+def test_a_router_that_changes_its_way_out_while_a_subnet_comes_never_leads_to_the_same_addresses(site: Site) -> None:
+    _, (subnet,) = inside(site.project, "10.2.0.0/24")
+    other = outside("10.2.0.0/20", is_default=False)
+    attached = partial(routers.attach, actor=site.actor, router_id=site.router.pk, subnet_id=subnet.pk)
+    for _ in range(ROUNDS):
+        _, lost = race(attached, partial(routers.update, actor=site.actor, router_id=site.router.pk, external_network_id=other.pk))
+        assert [error.code for error in lost] in (["subnet.overlap"], ["router.contended"])
+        if RouterInterface.objects.filter(subnet=subnet).exists():
+            routers.detach(actor=site.actor, router_id=site.router.pk, subnet_id=subnet.pk)
+        routers.update(actor=site.actor, router_id=site.router.pk, external_network_id=site.way.pk)
+
+
 def test_a_subnet_is_attached_or_deleted_and_not_both(site: Site) -> None:
     for number in range(ROUNDS):
         network, (subnet,) = inside(site.project, f"10.{number + 2}.0.0/24")
@@ -229,6 +266,26 @@ def test_a_router_that_is_deleted_joins_nothing(site: Site) -> None:
 
 
 # Security groups.
+
+
+def test_a_project_that_is_deleted_leaves_no_router_whoever_makes_one_or_joins_something_to_one(site: Site) -> None:
+    ends: Counter[bool] = Counter()
+    for _ in range(ROUNDS):
+        project = make_project()
+        actor = make_actor(project)
+        router = routers.create(actor=actor, name="r")
+        shared, (subnet,) = inside(None, "10.9.0.0/24", shared=True)
+        made, errors = race(
+            partial(projects.delete_project, actor=SYSTEM, project_id=project.pk),
+            *[partial(routers.create, actor=actor, name=f"r{number}") for number in range(3)],
+            partial(routers.attach, actor=SYSTEM, router_id=router.pk, subnet_id=subnet.pk),
+        )
+        assert {error.code for error in errors} <= {"project.in_use", "project.not_found", "router.not_found"}
+        gone = not Project.objects.filter(pk=project.pk).exists()
+        shared.refresh_from_db()
+        assert gone == (not Router.objects.filter(project_id=project.pk).exists()) == (shared.router_id is None)
+        ends[gone] += 1
+    assert ends.total() == ROUNDS
 
 
 def test_a_group_is_joined_or_deleted_and_not_both(site: Site) -> None:

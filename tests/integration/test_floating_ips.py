@@ -13,7 +13,7 @@ from apps.common.context import SYSTEM, Actor
 from apps.identity.models import Project
 from apps.network import selectors
 from apps.network.models import Change, FixedIP, FloatingIP, Network, Port, Router, Subnet
-from apps.network.services import floating, plugs, routers
+from apps.network.services import floating, plugs, ports, routers
 from apps.quotas.models import Usage
 from apps.quotas.services import limits
 from tests.support.cloud import make_project, refusal
@@ -280,6 +280,27 @@ def test_what_stood_for_a_port_that_goes_stands_for_nothing_and_hosts_are_told(s
     assert (leads_to(row), leads_to(kept), told()) == (None, "10.1.0.6", [(row.pk, site.router.pk)])
 
 
+def test_the_trail_says_that_it_stands_for_nothing_any_more_and_who_took_the_port_or_its_address_away(site: Site) -> None:
+    own, moved, of_instance = (
+        site.port(number, keep=keep, **({"device_kind": "", "device_id": None} if keep else {}))
+        for number, keep in ((5, True), (6, True), (7, False))
+    )
+    rows = [site.create(port_id=port.pk) for port in (own, moved, of_instance)]
+    Usage.objects.filter(pk=site.project.pk).update(ports=3)
+    seen = Record.objects.order_by("pk").last().pk
+    ports.delete(actor=site.actor, port_id=own.pk)
+    ports.update(actor=site.actor, port_id=moved.pk, fixed=[{"address": "10.1.0.60"}])
+    assert of_instance.device_id is not None
+    plugs.release([of_instance.device_id])
+    said = Record.objects.order_by("pk").filter(pk__gt=seen, action="network.floating_ip.update")
+    assert [(row.resource_id, row.project_id, row.user_name, row.changes) for row in said] == [
+        (str(row.pk), site.project.pk, who, {"fixed_address": [address, None]})
+        for row, who, address in zip(
+            rows, (site.actor.user_name, site.actor.user_name, SYSTEM.user_name), ("10.1.0.5", "10.1.0.6", "10.1.0.7"), strict=True
+        )
+    ]
+
+
 def test_a_port_that_outlives_its_instance_keeps_its_floating_ip(site: Site) -> None:
     port, other = site.port(5, keep=True), site.port(6)
     kept, freed = site.create(port_id=port.pk), site.create(port_id=other.pk)
@@ -298,7 +319,7 @@ def test_ports_without_floating_ips_cost_one_query(site: Site) -> None:
 def test_an_address_that_a_port_gives_up_takes_its_floating_ip_along_only(site: Site) -> None:
     port = plug(site.network, (site.subnet, "10.1.0.5"), (site.subnet, "10.1.0.6"))
     first, second = (site.create(port_id=port.pk, fixed_address=address) for address in ("10.1.0.5", "10.1.0.6"))
-    floating.release_of_addresses([port.fixed_ips.get(address="10.1.0.5")])
+    floating.release_of_addresses([port.fixed_ips.get(address="10.1.0.5")], actor=site.actor)
     assert (leads_to(first), leads_to(second)) == (None, "10.1.0.6")
 
 

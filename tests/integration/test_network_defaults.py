@@ -21,7 +21,7 @@ from apps.network.models import (
     SegmentPool,
     Subnet,
 )
-from apps.network.services import audit, defaults, networks, routers, subnets
+from apps.network.services import audit, defaults, floating, networks, ports, routers, subnets
 from apps.quotas.services import audit as quotas
 from apps.quotas.services import limits
 from tests.support.cloud import make_project, refusal
@@ -145,6 +145,51 @@ def test_a_project_whose_defaults_are_used_stays_whole(actor: Actor, project: Pr
     assert (error.code, error.facts["in_use"]) == ("project.in_use", {"networks": 1, "ports": 1})
     assert Network.objects.filter(pk=made.pk).exists()
     assert RouterInterface.objects.count() == 2
+
+
+def test_a_project_stays_while_its_router_is_the_one_of_a_network_that_others_use(actor: Actor, project: Project) -> None:
+    defaults.ensure(actor=actor)
+    router = routers.create(actor=actor, name="r")
+    shared = networks.create(actor=SYSTEM, name="shared", kind="vxlan", shared=True)
+    subnet = subnets.create(actor=SYSTEM, network_id=shared.pk, cidr="10.9.0.0/24")
+    routers.attach(actor=SYSTEM, router_id=router.pk, subnet_id=subnet.pk)
+    assert holdings.left_in([project.pk]) == ({"routers": 1}, {project.pk})
+    error = refusal(projects.delete_project, actor=SYSTEM, project_id=project.pk)
+    assert (error.code, error.facts["in_use"]) == ("project.in_use", {"routers": 1})
+    assert Router.objects.filter(project_id=project.pk).count() == 2
+    assert RouterInterface.objects.count() == 3
+    routers.detach(actor=SYSTEM, router_id=router.pk, subnet_id=subnet.pk)
+    projects.delete_project(actor=SYSTEM, project_id=project.pk)
+    assert not Router.objects.exists()
+    assert list(Network.objects.exclude(pk=builtin.OUTSIDE_ID)) == [shared]
+
+
+def test_a_project_stays_while_others_have_ports_in_its_network(actor: Actor, project: Project) -> None:
+    other = make_project()
+    made = networks.update(actor=SYSTEM, network_id=defaults.ensure(actor=actor).pk, shared=True)
+    port = ports.create(actor=make_actor(other), network_id=made.pk)
+    error = refusal(projects.delete_project, actor=SYSTEM, project_id=project.pk)
+    assert error.facts["in_use"] == {"networks": 1}
+    assert refusal(projects.delete_project, actor=SYSTEM, project_id=other.pk).facts["in_use"] == {"ports": 1}
+    ports.delete(actor=make_actor(other), port_id=port.pk)
+    projects.delete_project(actor=SYSTEM, project_id=other.pk)
+    networks.update(actor=SYSTEM, network_id=made.pk, shared=False)
+    projects.delete_project(actor=SYSTEM, project_id=project.pk)
+    assert list(Network.objects.all()) == [Network.objects.get(pk=builtin.OUTSIDE_ID)]
+
+
+def test_a_project_stays_while_it_has_an_address_outside_or_a_port_in_a_shared_network(actor: Actor, project: Project) -> None:
+    subnets.create(actor=SYSTEM, network_id=builtin.OUTSIDE_ID, cidr="203.0.113.0/28")
+    shared = networks.create(actor=SYSTEM, name="shared", kind="vxlan", shared=True, cidr="10.9.0.0/24")
+    port, address = ports.create(actor=actor, network_id=shared.pk), floating.create(actor=actor)
+    error = refusal(projects.delete_project, actor=SYSTEM, project_id=project.pk)
+    assert error.facts["in_use"] == {"ports": 1, "floating_ips": 1}
+    ports.delete(actor=actor, port_id=port.pk)
+    floating.delete(actor=actor, floating_ip_id=address.pk)
+    projects.delete_project(actor=SYSTEM, project_id=project.pk)
+    assert not SecurityGroup.objects.exists()
+    assert audit.drifts() == []
+    assert quotas.drifts() == []
 
 
 def test_a_network_that_somebody_made_keeps_its_project(actor: Actor, project: Project) -> None:

@@ -278,6 +278,27 @@ def test_what_changed_is_recorded_and_hosts_are_told_of_what_concerns_them(actor
     assert Record.objects.filter(action="network.network.update").latest("pk").changes == {"mtu": [1450, 1400]}
 
 
+def test_which_wire_and_segment_carries_a_network_is_in_no_projects_trail(actor: Actor, project: Project, wire: str) -> None:
+    vlans(100, 199, for_tenants=False)
+    operator = make_actor(project, operator=True)
+    made = [
+        networks.create(actor=actor, name="own"), networks.create_whole(actor=actor, name="whole")[0],
+        networks.create(actor=operator, name="given", kind="vlan", physical_network=wire, segment=150), provided(name="shared"),
+    ]
+    said = {
+        (row.name, row.project_id): {field: pair[1] for field, pair in row.changes.items()}
+        for row in Record.objects.filter(action="network.network.create", resource_id__in=[str(each.pk) for each in made])
+    }
+    for name in ("own", "whole", "given"):
+        assert not {"segment", "physical_network"} & said[name, project.pk].keys()
+    assert said["own", project.pk] == {
+        "kind": "vxlan", "mtu": made[0].mtu, "shared": False, "external": False, "is_default": False,
+    }
+    assert said["given", None] == {"segment": 150, "physical_network": "lab"}
+    assert said["shared", None]["segment"] == made[-1].segment
+    assert len(said) == 5
+
+
 def test_hosts_of_a_router_are_told_of_its_networks(actor: Actor) -> None:
     made, _, router = networks.create_whole(actor=actor, name="n")
     Change.objects.all().delete()

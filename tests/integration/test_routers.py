@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from apps.audit.models import Record
-from apps.common.context import Actor
+from apps.common.context import SYSTEM, Actor
 from apps.identity.models import Project
 from apps.network import selectors
 from apps.network.models import Change, FloatingIP, Network, Port, Router, RouterInterface
-from apps.network.services import routers
+from apps.network.services import routers, subnets
 from tests.support.cloud import make_project, refusal
 from tests.support.identity import NOBODY, make_actor
 from tests.support.routing import add_subnet, inside, outside, plug
@@ -196,6 +196,40 @@ def test_subnets_of_a_router_do_not_overlap_those_outside(actor: Actor, project:
     _, (subnet,) = inside(project, "203.0.113.0/28")
     error = refusal(routers.attach, actor=actor, router_id=leading.pk, subnet_id=subnet.pk)
     assert (error.code, error.field, error.facts["cidr"]) == ("subnet.overlap", "subnet_id", "203.0.113.0/24")
+
+
+def test_a_way_out_gets_no_addresses_that_are_inside_of_the_routers_that_lead_there(actor: Actor, project: Project) -> None:
+    way, other = outside("203.0.113.0/24"), outside()
+    leading = [routers.create(actor=each, name="r") for each in (actor, make_actor(make_project()), make_actor(make_project()))]
+    for router, cidr in zip(leading, ("10.1.0.0/24", "10.1.0.0/24", "10.2.0.0/24"), strict=True):
+        _, (subnet,) = inside(Project.objects.get(pk=router.project_id), cidr)
+        routers.attach(actor=SYSTEM, router_id=router.pk, subnet_id=subnet.pk)
+    inside(project, "10.1.16.0/24")  # nobody joins it, so it is in nobody's way
+    error = refusal(subnets.create, actor=SYSTEM, network_id=way.pk, cidr="10.1.0.0/20")
+    mine, foreign = (router.interfaces.get().subnet for router in leading[:2])
+    assert (error.kind, error.code, error.field) == ("conflict", "subnet.overlap", "cidr")
+    assert error.facts == {
+        "subnets": 2, "routers": 2,
+        "in_the_way": {
+            "subnets": [f"10.1.0.0/24 {each.pk}" for each in (mine, foreign)], "routers": [f"r {each.pk}" for each in leading[:2]],
+        },
+    }
+    assert f"2 subnets (10.1.0.0/24 {mine.pk}, " in error.message
+    for network, cidr in ((way, "10.3.0.0/24"), (way, "fd00:1::/64"), (other, "10.1.0.0/20")):
+        subnets.create(actor=SYSTEM, network_id=network.pk, cidr=cidr)
+
+
+def test_what_is_inside_of_other_projects_routers_is_counted_and_not_named_to_a_project(actor: Actor, project: Project) -> None:
+    way = outside()
+    Network.objects.filter(pk=way.pk).update(project_id=project.pk, is_default=False)
+    stranger = make_project()
+    router = routers.create(actor=make_actor(stranger), name="r", external_network_id=way.pk)
+    _, (subnet,) = inside(stranger, "10.1.0.0/24")
+    routers.attach(actor=SYSTEM, router_id=router.pk, subnet_id=subnet.pk)
+    error = refusal(subnets.create, actor=actor, network_id=way.pk, cidr="10.1.0.0/20")
+    assert (error.code, error.facts["subnets"]) == ("subnet.overlap", 1)
+    assert error.facts["in_the_way"] == {"subnets": [], "routers": []}
+    assert str(subnet.pk) not in error.message and "10.1.0.0/24" not in error.message
 
 
 def test_a_subnet_without_gateway_has_no_place_for_a_router(actor: Actor, project: Project, router: Router) -> None:

@@ -263,6 +263,11 @@ def test_the_audit_finds_networks_and_routers_that_disagree(actor: Actor, networ
     (line,) = audit.drifts()
     assert "10.0.0.1, which is its router's" in str(line)
     fixed.delete()
+    assert router.external_network is not None
+    way_out = Subnet.objects.create(network=router.external_network, cidr="10.0.0.128/25", pools=[])
+    (line,) = audit.drifts()
+    assert "its subnets 10.0.0.0/24 and 10.0.0.128/25 overlap" in str(line)
+    way_out.delete()
     other = networks.create(actor=actor, name="other")
     FixedIP.objects.create(subnet=subnet, port=plug(other), address="10.0.0.255")
     (line,) = audit.drifts()

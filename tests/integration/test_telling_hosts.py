@@ -1,5 +1,6 @@
 """Hosts are told what they need of networks, no more, and know it in the end whatever is lost on the way."""
 
+import ipaddress
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -9,15 +10,29 @@ import pytest
 from django.db import transaction
 
 from apps.common import clock
+from apps.common.bus import Message
 from apps.common.context import SYSTEM
 from apps.common.errors import Forbidden, NotFound
+from apps.common.sql import insert_rows
 from apps.hosts.services import presence
-from apps.network.models import Change, HostNetwork, Network, PhysicalNetwork, Port, Subnet
+from apps.network.models import (
+    Change,
+    FixedIP,
+    HostNetwork,
+    Network,
+    PhysicalNetwork,
+    Port,
+    PortGroup,
+    SecurityGroup,
+    Subnet,
+)
+from apps.network.payloads import objects
 from apps.network.selectors import hosts as host_selectors
-from apps.network.services import changes
+from apps.network.services import changes, port_rows
 from apps.network.services import tell as telling
 from apps.network.services.tell import tell
 from contracts import topics
+from contracts.envelope import MAX_WIRE_BYTES
 from contracts.network import v2
 from tests.support.bus import FakeBus
 from tests.support.fixtures import Time
@@ -324,6 +339,18 @@ def test_messages_that_overtake_each_other_or_come_twice_do_no_harm(bus: FakeBus
     assert knows(first) == afresh(first)
 
 
+def test_a_change_that_nobody_has_told_is_told_by_the_ticker_after_a_while(world: World, time_machine: Time) -> None:
+    first, _, _ = world.hosts
+    port = world.port(world.network(), first, world.group())
+
+    assert telling.tell_overlooked() == 0  # somebody is about to
+    time_machine.forward(4)
+
+    assert telling.tell_overlooked() == 1
+    first.take()
+    assert str(port.pk) in first.desired.ports
+
+
 def test_a_lost_message_is_noticed_by_the_heartbeat_when_it_is_long_gone(
     bus: FakeBus, world: World, time_machine: Time
 ) -> None:
@@ -525,6 +552,37 @@ def test_what_a_host_says_is_there_for_the_operator(world: World) -> None:
     assert not host_selectors.host_network(actor=SYSTEM, host_id=first.id).problems
 
 
+def test_a_host_that_takes_nothing_is_late_however_often_it_is_told_and_one_that_is_at_it_is_not(
+    bus: FakeBus, world: World, time_machine: Time
+) -> None:
+    first, second, _ = world.hosts
+    for site in world.hosts:
+        site.told()
+    assert {row.behind_since for row in HostNetwork.objects.all()} == {None}
+    network = world.network()
+    for _ in range(4):
+        for site in (first, second):
+            world.port(network, site)
+        tell()
+        bus.take_queue(topics.network_queue(first.name))
+        second.take()
+        world.port(network, second)
+        tell()  # the second host is always one behind
+        time_machine.forward(20)
+        for site in (first, second):
+            site.told()
+            site.heartbeat()
+
+    late = {row.pk: row.is_late for row in HostNetwork.objects.all()}
+    assert (late[first.id], late[second.id]) == (True, False)
+    assert [row.pk for row in host_selectors.in_trouble()] == [first.id]
+
+    settle(world.hosts)
+    for site in (first, second):
+        site.told()
+    assert not host_selectors.in_trouble()
+
+
 def test_an_operator_has_a_host_told_everything_again_and_a_tenant_has_not(world: World) -> None:
     first, _, _ = world.hosts
     with pytest.raises(Forbidden):
@@ -608,9 +666,72 @@ def test_rules_that_changed_while_a_host_was_out_of_the_group_are_known_when_it_
     assert len(first.desired.groups[str(group.pk)].rules) == 1
 
 
+# More than one envelope takes.
+
+
+def crowd(world: World, network: Network, site: Site, group: SecurityGroup, count: int) -> None:
+    """Ports with an address and a membership each, as rows."""
+    subnet = world.subnets[network.pk]
+    ports = [
+        Port(
+            network=network, project_id=world.project.pk, mac=port_rows.new_mac(), device_id=uuid.uuid4(), host_id=site.id,
+            dns_name=f"guest-{number}",
+        )
+        for number in range(count)
+    ]
+    base = ipaddress.ip_network(subnet.cidr).network_address + 10
+    with transaction.atomic():
+        insert_rows(ports)
+        insert_rows([FixedIP(subnet=subnet, port=port, address=str(base + number)) for number, port in enumerate(ports)])
+        insert_rows([PortGroup(port_id=port.pk, group_id=group.pk) for port in ports])
+        changes.ports(ports)
+
+
+def test_a_state_of_any_size_arrives_whether_whole_or_as_a_change(bus: FakeBus, world: World) -> None:
+    first, second, third = world.hosts
+    network, group = world.network("10.0.0.0/16"), world.group()
+    world.rule(group, remote_group=group)
+    crowd(world, network, first, group, 10_000)
+    settle(world.hosts)
+    bus.log.clear()
+
+    world.port(network, second, group)  # everything of the network comes to this host by one change
+    settle(world.hosts)
+
+    wires = [wire for message in bus.log if message.queue == topics.network_queue(second.name) for wire in message.items]
+    assert sum(map(len, wires)) > MAX_WIRE_BYTES > max(map(len, wires))
+    assert (len(second.desired.ports), len(second.desired.members)) == (10_001, 10_001)
+    assert knows(second) == afresh(second)
+    assert not third.desired.ports
+    assert not any(site.asked for site in world.hosts)
+
+
+def test_very_many_ports_that_go_at_once_fit_as_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "PART_BYTES", 500)
+    first, second, _ = world.hosts
+    network = world.network()
+    ports = [world.port(network, first) for _ in range(40)]
+    world.port(network, second)
+    settle(world.hosts)
+
+    for port in ports:
+        world.unplug(port)
+    settle(world.hosts)
+
+    assert len(second.desired.ports) == 1
+    assert not second.asked
+
+
 # Whatever happens.
 
 
+@pytest.fixture(params=[objects.PART_BYTES, 600])
+def _cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies in one piece, as nearly all are, and in many."""
+    monkeypatch.setattr(objects, "PART_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("_cut")
 @pytest.mark.parametrize("seed", range(6))
 def test_changes_lead_where_a_whole_state_would_whatever_happens_in_between(sites: list[Site], seed: int) -> None:
     world = World(sites, seed=seed)
@@ -640,6 +761,7 @@ def test_changes_lead_where_a_whole_state_would_whatever_happens_in_between(site
     assert not any(site.asked for site in sites)
 
 
+@pytest.mark.usefixtures("_cut")
 @pytest.mark.parametrize("seed", range(3))
 def test_loss_and_disorder_are_made_up_for_whatever_happens(bus: FakeBus, sites: list[Site], time_machine: Time, seed: int) -> None:
     world = World(sites, seed=seed + 100)
@@ -652,7 +774,8 @@ def test_loss_and_disorder_are_made_up_for_whatever_happens(bus: FakeBus, sites:
         tell()
         for site in sites:
             waiting = bus.take_queue(topics.network_queue(site.name))
-            kept = [message for message in waiting if world.random.random() < 0.6]
+            single = [Message(message.queue, message.task, (wire,)) for message in waiting for wire in message.items]
+            kept = [message for message in single if world.random.random() < 0.6]
             world.random.shuffle(kept)
             if world.random.random() < 0.5:
                 site.take(kept)

@@ -210,5 +210,6 @@ def test_at_the_shell_a_name_of_several_ports_and_one_of_none_are_refused(town: 
     town.plug(0, 99, 0, name="web-1")
     code, text = run("network_trace", "web-1", "db-1")
     assert code == 2 and "Several ports are called web-1" in text and str(town.ports[0].pk) in text
-    assert run("network_trace", "nobody", "db-1")[0] == 2
+    code, text = run("network_trace", "nobody", "db-1")
+    assert code == 2 and "No port of an instance is called nobody" in text
     assert run("network_trace", str(uuid.uuid4()), "db-1")[0] == 3

@@ -139,7 +139,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("services")
-    for each in (folder, *list(folder.parents)[:2]):  # the name server gives up root's rights
+    for each in (folder, *list(folder.parents)[:-2]):  # the name server gives up root's rights
         each.chmod(0o755)
     made = World(folder)
     try:

@@ -35,7 +35,7 @@ def ask(guest: Guest, path: str, *, method: str = "GET", host: str = V4, headers
     """Status and body of an answer of the metadata service; 0 if there is none."""
     head = [f"{method} /{path} HTTP/1.0", f"Host: {host}", *headers, "Content-Length: 0", "", ""]
     text = "\\r\\n".join(head)
-    # Not by BusyBox' wget, which crashes: it wants a table of services that the image has not.
+    # Not by BusyBox' wget: it neither knows other methods than GET and POST, nor shows what came with an error.
     answer = guest.shell.ask(f"printf '{text}' | timeout 5 nc {host} 80")[1]
     top, _, body = answer.partition("\n\n")
     status = re.match(r"HTTP/1\.\d (\d+)", top)

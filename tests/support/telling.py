@@ -10,6 +10,7 @@ import msgspec
 from django.db import transaction
 
 from agent.network.desired import KINDS, Desired, Stale
+from agent.network.parts import Parts
 from apps.common import keys
 from apps.common.bus import Message
 from apps.identity.models import Project
@@ -29,7 +30,7 @@ from apps.network.models import (
 from apps.network.services import changes
 from apps.network.services.tell import tell
 from contracts import topics
-from contracts.envelope import Kind, unpack
+from contracts.envelope import MAX_WIRE_BYTES, Kind, unpack
 from contracts.network import v2
 from tests.support.bus import FakeBus
 from tests.support.cloud import make_project
@@ -47,6 +48,7 @@ class Site(FakeHost):
         number = next(_numbers)
         self.tunnel_address = f"192.0.2.{number % 250 + 1}"
         self.desired = Desired()
+        self.parts = Parts()
         self.asked = 0
         for field, value in fields.items():
             setattr(self, field, value)
@@ -60,7 +62,8 @@ class Site(FakeHost):
         """Apply what waits for it, or these messages; what there was."""
         mine = topics.network_queue(self.name)
         waiting = self.bus.take(lambda m: m.queue == mine and m.task in topics.STATES) if messages is None else messages
-        said = [self._open(message.task, wire) for message in waiting for wire in message.items]
+        opened = [self._open(message.task, wire) for message in waiting for wire in message.items]
+        said = [body for body in opened if body is not None]
         for each in said:
             self._apply(each)
         return said
@@ -73,12 +76,13 @@ class Site(FakeHost):
         """What it says after converging."""
         self.say(topics.NETWORK, v2.Told(**{"generation": self.desired.generation, **fields}))
 
-    def _open(self, task: str, wire: str) -> v2.State | v2.Change:
+    def _open(self, task: str, wire: str) -> v2.State | v2.Change | None:
+        assert len(wire) <= MAX_WIRE_BYTES
         envelope = keys.control().public.open(wire, Kind.COMMAND)
         assert (envelope.host, envelope.topic) == (str(self.id), task)
         body = unpack(envelope, v2.State) if task == topics.NETWORK_STATE else unpack(envelope, v2.Change)
         assert envelope.generation == body.generation
-        return body
+        return self.parts.add(str(self.id), body, envelope.issued_at)
 
     def _apply(self, said: v2.State | v2.Change) -> None:
         if said.generation <= self.desired.generation:

@@ -216,7 +216,7 @@ say_user_data() {
 run_user_data() { # only what says that it is a script
     [ -s "$CONFIG/user_data" ] || return
     [ "$(head -c 2 "$CONFIG/user_data")" = '#!' ] || return
-    sh "$CONFIG/user_data" </dev/null
+    sh "$CONFIG/user_data" </dev/null 3>&-
     echo # the next line begins at the left even when the script's last one was left open
 }
 
@@ -252,13 +252,16 @@ start_cards() {
 
 say_addresses() {
     told=0
-    while [ "$told" -lt "$wanted4" ] && read -r -t "$LEASE_TIMEOUT_S" address <&3; do
+    say_leases "$LEASE_TIMEOUT_S"
+    [ "$told" = 0 ] && say address=none
+    [ "$wanted6" = 0 ] || say_addresses6
+}
+
+say_leases() { # until all are there, or none has come for $1 seconds
+    while [ "$told" -lt "$wanted4" ] && read -r -t "$1" address <&3; do
         say "address=$address"
         told=$((told + 1))
     done
-    exec 3<&-
-    [ "$told" = 0 ] && say address=none
-    [ "$wanted6" = 0 ] || say_addresses6
 }
 
 say_addresses6() {
@@ -294,6 +297,8 @@ main() {
     uevent /init card 3>&- &
     run_user_data
     : >"$READY"
+    say_leases 0.1 # those that came after the wait for them
+    exec 3<&-
     say ready
     exec init # takes process 1 over and keeps a root shell on the console, see /etc/inittab
 }

@@ -1,22 +1,17 @@
 """Admin pages of hosts' networking: how far each is, and what it could not bring about."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from apps.common import clock
 from apps.common.admin import drawing, references
 from apps.common.admin.buttons import Button
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.network.models import HostNetwork
 from apps.network.services import tell
-
-# A host that has not brought about for so long what it was told is worth a look.
-_SLOW = timedelta(seconds=30)
 
 
 def _tell_again(actor: Actor, row: HostNetwork, values: Mapping[str, Any]) -> str:
@@ -66,8 +61,7 @@ class HostNetworkAdmin(RecordAdmin):
             return drawing.badge("no networks", "off", title="Its agent does not understand network commands.")
         if row.is_up_to_date:
             return drawing.badge("current", "good")
-        late = row.sent_at is not None and clock.now() - row.sent_at > _SLOW
-        return drawing.badge("behind", "bad") if late else drawing.badge("under way", "busy", busy=True)
+        return drawing.badge("behind", "bad") if row.is_late else drawing.badge("under way", "busy", busy=True)
 
     @admin.display(description="applied / told")
     def generations(self, row: HostNetwork) -> str:

@@ -6,16 +6,19 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
-from apps.common.admin import drawing, references
+from apps.common.admin import access, drawing, references
 from apps.common.admin.buttons import Button
 from apps.common.admin.lists import ReadOnlyAdmin, reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
+from apps.network.admin import talk
 from apps.network.admin.working import working_in
 from apps.network.models import FixedIP, Port
+from apps.network.selectors import trace
 from apps.network.services import ports
 from apps.network.states import DeviceKind
 
@@ -63,6 +66,22 @@ class PortAdmin(RecordAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Port]":
         return super().get_queryset(request).select_related("network").prefetch_related("fixed_ips")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.talk_view)
+        return [path("<uuid:object_id>/talk/", view, name="network_port_talk"), *super().get_urls()]
+
+    def talk_view(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponse:
+        """Can it talk to another port, or to an address, and if not: why?"""
+        port = self._found(request, str(object_id))
+        if port is None:
+            return self._missing(request, str(object_id))
+        return talk.answer(request, port, {**self.context(request), "page": self.page_of(port), "original": port})
+
+    def links(self, request: HttpRequest, port: Port) -> list[tuple[str, str]]:
+        if not access.may(request, trace.PERMISSION):
+            return []
+        return [("Can it talk to …?", reverse("admin:network_port_talk", args=[port.pk]))]
 
     @admin.display(description="held by")
     def device(self, port: Port) -> SafeString:

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from django.db import models
 
-from apps.network.states import ChangeKind
+from apps.common import clock
+from apps.network.states import HOST_LATE_S, ChangeKind
 
 
 class HostNetwork(models.Model):
@@ -13,8 +14,9 @@ class HostNetwork(models.Model):
     `generation` is raised, under this row's lock, with everything that is sent to the host; `applied` is the one that it
     reported last. `told`: ids of the `routers`, `networks`, security `groups` that it knows as of that generation, and of the
     groups that rules of these `named`. `full_due`: the next thing it is sent is its whole state; `full_at`: when that was last
-    so, `full_generation`: with which generation. `problems`: what it could not do, `mended`: the drift that it put right lately, both in its words. `lacking`: what it could
-    not be given, such as an address on an external network, in the form of `problems`.
+    so, `full_generation`: with which generation. `behind_since`: since when it has brought about nothing of what it was told,
+    null if it has all. `problems`: what it could not do, `mended`: the drift that it put right lately, both in its words.
+    `lacking`: what it could not be given, such as an address on an external network, in the form of `problems`.
     """
 
     host_id = models.UUIDField(primary_key=True)
@@ -29,6 +31,7 @@ class HostNetwork(models.Model):
     told = models.JSONField(default=dict, blank=True)
     full_due = models.BooleanField(default=True)
     sent_at = models.DateTimeField(null=True, blank=True)
+    behind_since = models.DateTimeField(null=True, blank=True)
     full_at = models.DateTimeField(null=True, blank=True)
     full_generation = models.BigIntegerField(default=0)
     problems = models.JSONField(default=list, blank=True)
@@ -50,6 +53,11 @@ class HostNetwork(models.Model):
     def is_up_to_date(self) -> bool:
         """Whether it has brought about the newest that it was told, and is due nothing more."""
         return self.applied == self.generation and not self.full_due
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has been behind for too long to be just at it."""
+        return self.behind_since is not None and self.behind_since < clock.after(-HOST_LATE_S)
 
 
 class Change(models.Model):

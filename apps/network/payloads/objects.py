@@ -14,12 +14,16 @@ from django.db.models import Q
 from apps.network.models import FloatingIP, HostNetwork, Network, Port, PortGroup, Router, Rule, Subnet
 from apps.network.payloads.cards import gateway_told
 from apps.network.states import DeviceKind, Direction
+from contracts.envelope import MAX_WIRE_BYTES
 from contracts.network import v2
 
 Ids = Collection[str]
 _encode = msgspec.json.Encoder().encode
 # What guests are plugged into. Other ports only hold addresses.
 PLUGS = Q(device_kind=DeviceKind.INSTANCE.value, host_id__isnull=False)
+# What does not fit into one envelope is sent in parts. A port and its membership take some 600 bytes, so this is the case
+# for routing domains with more than 3,000 ports.
+PART_BYTES = MAX_WIRE_BYTES // 2
 
 
 def raw(body: msgspec.Struct) -> msgspec.Raw:
@@ -38,20 +42,53 @@ class Objects(msgspec.Struct, omit_defaults=True):
     floating: list[msgspec.Raw] = []
 
 
-class State(msgspec.Struct):
+class Gone(msgspec.Struct, omit_defaults=True):
+    """`v2.Gone` of such."""
+
+    networks: list[msgspec.Raw] = []
+    ports: list[msgspec.Raw] = []
+    members: list[msgspec.Raw] = []
+    named: list[msgspec.Raw] = []
+    groups: list[msgspec.Raw] = []
+    routers: list[msgspec.Raw] = []
+    floating: list[msgspec.Raw] = []
+
+
+class State(msgspec.Struct, omit_defaults=True):
     """`v2.State` of such."""
 
     generation: int
     objects: msgspec.Raw
+    part: int = 0
+    parts: int = 1
 
 
-class Change(msgspec.Struct):
+class Change(msgspec.Struct, omit_defaults=True):
     """`v2.Change` of such."""
 
     base: int
     generation: int
     objects: msgspec.Raw
     gone: msgspec.Raw
+    part: int = 0
+    parts: int = 1
+
+
+def in_parts(objects: msgspec.Raw, gone: msgspec.Raw) -> list[tuple[msgspec.Raw, msgspec.Raw]]:
+    """The same, cut between objects into pieces of `PART_BYTES`; nearly always it is one."""
+    if len(objects) + len(gone) <= PART_BYTES:
+        return [(objects, gone)]
+    parts: list[tuple[Objects, Gone]] = [(Objects(), Gone())]
+    size = 0
+    for which, whole in enumerate((msgspec.json.decode(objects, type=Objects), msgspec.json.decode(gone, type=Gone))):
+        for kind in whole.__struct_fields__:
+            for each in getattr(whole, kind):
+                if size and size + len(each) > PART_BYTES:
+                    parts.append((Objects(), Gone()))
+                    size = 0
+                size += len(each) + 1
+                getattr(parts[-1][which], kind).append(each)
+    return [(raw(some), raw(left)) for some, left in parts]
 
 
 @dataclass(frozen=True)

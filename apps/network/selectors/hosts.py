@@ -8,11 +8,13 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from apps.common import clock
 from apps.common.context import Actor
 from apps.common.errors import NotFound
 from apps.common.sql import fetch_prepared
 from apps.identity import policy
 from apps.network.models import HostNetwork, Network, Port
+from apps.network.states import HOST_LATE_S
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,13 @@ def host_network(*, actor: Actor, host_id: uuid.UUID) -> HostNetwork:
     if found is None:
         raise NotFound("host.not_found", f"Host {host_id} has not said anything about its networking.", field="host_id")
     return found
+
+
+def in_trouble() -> list[HostNetwork]:
+    """Hosts that could not bring about, or be given, something, and those that are late with what they were told; by name."""
+    late = Q(behind_since__lt=clock.after(-HOST_LATE_S))
+    rows = HostNetwork.objects.filter(late | ~Q(problems=[]) | ~Q(lacking=[]), speaks=True)
+    return list(rows.order_by("host_name").defer("told", "mended"))
 
 
 def applied(host_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Applied]:

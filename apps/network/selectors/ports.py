@@ -39,9 +39,9 @@ def port(*, actor: Actor, port_id: uuid.UUID, permission: str = "network.port.ge
 
 
 def port_named(*, actor: Actor, name: str) -> Port:
-    """The project's of that name, or with that MAC. Raises Forbidden, NotFound, Conflict `port.ambiguous`."""
+    """The project's of that name, with that MAC, or of the instance with that host name. Raises Forbidden, NotFound, Conflict `port.ambiguous`."""
     policy.require(actor, "network.port.get")
-    found = list(_visible(actor, "network.port.get", all_projects=False).filter(Q(name=name) | Q(mac=name.lower()))[:2])
+    found = list(_visible(actor, "network.port.get", all_projects=False).filter(Q(name=name) | Q(mac=name.lower()) | Q(dns_name=name))[:2])
     if not found:
         raise NotFound("port.not_found", f"There is no port named {name!r} in this project.", field="port")
     if len(found) > 1:

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
+from apps.common.ids import parse
 from apps.hosts import selectors as hosts
 from apps.hosts.states import HostState
 from apps.identity import policy
@@ -38,14 +39,16 @@ def trace(
     return follow(found.facts(asked, which, hosts_shown=policy.everywhere(actor, "hosts.host.list")))
 
 
-def port_of(*, actor: Actor, text: str) -> str:
-    """The id of the one port that people call so at the shell: by id, MAC, name, host name or address; else the text itself.
+def port_of(*, actor: Actor, text: str, field: str = "port") -> str:
+    """The id of the one port that people call so: by id, MAC, name, host name or address; else an id or address as it is.
 
-    Raises Invalid `trace.ambiguous`, Forbidden.
+    Raises Invalid `trace.ambiguous`, `trace.end` for what is none of all that, Forbidden.
     """
     which = Q(name=text) | Q(dns_name=text) | Q(mac=text.lower())
+    is_end = parse(text) is not None
     try:
         which = which | Q(fixed_ips__address=str(ipaddress.ip_address(text)))
+        is_end = True
     except ValueError:
         pass
     rows = seen(actor=actor, permission=PERMISSION).filter(which, device_kind=DeviceKind.INSTANCE.value)
@@ -53,7 +56,9 @@ def port_of(*, actor: Actor, text: str) -> str:
         rows = rows.filter(Q(project_id=actor.project_id))
     found = sorted({str(key) for key in rows.values_list("pk", flat=True)[:6]})
     if len(found) > 1:
-        raise Invalid("trace.ambiguous", f"Several ports are called {text}: name one by its id ({', '.join(found)}).", field="port")
+        raise Invalid("trace.ambiguous", f"Several ports are called {text}: name one by its id ({', '.join(found)}).", field=field)
+    if not found and not is_end:
+        raise Invalid("trace.end", f"No port of an instance is called {text}: give its id, MAC, name or address, or an address outside.", field=field)
     return found[0] if found else text
 
 

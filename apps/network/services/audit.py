@@ -89,7 +89,7 @@ def _strangers() -> Iterator[str]:
 
 
 def _routers() -> Iterator[str]:
-    """A network's router is the one that its attached subnets have, and no address is in two subnets of a router."""
+    """A network's router is the one that its attached subnets have, and no address is in two subnets that a router leads to."""
     served: dict[uuid.UUID, list[Subnet]] = defaultdict(list)
     of_network: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
     for interface in RouterInterface.objects.select_related("subnet").order_by("pk"):
@@ -99,9 +99,12 @@ def _routers() -> Iterator[str]:
         found = of_network[network_id]
         if found != ({router_id} if router_id is not None else set()):
             yield f"network {name} ({network_id}): said to have the router {router_id}, its subnets have {', '.join(map(str, found)) or 'none'}"
-    names = dict(Router.objects.values_list("pk", "name"))
-    for router_id, subnets in served.items():
+    outside: dict[uuid.UUID | None, list[Subnet]] = defaultdict(list)
+    for subnet in Subnet.objects.filter(network__external=True).order_by("pk"):
+        outside[subnet.network_id].append(subnet)
+    for router in Router.objects.filter(pk__in=served).order_by("pk"):
+        subnets = served[router.pk]
         for position, one in enumerate(subnets):
-            for other in subnets[position + 1 :]:
+            for other in (*subnets[position + 1 :], *outside[router.external_network_id]):
                 if ranges.overlap(one.cidr, other.cidr):
-                    yield f"router {names.get(router_id)} ({router_id}): its subnets {one.cidr} and {other.cidr} overlap"
+                    yield f"router {router.name} ({router.pk}): its subnets {one.cidr} and {other.cidr} overlap"

@@ -25,7 +25,7 @@ def note(rows: Iterable[Change]) -> None:
     for row in noted:
         row.at = now
     insert_rows(noted)
-    # One hint per transaction, however much it notes. Lost hints cost a second: the ticker finds the rows.
+    # One hint per transaction, however much it notes. Lost hints cost a few seconds: the ticker finds the rows.
     if not any(entry[1] is _hint for entry in connection.run_on_commit):
         connection.on_commit(_hint)
 

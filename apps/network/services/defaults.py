@@ -63,12 +63,16 @@ def unused(project_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, int]
 
 
 def drop_unused(project_ids: Collection[uuid.UUID]) -> None:
-    """Delete these, in the transaction that deletes the projects; `routers.forget` and `groups.forget` do the rest."""
+    """Delete these, in the transaction that deletes the projects; `routers.forget` and `groups.forget` do the rest.
+
+    Nobody attaches anything to the projects' routers from now on.
+    """
     ids = list(_unused(project_ids).order_by("pk").values_list("pk", flat=True))
     for network in Network.objects.select_for_update().filter(pk__in=ids).order_by("pk"):
         if not network.ports.exists():
             RouterInterface.objects.filter(subnet__network=network).delete()
             networks.drop(network)
+    routers.lock_all(project_ids)
 
 
 def _make(actor: Actor, project_id: uuid.UUID, made: Network, planned: list[Subnet]) -> None:
@@ -94,7 +98,7 @@ def _router(actor: Actor, project_id: uuid.UUID, planned: list[Subnet]) -> Route
     name = builtin.DEFAULT_NAME
     if rows.filter(name=name).exists():
         name = f"{name}-{planned[0].pk.hex[-6:]}"
-    return routers.create(actor=actor, name=name, is_default=present is None)
+    return routers.insert(actor, name, is_default=present is None)
 
 
 def _unused(project_ids: Collection[uuid.UUID]) -> "QuerySet[Network]":

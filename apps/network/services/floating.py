@@ -3,7 +3,6 @@
 Lock order: external network (shared), router, spans of addresses, port, floating IP.
 """
 
-import ipaddress
 import uuid
 from collections.abc import Collection
 from typing import Any, TypedDict, Unpack
@@ -12,16 +11,15 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from apps.audit.services import record
-from apps.common.context import Actor
-from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
+from apps.common.context import SYSTEM, Actor
+from apps.common.errors import Invalid, InvalidState, NotFound
 from apps.common.ids import new_id
 from apps.common.sql import fetch_prepared, hold
 from apps.identity import policy
 from apps.identity.fields import check_text
 from apps.network import ranges, selectors
-from apps.network.models import FixedIP, FloatingIP, Network, Port, Router, RouterInterface
-from apps.network.selectors.networks import COUNTED_PORTS
-from apps.network.services import changes, port_rows
+from apps.network.models import FixedIP, FloatingIP, Network, Port, Router
+from apps.network.services import changes, floating_paths, port_rows
 from apps.network.states import DeviceKind
 from apps.quotas.services import reservations
 
@@ -55,17 +53,17 @@ def create(
     project_id = policy.in_project(actor)
     check_text(description, most=_DESCRIPTION)
     wanted = str(ranges.parse_address(address, field="address", code="address.invalid")) if address else ""
-    port = None if port_id is None else _port(project_id, port_id)
+    port = None if port_id is None else floating_paths.port_of(project_id, port_id)
     network = _external(actor, network_id, port)
     family = _family(network, wanted, port, fixed_address)
-    router = None if port is None else _router(network, port)
+    router = None if port is None else floating_paths.router_to(network, port)
     row = FloatingIP(pk=new_id(), project_id=project_id, network=network, description=description)
     row.port = port_rows.claim_special(
         network=network, device_kind=DeviceKind.FLOATING_IP, device_id=row.pk, project_id=project_id, address=wanted, family=family
     )
     row.address = FixedIP.objects.values_list("address", flat=True).get(port=row.port)
     if port is not None and router is not None:
-        row.fixed_ip, row.router = _fixed_ip(row, port, router, fixed_address), router
+        row.fixed_ip, row.router = floating_paths.fixed_ip_for(row, port, router, fixed_address), router
     row.save(force_insert=True)
     asked = {"address": row.address, "network": network.name, "port_id": port_id}
     record.write(
@@ -86,9 +84,9 @@ def associate(*, actor: Actor, floating_ip_id: uuid.UUID, port_id: uuid.UUID, fi
     """
     permission = "network.floating_ip.update"
     seen = selectors.floating_ip(actor=actor, floating_ip_id=floating_ip_id, permission=permission)
-    port = _port(seen.project_id, port_id)
-    router = _router(seen.network, port)
-    fixed_ip = _fixed_ip(seen, port, router, fixed_address)
+    port = floating_paths.port_of(seen.project_id, port_id)
+    router = floating_paths.router_to(seen.network, port)
+    fixed_ip = floating_paths.fixed_ip_for(seen, port, router, fixed_address)
     row = selectors.floating_ip(actor=actor, floating_ip_id=floating_ip_id, permission=permission, lock=True)
     _lead(actor, row, fixed_ip, router)
     return row
@@ -152,25 +150,26 @@ def delete(*, actor: Actor, floating_ip_id: uuid.UUID) -> None:
     reservations.release(project_id=row.project_id, amounts={"floating_ips": 1})
 
 
-def release_of_ports(port_ids: Collection[uuid.UUID]) -> None:
-    """These ports (locked by the caller) are about to go: what stands for their addresses stands for nothing then."""
+def release_of_ports(port_ids: Collection[uuid.UUID], *, actor: Actor = SYSTEM) -> None:
+    """These ports (locked by the caller) are about to go: what stands for their addresses stands for nothing then.
+
+    `actor`: who takes them away; those of instances go when their host has said so.
+    """
     ids = list(port_ids)
     # Nearly always none does; while a port is locked, none comes to.
     if connection.vendor == "postgresql" and (not ids or not fetch_prepared(_SOME, [ids])):
         return
-    _release(Q(fixed_ip__port_id__in=ids))
+    _release(actor, Q(fixed_ip__port_id__in=ids))
 
 
-def release_of_addresses(fixed_ips: Collection[FixedIP]) -> None:
+def release_of_addresses(fixed_ips: Collection[FixedIP], *, actor: Actor) -> None:
     """The same for some addresses of ports that keep others."""
-    _release(Q(fixed_ip_id__in=[row.pk for row in fixed_ips]))
+    _release(actor, Q(fixed_ip_id__in=[row.pk for row in fixed_ips]))
 
 
-def _release(which: Q) -> None:
-    for row in FloatingIP.objects.select_for_update(of=("self",)).filter(which).order_by("pk"):
-        was, row.fixed_ip, row.router = row.router_id, None, None
-        row.save(update_fields=["fixed_ip", "router"])
-        changes.floating(row, was=was)
+def _release(actor: Actor, which: Q) -> None:
+    for row in FloatingIP.objects.select_for_update(of=("self",)).select_related("fixed_ip").filter(which).order_by("pk"):
+        _lead(actor, row, None, None)
 
 
 def _lead(actor: Actor, row: FloatingIP, fixed_ip: FixedIP | None, router: Router | None) -> None:
@@ -224,81 +223,7 @@ def _family(network: Network, wanted: str, port: Port | None, fixed_address: str
     return family
 
 
-def _port(project_id: uuid.UUID, port_id: uuid.UUID) -> Port:
-    found = Port.objects.filter(pk=port_id, project_id=project_id, device_kind__in=COUNTED_PORTS).first()
-    if found is None:
-        raise _no_port(port_id)
-    return found
-
-
-def _router(network: Network, port: Port) -> Router:
-    """The router, locked, that leads from this external network to the port's. Raises InvalidState `floating_ip.no_path`."""
-    joined = Network.objects.get(pk=port.network_id)
-    router = None
-    if joined.router_id is not None:
-        rows = Router.objects.select_for_update(of=("self",), no_key=True).select_related("external_network")
-        router = rows.filter(pk=joined.router_id).first()
-        # Whoever takes networks from a router holds its row.
-        joined.refresh_from_db(fields=["router"])
-    if router is None or joined.router_id != router.pk:
-        raise _no_path(
-            "router", f"the port's network {joined.name} has no router: attach its subnet to one whose way out is {network.name}"
-        )
-    if router.external_network is None:
-        raise _no_path("external_network", f"the router {router.name} has no way out: make {network.name} its external network")
-    if router.external_network_id != network.pk:
-        raise _no_path(
-            "external_network", f"the way out of the router {router.name} is {router.external_network.name}, "
-            f"and this address is of {network.name}",
-        )
-    return router
-
-
-def _fixed_ip(row: FloatingIP, port: Port, router: Router, fixed_address: str) -> FixedIP:
-    """What the floating IP is to stand for; its port is locked."""
-    if Port.objects.select_for_update(no_key=True).filter(pk=port.pk).first() is None:
-        raise _no_port(port.pk)
-    family = ipaddress.ip_address(row.address).version
-    served = set(RouterInterface.objects.filter(router=router).values_list("subnet_id", flat=True))
-    found = _chosen(list(FixedIP.objects.select_related("subnet").filter(port=port).order_by("pk")), family, fixed_address, served)
-    if found.subnet_id not in served:
-        raise _no_path("interface", f"{found.subnet.cidr}, where {found.address} is, is not attached to the router {router.name}")
-    other = FloatingIP.objects.filter(fixed_ip=found).exclude(pk=row.pk).first()
-    if other is not None:
-        raise Conflict(
-            "floating_ip.fixed_taken", f"The floating IP {other.address} stands for {found.address} already.", field="fixed_address",
-            floating_ip_id=str(other.pk),
-        )
-    return found
-
-
-def _chosen(has: Collection[FixedIP], family: int, fixed_address: str, served: Collection[uuid.UUID]) -> FixedIP:
-    """The named one, or the only one; of several the only one whose subnet the router serves. Raises Invalid."""
-    fitting = [each for each in has if each.subnet.family == family]
-    if fixed_address:
-        wanted = str(ranges.parse_address(fixed_address, field="fixed_address", code="floating_ip.fixed_address"))
-        chosen = [each for each in fitting if each.address == wanted]
-    else:
-        chosen = fitting if len(fitting) == 1 else [each for each in fitting if each.subnet_id in served]
-    if len(chosen) == 1:
-        return chosen[0]
-    shown = ", ".join(str(each.address) for each in fitting) or "none"
-    if chosen or (fitting and not fixed_address):
-        text = f"fixed_address: the port has several IPv{family} addresses ({shown}): name one."
-    else:
-        text = f"fixed_address: expected an IPv{family} address of the port; it has {shown}."
-    raise Invalid("floating_ip.fixed_address", text, field="fixed_address")
-
-
 def _record(actor: Actor, row: FloatingIP, changed: dict[str, Any]) -> None:
     record.write(
         actor, "network.floating_ip.update", "floating_ip", row.pk, project_id=row.project_id, name=str(row.address), changes=changed
     )
-
-
-def _no_path(missing: str, what: str) -> InvalidState:
-    return InvalidState("floating_ip.no_path", f"Nothing leads from this address to the port: {what}.", field="port_id", missing=missing)
-
-
-def _no_port(port_id: uuid.UUID) -> NotFound:
-    return NotFound("port.not_found", f"There is no port {port_id} in this project.", field="port_id")

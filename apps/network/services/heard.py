@@ -76,7 +76,7 @@ def take_told(reports: Sequence[tuple[uuid.UUID, Told]]) -> None:
     for row in rows:
         for told in by_host[row.pk]:
             _apply(row, told)
-    update_rows(rows, ["generation", "applied", "applied_at", "took_ms", "problems", "mended", "full_due"])
+    update_rows(rows, ["generation", "applied", "applied_at", "behind_since", "took_ms", "problems", "mended", "full_due"])
     _hint(any(row.full_due and row.speaks for row in rows))
 
 
@@ -89,7 +89,11 @@ def _apply(row: HostNetwork, told: Told) -> None:
         if problems and problems != row.problems:
             first = f"{problems[0]['code']}: {problems[0]['message']}"
             log.warning("host %s has %d problem(s) with its networks, first: %s", row.host_name, len(problems), first)
+        if told.generation > row.applied:
+            row.behind_since = now  # it is at it; none of what is newer has it had time for since
         row.applied, row.applied_at, row.took_ms, row.problems = told.generation, now, told.took_ms, problems
+        if row.applied == row.generation:
+            row.behind_since = None
     if told.mended:
         log.warning("host %s has mended its networks: %s", row.host_name, "; ".join(told.mended)[:_LONGEST_TEXT])
         lines = [{"at": now.isoformat(), "what": _text(line)} for line in told.mended[-_MENDED_KEPT:]]

@@ -82,13 +82,7 @@ def insert(
     if mtu is not None:
         pools.check_mtu(mtu, most=most, why=f"what {made.kind} leaves here")
     made.save(force_insert=True)
-    record.write(
-        actor, "network.network.create", "network", made.pk, project_id=made.project_id, name=made.name,
-        changes={
-            "kind": made.kind, "physical_network": physical_network, "segment": made.segment, "mtu": made.mtu, "shared": made.shared,
-            "external": made.external, "is_default": made.is_default,
-        },
-    )
+    _record_made(actor, made, chosen=bool(kind))
 
 
 def count(made: Network) -> None:
@@ -219,6 +213,18 @@ def drop(network: Network) -> None:
     network.delete()
 
 
+def _record_made(actor: Actor, made: Network, *, chosen: bool) -> None:
+    """`chosen`: wire and segment were. These are the installation's business, also where the network is a project's."""
+    told = {"kind": made.kind, "mtu": made.mtu, "shared": made.shared, "external": made.external, "is_default": made.is_default}
+    provided = {"physical_network": made.physical_network.name if made.physical_network else None, "segment": made.segment}
+    if made.project_id is None:
+        told |= provided
+    entries = [record.Entry(resource_id=made.pk, name=made.name, project_id=made.project_id, changes=told)]
+    if made.project_id is not None and chosen:
+        entries.append(record.Entry(resource_id=made.pk, name=made.name, changes=provided))
+    record.write_many(actor, "network.network.create", "network", entries)
+
+
 def _require(actor: Actor, *, provides: bool) -> None:
     if provides:
         policy.require_everywhere(actor, PROVIDE)
@@ -259,7 +265,7 @@ def _place(kind: str, physical_network: str, segment: int | None, *, external: b
 def _router(actor: Actor, made: Network, router_id: uuid.UUID | None, *, external: bool) -> Router:
     if router_id is not None:
         return selectors.router(actor=actor, router_id=router_id, permission="network.router.update")
-    return routers.create(actor=actor, name=made.name, external_network_id=... if external else None)
+    return routers.insert(actor, made.name, external_network_id=... if external else None)
 
 
 def _check_default(network: Network) -> None:

@@ -101,7 +101,7 @@ def delete(*, actor: Actor, port_id: uuid.UUID) -> None:
     port = selectors.port(actor=actor, port_id=port_id, permission="network.port.delete", lock=True)
     plugs.require_free(port)
     record.write(actor, "network.port.delete", "port", port.pk, project_id=port.project_id, name=port.name or port.mac)
-    floating.release_of_ports([port.pk])
+    floating.release_of_ports([port.pk], actor=actor)
     port_rows.remove([port.pk])
     if port.project_id is not None:
         reservations.release(project_id=port.project_id, amounts={"ports": 1})
@@ -146,7 +146,7 @@ def _change(actor: Actor, port: Port, values: dict[str, Any], asked: list[Asked]
         _check_security(actor, port, port.network, groups_named=False)
     if asked is not None:
         before = _addresses(port)
-        _move(port, asked, patient=patient)
+        _move(actor, port, asked, patient=patient)
         if (after := _addresses(port)) != before:
             changed["addresses"] = [", ".join(before), ", ".join(after)]
     if not changed:
@@ -163,13 +163,13 @@ def _change(actor: Actor, port: Port, values: dict[str, Any], asked: list[Asked]
     changes.ports([port])
 
 
-def _move(port: Port, asked: list[Asked], *, patient: bool) -> None:
+def _move(actor: Actor, port: Port, asked: list[Asked], *, patient: bool) -> None:
     """Have a locked port hold these addresses, and no others; those that it has already stay."""
     has = {(row.subnet_id, str(row.address)): row for row in FixedIP.objects.filter(port=port).order_by("pk")}
     subnets = list(port.network.subnets.order_by("family", "pk"))
     kept, new = _kept(has, asked, subnets)
     gone = [row for row in has.values() if row not in kept]
-    floating.release_of_addresses(gone)
+    floating.release_of_addresses(gone, actor=actor)
     addresses.free(gone)
     (found,) = port_rows.allot([Need(subnets, port.mac, port.project_id, tuple(new), others=False)], patient=patient)
     insert_rows([FixedIP(port=port, subnet=each.subnet, address=each.address) for each in found])

@@ -9,6 +9,7 @@ from types import EllipsisType
 from typing import Any, TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
+from django.db.models import Count
 
 from apps.audit.services import record
 from apps.common.checks import check_name
@@ -19,6 +20,7 @@ from apps.identity import policy
 from apps.network import ranges, selectors
 from apps.network.models import FixedIP, FloatingIP, Network, Router, RouterInterface, Subnet
 from apps.network.services import changes, in_the_way
+from apps.quotas.services import accounts
 
 _NAME = 64
 
@@ -32,15 +34,26 @@ class RouterChanges(TypedDict, total=False):
     admin_up: bool
 
 
+@transaction.atomic
 def create(
-    *, actor: Actor, name: str, external_network_id: uuid.UUID | EllipsisType | None = ..., snat: bool = True,
-    admin_up: bool = True, is_default: bool = False,
+    *, actor: Actor, name: str, external_network_id: uuid.UUID | EllipsisType | None = ..., snat: bool = True, admin_up: bool = True,
 ) -> Router:
     """A router that joins nothing yet. `external_network_id` left out: the default way out, if there is one; None: none.
 
-    Raises Forbidden, Invalid (name), NotFound (external network), InvalidState `network.not_external`, Conflict
-    `router.exists`.
+    Raises Forbidden, Invalid (name), NotFound (external network; the project, by now), InvalidState `network.not_external`,
+    Conflict `router.exists`.
     """
+    made = insert(actor, name, external_network_id=external_network_id, snat=snat, admin_up=admin_up)
+    # Routers are not counted, so nothing else makes whoever deletes the project wait for this, or this for them.
+    accounts.close([made.project_id])
+    return made
+
+
+def insert(
+    actor: Actor, name: str, *, external_network_id: uuid.UUID | EllipsisType | None = ..., snat: bool = True, admin_up: bool = True,
+    is_default: bool = False,
+) -> Router:
+    """The same for transactions that end by counting something in the project."""
     policy.require(actor, "network.router.create")
     project_id = policy.in_project(actor)
     check_name(name, most=_NAME)
@@ -106,12 +119,16 @@ def attach(*, actor: Actor, router_id: uuid.UUID, subnet_id: uuid.UUID) -> Route
     """Have a router serve a subnet under the subnet's gateway address; guests' other subnets there are reached then.
 
     Raises NotFound, Forbidden (also `network.not_yours`), Conflict `router.attached`, `network.routed`, `subnet.overlap`,
-    InvalidState `router.other_project`, `router.external_subnet`, `subnet.no_gateway`, `subnet.gateway_taken`.
+    `router.contended`, InvalidState `router.other_project`, `router.external_subnet`, `subnet.no_gateway`, `subnet.gateway_taken`.
     """
     permission = "network.router.update"
-    selectors.router(actor=actor, router_id=router_id, permission=permission)
+    way_out = selectors.router(actor=actor, router_id=router_id, permission=permission).external_network_id
     subnet = selectors.subnet_locked(actor=actor, subnet_id=subnet_id, permission=permission)
+    if way_out is not None:
+        hold(Network, [way_out], unchanged=True)  # it gets no subnet at this moment
     router = selectors.router(actor=actor, router_id=router_id, permission=permission, lock=True)
+    if router.external_network_id not in (None, way_out):
+        raise Conflict("router.contended", f"The router {router.name} has just got another way out; try again.", field="router_id")
     _check_subnet(router, subnet)
     _check_overlap([subnet], Subnet.objects.filter(interface__router=router), "the router has")
     if router.external_network_id is not None:
@@ -144,6 +161,20 @@ def detach(*, actor: Actor, router_id: uuid.UUID, subnet_id: uuid.UUID) -> None:
         Network.objects.filter(pk=subnet.network_id).update(router=None)
     _record(actor, router, {"subnet": [subnet.cidr, None], "subnet_id": [subnet.pk, None]})
     changes.domain(subnet.network_id, router.pk)
+
+
+def in_use(project_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, int]]:
+    """How many routers of these projects serve networks that are not theirs: others would lose their gateway with these."""
+    rows = Router.objects.filter(project_id__in=list(project_ids), networks__project_id__isnull=True, networks__isnull=False)
+    return {
+        project_id: {"routers": count}
+        for project_id, count in rows.values_list("project_id").annotate(Count("pk", distinct=True)).order_by()
+    }
+
+
+def lock_all(project_ids: Collection[uuid.UUID]) -> None:
+    """Nobody attaches anything to routers of these projects, nor leads floating IPs there, before the transaction ends."""
+    list(Router.objects.select_for_update().filter(project_id__in=list(project_ids)).order_by("pk").values_list("pk"))
 
 
 def forget(project_ids: Collection[uuid.UUID]) -> None:

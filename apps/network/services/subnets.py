@@ -11,7 +11,7 @@ from apps.audit.services import record
 from apps.common.checks import check_name
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState
-from apps.network import ranges, selectors
+from apps.network import errors, ranges, selectors
 from apps.network.models import FixedIP, FloatingIP, Network, Port, Router, RouterInterface, Subnet
 from apps.network.services import addresses, changes, in_the_way
 from apps.network.states import DeviceKind, Ipv6Mode, NetworkKind
@@ -69,7 +69,7 @@ def plan(
 
 
 def insert(actor: Actor, network: Network, made: Subnet) -> None:
-    """Insert a planned subnet into a network that the caller has locked, or made. Raises Conflict, InvalidState."""
+    """Insert a planned subnet into a network that the caller has locked, or made. Raises Conflict `subnet.overlap`, InvalidState."""
     present = list(network.subnets.all())
     if len(present) >= _MOST_SUBNETS:
         raise InvalidState("subnet.too_many", f"The network {network.name} has {_MOST_SUBNETS} subnets, the most there may be.", most=_MOST_SUBNETS)
@@ -79,6 +79,8 @@ def insert(actor: Actor, network: Network, made: Subnet) -> None:
                 "subnet.overlap", f"cidr: {made.cidr} overlaps {other.cidr}, the subnet {other.name or other.pk} of this network.",
                 field="cidr", subnet_id=str(other.pk), cidr=other.cidr,
             )
+    if network.external:
+        _check_inside(actor, network, made)
     made.network, made.project_id = network, network.project_id
     try:
         with transaction.atomic():
@@ -89,6 +91,21 @@ def insert(actor: Actor, network: Network, made: Subnet) -> None:
     record.write(
         actor, "network.subnet.create", "subnet", made.pk, project_id=made.project_id, name=made.name or made.cidr,
         changes={"network": str(network.pk), "cidr": made.cidr, **_told(made)},
+    )
+
+
+def _check_inside(actor: Actor, network: Network, made: Subnet) -> None:
+    """No router that leads to this (locked) network has the same addresses inside: what is sent to these would not leave it."""
+    inside = Subnet.objects.filter(interface__router__external_network=network, family=made.family)
+    cidrs = [cidr for cidr in inside.order_by().values_list("cidr", flat=True).distinct() if ranges.overlap(made.cidr, cidr)]
+    if not cidrs:
+        return
+    overlapping = inside.filter(cidr__in=cidrs)
+    leading = Router.objects.filter(external_network=network, interfaces__subnet__in=overlapping).distinct()
+    text, facts = errors.told(in_the_way.found(actor, subnet=overlapping, router=leading))
+    raise Conflict(
+        "subnet.overlap", f"cidr: {made.cidr} overlaps what routers that lead to this network have inside, so these could send nothing "
+        f"there: {text}.", field="cidr", **facts,
     )
 
 

@@ -1,11 +1,10 @@
 """Telling hosts what changed in networks: each the difference to what it was told before, or its whole state.
 
-Any number of tellers may run at once, in the conductor (woken by `changes`) and in the ticker. What a host is told is read
+Any number of tellers may run at once: the conductor, woken by `changes`, and the ticker for what was overlooked. What a host is told is read
 after its row is locked, so a later generation never carries older news. A message that is lost is noticed by the host's next
 heartbeat (`heard`), and one that overtakes another by the host itself; both end with the whole state.
 """
 
-import logging
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -29,9 +28,8 @@ from apps.network.services.affected import Affected, affected
 from apps.network.services.messages import Composer, Parts
 from apps.network.services.views import Difference, Touched, View, current, difference
 from contracts import topics
-from contracts.envelope import MAX_WIRE_BYTES, Envelope, Kind
+from contracts.envelope import Envelope, Kind
 
-log = logging.getLogger(__name__)
 # Changes that are told together, and hosts that are told everything in one transaction.
 _CHANGES_AT_ONCE = 2000
 _WHOLE_AT_ONCE = 40
@@ -39,19 +37,21 @@ _WHOLE_AT_ONCE = 40
 _WHOLE_EVERY_S = 1.0
 _AFRESH_S = 3600.0
 _AFRESH_AT_ONCE = 2
+# The conductor has not told a change of that age: longer than it waits for more to tell at once (apps.network.tasks).
+_OVERLOOKED_S = 3.0
 # Whoever gets a message later than this asks anew.
 _DEADLINE_S = 600.0
 
 
 @dataclass(frozen=True)
 class _News:
-    """What one host is sent once it is committed."""
+    """What one host is sent once it is committed; several bodies are parts of one."""
 
     host_id: uuid.UUID
     host_name: str
     task: str
     generation: int
-    body: msgspec.Raw
+    bodies: tuple[msgspec.Raw, ...]
 
 
 def tell(most: int = _CHANGES_AT_ONCE) -> int:
@@ -62,6 +62,14 @@ def tell(most: int = _CHANGES_AT_ONCE) -> int:
         told += len(news)
         if not more:
             return told
+
+
+def tell_overlooked() -> int:
+    """For the ticker: what nobody has told although it is time, since a hint was lost or a teller has died; as `tell`."""
+    late = clock.now() - timedelta(seconds=_OVERLOOKED_S)
+    if Change.objects.filter(at__lt=late).exists() or _due(hosts.down())[0]:
+        return tell()
+    return 0
 
 
 def tell_again(*, actor: Actor, host_id: uuid.UUID) -> HostNetwork:
@@ -184,38 +192,46 @@ def _compose(
         if not whole and composer.is_empty(body):
             continue
         row.generation += 1
-        shape = (
-            objects.State(row.generation, body[0]) if whole else objects.Change(base, row.generation, body[0], body[1])
-        )
         task = topics.NETWORK_STATE if whole else topics.NETWORK_CHANGE
-        news.append(_News(row.pk, row.host_name, task, row.generation, objects.raw(shape)))
+        news.append(_News(row.pk, row.host_name, task, row.generation, _bodies(row.generation, None if whole else base, body)))
         knows_more = whole or views[host_id] != View.told_to(row)
         _note(row, views[host_id], differences[host_id], ways.lacking.get(host_id, []), now)
         (more if knows_more else same).append(row)
-    update_rows(same, ["generation", "sent_at", "lacking"])
-    update_rows(more, ["generation", "told", "full_due", "sent_at", "full_at", "full_generation", "lacking"])
+    update_rows(same, ["generation", "sent_at", "behind_since", "lacking"])
+    update_rows(more, ["generation", "told", "full_due", "sent_at", "behind_since", "full_at", "full_generation", "lacking"])
     return news
+
+
+def _bodies(generation: int, base: int | None, body: tuple[msgspec.Raw, msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
+    """A change from `base`, or the whole state without."""
+    pieces = objects.in_parts(*body)
+    return tuple(
+        objects.raw(
+            objects.State(generation, some, part, len(pieces)) if base is None
+            else objects.Change(base, generation, some, gone, part, len(pieces))
+        )
+        for part, (some, gone) in enumerate(pieces)
+    )
 
 
 def _note(row: HostNetwork, view: View, each: Difference, lacking: list[dict[str, str]], now: datetime) -> None:
     if row.full_due or each.routers or each.gone_routers:
         row.lacking = lacking
-    row.told, row.sent_at = view.kept(), now
+    row.told, row.sent_at, row.behind_since = view.kept(), now, row.behind_since or now
     if row.full_due:
         row.full_due, row.full_at, row.full_generation = False, now, row.generation
 
 
 def _send(news: Sequence[_News]) -> None:
-    deadline = clock.after(_DEADLINE_S).timestamp()
+    now, deadline = clock.now().timestamp(), clock.after(_DEADLINE_S).timestamp()
     sealer = keys.control()
     messages = []
     for each in news:
-        envelope = Envelope(
-            topic=each.task, host=str(each.host_id), body=each.body, generation=each.generation, deadline=deadline,
-            issued_at=clock.now().timestamp(),
-        )
-        wire = sealer.seal(envelope, Kind.COMMAND)
-        if len(wire) > MAX_WIRE_BYTES:
-            log.error("the network state of host %s is too large to be sent: %d bytes", each.host_name, len(wire))
-        messages.append(bus.Message(topics.network_queue(each.host_name), each.task, (wire,)))
+        for body in each.bodies:
+            envelope = Envelope(
+                topic=each.task, host=str(each.host_id), body=body, generation=each.generation, deadline=deadline,
+                issued_at=now,
+            )
+            wire = sealer.seal(envelope, Kind.COMMAND)
+            messages.append(bus.Message(topics.network_queue(each.host_name), each.task, (wire,)))
     bus.send(messages)

@@ -17,7 +17,7 @@ class Command(CloudCommand):
     def options(self, parser: ArgumentParser) -> None:
         parser.add_argument("--network", default="", metavar="NAME", help="an external one; default: that of the port's router, or the installation's")
         parser.add_argument("--address", default="", help="exactly this one")
-        parser.add_argument("--port", default="", metavar="NAME", help="what it stands for: a port's name, MAC or id")
+        parser.add_argument("--port", default="", metavar="NAME", help="what it stands for: an instance with one port, or a port's name, MAC or id")
         parser.add_argument("--description", default="")
         add_project(parser)
 
