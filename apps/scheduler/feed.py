@@ -40,7 +40,7 @@ class Feed:
 
     def _forget(self) -> None:
         self._table: HostTable | None = None
-        self._cursor: int | None = None
+        self._cursor: deltas.Cursor | None = None
         # Not settled: chosen (what is free may be otherwise), or read within a transaction.
         self._doubted: set[uuid.UUID] = set()
         self._again: set[uuid.UUID] = set()

@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
+from apps.placement.names import standard_traits
 from apps.scheduler.request import Request
 from apps.scheduler.states import GroupPolicy
 from apps.scheduler.table import Bools, HostTable, Ints
@@ -136,13 +138,18 @@ def image(table: HostTable, request: Request) -> Bools | None:
         return None
     passed = np.ones(table.rows, dtype=np.bool_)
     if request.architecture:
-        said = [name for name in table.traits.positions if str(name).startswith(_ARCHITECTURE)]
-        passed &= table.traits.has_any([_ARCHITECTURE + request.architecture.upper()]) | ~table.traits.has_any(said)
+        wanted = _ARCHITECTURE + request.architecture.upper()
+        passed &= table.traits.has_any([wanted]) | ~table.traits.has_any(_architectures())
     if request.hypervisor_type:
-        wanted = request.hypervisor_type
-        traits = (_HYPERVISOR + wanted.upper(), *_VIRT.get(wanted, ()))
-        passed &= (table.hypervisor == table.hypervisors.get(wanted, -1)) | table.traits.has_any(traits)
+        kind = request.hypervisor_type
+        traits = (_HYPERVISOR + kind.upper(), *_VIRT.get(kind, ()))
+        passed &= (table.hypervisor == table.hypervisors.get(kind, -1)) | table.traits.has_any(traits)
     return passed
+
+
+@cache
+def _architectures() -> tuple[str, ...]:
+    return tuple(name for name in standard_traits() if name.startswith(_ARCHITECTURE))
 
 
 def traits(table: HostTable, request: Request) -> Bools | None:

@@ -1,11 +1,16 @@
 """Capacity over the native API: what operators set of inventories, traits and resource classes."""
 
+import uuid
 from typing import Any
 
 import pytest
 
+from apps.common.context import SYSTEM
+from apps.placement.models import ResourceProvider
+from apps.placement.services import aggregates, classes, traits
 from tests.api.kit import Http
 from tests.support.cloud import Cloud
+from tests.support.placement import PROJECT, USER, give, provider
 
 
 def test_an_operator_says_how_much_of_a_host_may_be_claimed(cloud: Cloud, operator: Http) -> None:
@@ -62,14 +67,60 @@ def test_resource_classes_are_made_and_deleted(operator: Http) -> None:
 
 
 def test_a_tree_is_listed_by_any_of_its_providers(cloud: Cloud, operator: Http) -> None:
-    from apps.common.context import SYSTEM
-    from apps.placement.services import providers
-
     host = cloud.host("hv1")
     cloud.host("hv2")
-    child = providers.create(actor=SYSTEM, name="numa0", parent_id=host.id)
+    child = provider("numa0", ResourceProvider.objects.get(pk=host.id))
     listed = operator.get(f"resource-providers?in_tree={child.pk}").ok()["items"]
     assert {each["name"]: each["parent_id"] for each in listed} == {"hv1": None, "numa0": str(host.id)}
+
+
+def test_providers_are_listed_by_what_they_have(cloud: Cloud, operator: Http) -> None:
+    cloud.host("hv1")
+    classes.create(actor=SYSTEM, name="CUSTOM_DISKS")
+    row, aggregate = provider("shelf", CUSTOM_DISKS=4, VCPU=1), uuid.uuid4()
+    traits.set_of(actor=SYSTEM, provider_id=row.pk, names=["MISC_SHARES_VIA_AGGREGATE"])
+    aggregates.set_of(actor=SYSTEM, provider_id=row.pk, ids=[aggregate])
+    for query in ("trait=MISC_SHARES_VIA_AGGREGATE", "resource_class=CUSTOM_DISKS", f"aggregate_id={aggregate}", "name=shelf"):
+        assert [each["name"] for each in operator.get(f"resource-providers?{query}").ok()["items"]] == ["shelf"], query
+    assert operator.get("resource-providers?trait=CUSTOM_NONE").ok()["items"] == []
+    assert len(operator.get("resource-providers?resource_class=VCPU").ok()["items"]) == 2
+
+
+def test_who_holds_what_of_a_provider_is_listed_newest_first(cloud: Cloud, operator: Http, ann: Http) -> None:
+    host = cloud.host("hv1")
+    instance, _ = cloud.active()
+    row = ResourceProvider.objects.get(pk=host.id)
+    theirs = give(row, VCPU=2)
+    address = f"resource-providers/{host.id}/allocations"
+    assert operator.get(f"{address}?project_id={PROJECT}").ok() == {
+        "items": [{
+            "consumer_id": str(theirs), "consumer_generation": 1, "type": "INSTANCE", "project_id": PROJECT, "user_id": USER,
+            "managed": False, "resource_class": "VCPU", "amount": 2,
+        }],
+        "next": None,
+    }
+    vcpus = operator.get(f"{address}?resource_class=VCPU").ok()["items"]
+    assert [(each["consumer_id"], each["managed"]) for each in vcpus] == [(str(theirs), False), (str(instance.pk), True)]
+    first = operator.get(f"{address}?limit=1").ok()
+    assert first["items"] == vcpus[:1] and first["next"]
+    operator.get(f"resource-providers/{uuid.uuid4()}/allocations").problem(404, "resource_provider.not_found")
+    ann.get(address).problem(403, "policy.forbidden")
+
+
+@pytest.mark.parametrize("path", ["traits", "resource-classes"])
+def test_names_are_listed_page_by_page_each_once(operator: Http, path: str) -> None:
+    for name in ("CUSTOM_B", "CUSTOM_A"):
+        operator.post(path, {"name": name}).ok(201)
+    everything = [each["name"] for each in operator.get(f"{path}?limit=1000").ok()["items"]]
+    assert everything.index("CUSTOM_A") + 1 == everything.index("CUSTOM_B")
+    seen, more = [], f"{path}?limit=7"
+    while more:
+        answer = operator.get(more).ok()
+        seen += [each["name"] for each in answer["items"]]
+        more = (answer["next"] or "").partition("/api/v1/")[2]
+    assert seen == everything
+    # Also behind one that is gone.
+    assert [each["name"] for each in operator.get(f"{path}?standard=false&after=CUSTOM_AA").ok()["items"]] == ["CUSTOM_B"]
 
 
 @pytest.mark.parametrize("path", ["traits", "resource-classes"])

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -11,8 +12,8 @@ from apps.common.context import SYSTEM
 from apps.common.errors import CloudError
 from apps.hosts.models import Aggregate, AggregateHost, Host, Zone
 from apps.hosts.services import admission, aggregates, deltas, enrol, zones
-from apps.placement.models import ProviderAggregate
-from apps.placement.services import inventories
+from apps.placement.models import ProviderAggregate, ResourceProvider
+from apps.placement.services import inventories, providers
 from tests.support.postgres import Deadlocks
 from tests.support.threads import errors, together, unexpected
 
@@ -66,6 +67,53 @@ def test_hosts_that_come_and_go_at_once_are_in_placement_as_they_are_in_the_end(
     assert len(pairs) == 9
     assert set(ProviderAggregate.objects.values_list("provider_id", "aggregate_id")) == pairs
     assert deadlocks() == 0, deadlocks.details()
+
+
+def one_within_the_other(first: Callable[[], object], second: Callable[[], object]) -> None:
+    """`second` begins when `first` has done everything but commit, which comes when the other has ended, or waits for it."""
+    ended, results = threading.Event(), []
+
+    def run() -> None:
+        results.extend(together([second]))
+        ended.set()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        first()
+        thread.start()
+        while not ended.wait(0.01) and not waits():
+            pass
+    thread.join()
+    assert errors(results) == []
+
+
+@pytest.mark.parametrize("moves_first", [True, False], ids=["move first", "hello first"])
+@pytest.mark.parametrize("joins", [True, False], ids=["joins", "leaves"])
+def test_a_host_that_moves_while_it_says_its_first_hello_is_in_placement_where_it_is(joins: bool, moves_first: bool) -> None:
+    """Neither of the two transactions sees what the other has written, so one of them waits."""
+    made = aggregates.create(actor=SYSTEM, name="fast")
+    host = enrol.enrol(actor=SYSTEM, name="hv1").host
+    move: Callable[[], object] = partial(aggregates.add_host, actor=SYSTEM, aggregate_id=made.pk, host_id=host.pk)
+    if not joins:
+        move()
+        move = partial(aggregates.remove_host, actor=SYSTEM, aggregate_id=made.pk, host_id=host.pk)
+    hello = partial(inventories.report, provider_id=host.pk, name=host.name, totals={"VCPU": 8})
+    one_within_the_other(*((move, hello) if moves_first else (hello, move)))
+    assert ProviderAggregate.objects.filter(provider_id=host.pk).exists() is joins
+
+
+def test_a_client_that_takes_a_hosts_name_during_its_first_hello_does_not_keep_it_out() -> None:
+    host = enrol.enrol(actor=SYSTEM, name="hv1").host
+    one_within_the_other(
+        partial(providers.create, actor=SYSTEM, name="hv1"),
+        partial(inventories.report, provider_id=host.pk, name=host.name, totals={"VCPU": 8}),
+    )
+    assert ResourceProvider.objects.get(pk=host.pk).name == f"hv1 {host.pk}"
 
 
 def test_a_delta_whose_transaction_ends_late_is_read_all_the_same() -> None:

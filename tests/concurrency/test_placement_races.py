@@ -75,7 +75,10 @@ def test_the_last_unit_goes_to_exactly_one_whether_it_is_put_or_claimed() -> Non
         with transaction.atomic():
             return claims.claim([Claim(uuid.uuid4(), None, row.pk, {"VCPU": 1})])
 
-    results = together([*[partial(give, row, VCPU=1)] * 12, *[claim] * 12])
+    def put_new() -> None:
+        put(wanted(uuid.uuid4(), (row, {"VCPU": 1}), generation=None))
+
+    results = together([*[partial(give, row, VCPU=1)] * 8, *[put_new] * 8, *[claim] * 8])
     refused = lost(results, "placement.capacity") + results.count({row.pk})
     assert unexpected(results, CloudError) == []
     assert (used(row), refused) == (10, 14)

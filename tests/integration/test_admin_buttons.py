@@ -9,16 +9,19 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.common.admin.buttons import Button
+from apps.common.context import SYSTEM
 from apps.compute.admin.instances import BUTTONS
 from apps.compute.models import Flavor, Instance
 from apps.hosts.models import Aggregate, Host, Zone
 from apps.network.models import Network
 from apps.network.services import routers
 from apps.operations.models import Operation
-from apps.placement.models import Inventory
+from apps.placement.models import Inventory, ResourceClass, ResourceProvider, Trait
+from apps.placement.services import inventories
 from tests.support.admin import address, signed_in, user
 from tests.support.cloud import Cloud, make_image, operation_of
 from tests.support.identity import give, make_token
+from tests.support.placement import provider
 
 Press = Callable[..., str]
 
@@ -220,3 +223,29 @@ def test_aggregates_and_hosts_in_them(cloud: Cloud, operator: Client, press: Pre
     press(aggregate, "remove_host", host=str(host.id))
     press(aggregate, "delete")
     assert not Aggregate.objects.exists()
+
+
+def test_traits_are_made_given_to_a_provider_and_deleted(cloud: Cloud, operator: Client, press: Press) -> None:
+    row = ResourceProvider.objects.get(pk=cloud.host("hv1").id)
+    assert "(trait.name)" in operator.post(reverse("admin:placement_trait_add"), {"name": "gold"}).content.decode()
+    operator.post(reverse("admin:placement_trait_add"), {"name": "CUSTOM_GOLD"})
+    trait = Trait.objects.get()
+    assert "(trait.unknown)" in press(row, "traits", traits="CUSTOM_SILVER")
+    assert "CUSTOM_GOLD" in press(row, "traits", traits="CUSTOM_GOLD\nHW_CPU_X86_AVX")
+    assert "CUSTOM_GOLD" in operator.get(address(row, "do", "traits")).content.decode()
+    assert "(trait.in_use)" in press(trait, "delete")
+    press(row, "traits", traits="")
+    press(trait, "delete")
+    assert not Trait.objects.exists()
+
+
+def test_resource_classes_are_made_and_deleted(operator: Client, press: Press) -> None:
+    operator.post(reverse("admin:placement_resourceclass_add"), {"name": "CUSTOM_LICENSE"})
+    row = ResourceClass.objects.get()
+    shelf = provider("shelf", CUSTOM_LICENSE=3)
+    page = operator.get(address(shelf, "change")).content.decode()
+    assert "CUSTOM_LICENSE" in page and "0 / 3" in page
+    assert "(resource_class.in_use)" in press(row, "delete")
+    inventories.remove_all(actor=SYSTEM, provider_id=shelf.pk)
+    press(row, "delete")
+    assert not ResourceClass.objects.exists()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.common.context import SYSTEM
@@ -17,7 +17,7 @@ from apps.placement.candidates import loading
 from apps.placement.candidates.forest import Provider, Stock
 from apps.placement.candidates.query import CandidateQuery, Found, Group
 from apps.placement.models import Inventory, ProviderAggregate, ProviderTrait, ResourceProvider
-from tests.support.candidates import SHARES, Node, all_answers, answer, questions
+from tests.support.candidates import LONG, SHARES, SHORT, Node, all_answers, answer, questions
 
 pytestmark = pytest.mark.django_db
 
@@ -68,14 +68,8 @@ def usual(limit: int | None = None) -> CandidateQuery:
     return CandidateQuery({"": Group(USUAL)}, limit=limit)
 
 
-@settings(
-    max_examples=150, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
-@given(questions(), st.one_of(st.none(), st.integers(1, 4)), st.integers(0, 2**32))
-def test_exactly_those_candidates_are_found_that_trying_everything_finds(
-    question: tuple[list[Node], CandidateQuery], limit: int | None, seed: int
-) -> None:
+def agree(question: tuple[list[Node], CandidateQuery], limit: int | None, seed: int) -> None:
+    """What is found is what the oracle finds, or as much of it as the limit allows, with the summaries that belong to it."""
     nodes, wanted = question
     expected = all_answers(wanted, nodes)
     with transaction.atomic():
@@ -89,6 +83,28 @@ def test_exactly_those_candidates_are_found_that_trying_everything_finds(
     roots = {node.id: node.root_id for node in nodes}
     whole = {node.id for node in nodes if node.root_id in {roots[key] for key in used}}
     assert found.summaries.keys() == (whole if wanted.nested else used)
+
+
+limits = st.one_of(st.none(), st.integers(1, 4))
+seeds = st.integers(0, 2**32)
+
+
+@settings(SHORT, max_examples=150)
+@given(questions(), limits, seeds)
+def test_exactly_those_candidates_are_found_that_trying_everything_finds(
+    question: tuple[list[Node], CandidateQuery], limit: int | None, seed: int
+) -> None:
+    agree(question, limit, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@settings(LONG, max_examples=3000)
+@given(questions(), limits, seeds)
+def test_the_same_holds_in_thousands_of_other_forests(
+    question: tuple[list[Node], CandidateQuery], limit: int | None, seed: int
+) -> None:
+    agree(question, limit, seed)
 
 
 def test_a_summary_says_what_there_is_what_is_used_and_where_the_provider_stands() -> None:

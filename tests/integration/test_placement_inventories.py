@@ -130,6 +130,22 @@ def test_of_a_host_only_the_total_is_the_hosts_own(cloud: Cloud) -> None:
     assert facts(row)["VCPU"] == Facts(32, reserved=4, allocation_ratio=2.0)
 
 
+def test_of_what_a_host_no_longer_reports_nothing_more_can_be_claimed(cloud: Cloud) -> None:
+    usual = {"VCPU": 16, "MEMORY_MB": 1000, "DISK_GB": 10}
+    host = cloud.host(VCPU=16, MEMORY_MB=1000, DISK_GB=10, CUSTOM_GPU=2)
+    row = ResourceProvider.objects.get(pk=host.id)
+    put(row, facts(row) | {"IPV4_ADDRESS": Facts(8)})
+    give(row, CUSTOM_GPU=1)
+    host.hello(usual)
+    assert refusal(give, row, CUSTOM_GPU=1).code == "placement.capacity"
+    assert facts(row)["IPV4_ADDRESS"].total == 8 and used(row, "CUSTOM_GPU") == 1
+    seen = generation(row)
+    host.hello(usual)
+    assert generation(row) == seen
+    host.hello(usual | {"CUSTOM_GPU": 2})
+    give(row, CUSTOM_GPU=1)
+
+
 def test_schedulers_are_told_by_the_root() -> None:
     root = provider(VCPU=4)
     child = provider("", root, DISK_GB=1)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apps.common.context import SYSTEM
+from apps.compute.services import audit
 from apps.hosts.services import aggregates as aggregates_of_hosts
 from apps.hosts.services import deltas
 from apps.placement import selectors
@@ -135,6 +136,23 @@ def test_a_host_that_says_hello_later_is_in_its_aggregates(cloud: Cloud) -> None
     aggregates_of_hosts.add_host(actor=SYSTEM, aggregate_id=made.pk, host_id=host.pk)
     inventories.report(provider_id=host.pk, name="late", totals={"VCPU": 1})
     assert inside(host.pk) == {made.pk}
+
+
+def test_a_provider_that_is_not_where_its_host_is_is_found_and_mended(cloud: Cloud) -> None:
+    host, own = cloud.host(), uuid.uuid4()
+    made = aggregates_of_hosts.create(actor=SYSTEM, name="fast")
+    aggregates_of_hosts.add_host(actor=SYSTEM, aggregate_id=made.pk, host_id=host.id)
+    aggregates.set_of(actor=SYSTEM, provider_id=host.id, ids=[own])
+    assert selectors.misjoined() == {}
+    for wrong in (
+        lambda: ProviderAggregate.objects.filter(reported=True).delete(),
+        lambda: ProviderAggregate.objects.create(provider_id=host.id, aggregate_id=uuid.uuid4(), reported=True),
+    ):
+        wrong()
+        found = [each for each in audit.run() if each.code == "provider.aggregates"]
+        assert [each.subject for each in found] == [str(host.id)]
+        audit.repair(found)
+        assert selectors.misjoined() == {} and inside(host.id) == {made.pk, own}
 
 
 def test_only_operators_change_them() -> None:

@@ -5,9 +5,10 @@ import uuid
 import pytest
 
 from apps.common.context import SYSTEM
-from apps.hosts.services import deltas
+from apps.compute.services import audit
+from apps.hosts.services import deltas, enrol
 from apps.placement.models import Inventory, ProviderTrait, ResourceProvider
-from apps.placement.services import providers, traits
+from apps.placement.services import inventories, providers, traits
 from tests.support.cloud import Cloud, make_project, refusal
 from tests.support.identity import make_actor
 from tests.support.placement import give, provider
@@ -114,6 +115,13 @@ def test_the_provider_of_a_host_is_the_hosts(cloud: Cloud) -> None:
     assert providers.create(actor=SYSTEM, name="numa0", parent_id=host.id).root_id == host.id
 
 
+def test_no_client_makes_the_provider_of_a_host_before_its_hello() -> None:
+    host = enrol.enrol(actor=SYSTEM, name="hv1").host
+    assert refusal(providers.create, actor=SYSTEM, name="mine", provider_id=host.pk).code == "resource_provider.of_host"
+    inventories.report(provider_id=host.pk, name="hv1", totals={"VCPU": 4})
+    assert refusal(providers.create, actor=SYSTEM, name="mine", provider_id=host.pk).code == "placement.duplicate_name"
+
+
 def test_a_host_whose_name_a_client_has_taken_comes_up_all_the_same(cloud: Cloud) -> None:
     provider("hv1")
     host = cloud.host("hv1")
@@ -128,6 +136,17 @@ def test_schedulers_are_told_of_trees_that_change() -> None:
     cursor = deltas.read(None).cursor
     place_below(child, other)
     assert deltas.read(cursor).changed == {root.pk, other.pk}
+
+
+def test_a_provider_in_a_wrong_tree_is_found_and_put_into_its_parents() -> None:
+    root, other = provider(), provider()
+    child = provider("child", root)
+    below = provider("below", child)
+    ResourceProvider.objects.filter(pk__in=[child.pk, below.pk]).update(root_id=other.pk)
+    found = audit.run()
+    assert [(each.code, each.subject) for each in found] == [("provider.root", str(child.pk))]
+    audit.repair(found)
+    assert roots(child, below) == [root.pk] * 2 and audit.run() == []
 
 
 def test_only_operators_make_change_and_delete_providers() -> None:

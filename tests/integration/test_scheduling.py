@@ -18,7 +18,7 @@ from apps.placement import selectors as placement
 from apps.placement.models import Inventory, ResourceProvider
 from apps.placement.services import claims
 from apps.scheduler import selectors as scheduler
-from apps.scheduler.feed import feed
+from apps.scheduler.feed import Feed, feed
 from apps.scheduler.services import choose
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
 from tests.support.cloud import Cloud, operation_of, timeline
@@ -178,6 +178,9 @@ def test_a_host_that_disappears_during_a_decision_is_lost_like_a_race(cloud: Clo
     assert cloud.host_of(instance) is other
     assert scheduler.decisions(instance.pk)[0].lost_races == ["gone"]
     assert placement.mismatches() == []
+    table = feed.current(surely=True).facts()
+    assert {facts["name"] for facts in table.values()} == {"other"}
+    assert table == Feed().current().facts()
 
 
 def test_nobody_is_refused_for_a_choice_of_the_same_batch_that_came_to_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

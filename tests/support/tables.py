@@ -26,17 +26,22 @@ def aggregate(number: int, *, projects: Sequence[uuid.UUID] = (), **metadata: st
     return AggregateFacts(uuid.UUID(int=1000 + number), f"aggregate{number}", metadata, frozenset(projects))
 
 
-def make_table(*hosts: dict[str, Any], aggregates: Sequence[AggregateFacts] = ()) -> HostTable:
-    """Host n has the id n and the name `host<n>`; amounts by class are what is free, `units` is class → (min, max, step)."""
-    table, rows = HostTable(), [{**_WORDS, **ROOMY, **host} for host in hosts]
-    ids = [host_id(number) for number in range(len(rows))]
+def make_table(
+    *hosts: dict[str, Any], aggregates: Sequence[AggregateFacts] = (), first: int = 0, into: HostTable | None = None
+) -> HostTable:
+    """Host n has the id n and the name `host<n>`; amounts by class are what is free, `units` is class → (min, max, step).
+
+    `first`: the number of the first; `into`: a table that has others.
+    """
+    table, rows = HostTable() if into is None else into, [{**_WORDS, **ROOMY, **host} for host in hosts]
+    ids = [host_id(number) for number in range(first, first + len(rows))]
     table.put_aggregates(aggregates)
     table.put_hosts([
         SchedulingFacts(
-            key, f"host{number}", row["zone"], row["enabled"], "up" if row["up"] else "down", row["zone_enabled"], row["hypervisor"],
+            key, f"host{key.int}", row["zone"], row["enabled"], "up" if row["up"] else "down", row["zone_enabled"], row["hypervisor"],
             row["load"], tuple(each.id for each in row["aggregates"]),
         )
-        for number, (key, row) in enumerate(zip(ids, rows, strict=True))
+        for key, row in zip(ids, rows, strict=True)
     ])
     table.put_stock(ids, [
         (key, name, max(0, amount), max(0, -amount), *row["units"].get(name, (1, 2**31 - 1, 1)))

@@ -27,10 +27,10 @@ def read(call: Call) -> CandidateQuery:
     version = version_of(call)
     names = _names(call, version)
     subtrees = _subtrees(call)
-    limit, policy = call.query.get("limit"), call.query.get("group_policy", "")
+    limit, policy = query.first(call, "limit"), query.first(call, "group_policy")
     if limit is not None and not _LIMIT.fullmatch(limit):
         query.refuse(f"'{limit[:64]}' does not match '^[1-9][0-9]*$'")
-    if "group_policy" in call.query and policy not in _POLICIES:
+    if policy is not None and policy not in _POLICIES:
         query.refuse(f"'{policy[:64]}' is not one of {list(_POLICIES)}")
     root_required, root_forbidden = _of_root(call, version)
     groups = _groups(call, names, version)

@@ -20,7 +20,7 @@ _AMOUNT = re.compile(r"[0-9]{1,18}")
 
 
 def parameters(call: Call, known: Collection[str]) -> dict[str, str]:
-    """All of them; of one that comes more than once, the last. Raises Invalid for one that there is not here."""
+    """All of them; of one that comes more than once, the last (`first` takes the other). Raises Invalid for one that there is not here."""
     found = call.query
     if unknown := sorted(set(found) - set(known)):
         shown = ", ".join(repr(name[:64]) for name in unknown)
@@ -31,6 +31,11 @@ def parameters(call: Call, known: Collection[str]) -> dict[str, str]:
 def values(call: Call, name: str) -> list[str]:
     """All values of a parameter that may come more than once."""
     return [str(value) for value in call.request.GET.getlist(name)]
+
+
+def first(call: Call, name: str) -> str | None:
+    """Of a parameter that should come only once, the first; None if there is none."""
+    return next(iter(values(call, name)), None)
 
 
 def identifier(name: str, text: str) -> uuid.UUID:
@@ -49,7 +54,7 @@ def resources(text: str) -> dict[str, int]:
                 "request.query", "Badly formed resources parameter. Expected resources query string parameter in form: "
                 f"?resources=VCPU:2,MEMORY_MB:1024. Got: {part[:64] or 'empty string'}.",
             )
-        if not _AMOUNT.fullmatch(amount):
+        if not _AMOUNT.fullmatch(amount.strip()):
             raise Invalid("request.query", f"Requested resource {name[:64]} expected positive integer amount. Got: {amount[:64]}.")
         if int(amount) < 1:
             raise Invalid("request.query", f"Requested resource {name[:64]} requires amount >= 1. Got: {int(amount)}.")

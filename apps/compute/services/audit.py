@@ -32,7 +32,7 @@ from apps.network.services import addresses
 from apps.network.services.audit import drifts as network_drifts
 from apps.operations import selectors as operations
 from apps.placement import selectors as placement
-from apps.placement.services import allocations, inventories
+from apps.placement.services import aggregates, allocations, inventories, providers
 from apps.quotas.services import audit as quotas
 from apps.scheduler import selectors as scheduler
 
@@ -128,6 +128,16 @@ def _inventories(facts: Facts) -> Iterator[Finding]:
             "inventory.mismatch", f"{each.resource_class} of {each.provider}: {each.used} counted as used, {each.allocated} allocated",
             "count again", subject, partial(inventories.recount, each.provider_id, each.resource_class),
         )
+
+
+def _providers(facts: Facts) -> Iterator[Finding]:
+    """Resource providers that are not where they belong: in the tree of their parent, in the aggregates of their host."""
+    for each in placement.astray():
+        what = f"resource provider {each.name} is said to be in another tree than its parent"
+        yield Finding("provider.root", what, "put it into its parent's", str(each.pk), providers.replant)
+    for key, name in placement.misjoined().items():
+        what = f"resource provider {name} is not in the same aggregates as its host"
+        yield Finding("provider.aggregates", what, "put it where its host is", str(key), partial(aggregates.sync, [key]))
 
 
 def _ports(facts: Facts) -> Iterator[Finding]:
@@ -228,7 +238,7 @@ def _content() -> Iterator[Finding]:
 
 # Inventories first: what is counted wrongly cannot be given back or claimed. Quotas last: other repairs give back as well.
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _inventories, _allocations, _ports, _networks, _members, _stuck, _late, _pointless, _domains, _quotas,
+    _inventories, _allocations, _providers, _ports, _networks, _members, _stuck, _late, _pointless, _domains, _quotas,
 )
 
 

@@ -106,11 +106,17 @@ def remove_host(*, actor: Actor, aggregate_id: uuid.UUID, host_id: uuid.UUID) ->
     """Raises Forbidden, NotFound (also of a host that is not in it)."""
     policy.require(actor, "hosts.aggregate.update")
     aggregate = _locked(aggregate_id)
+    hold(Host, [host_id])
     left, _ = AggregateHost.objects.filter(aggregate=aggregate, host_id=host_id).delete()
     if not left:
         raise NotFound("aggregate.no_such_host", f"The host {host_id} is not in the aggregate {aggregate.name}.", field="host_id")
     _moved(actor, aggregate, host_id, [selectors.names([host_id]).get(host_id, str(host_id)), None])
     return aggregate
+
+
+def keep_still(host_id: uuid.UUID) -> None:
+    """Nobody puts this host into an aggregate, or takes it out, before the transaction ends: for followers that do not know of it yet."""
+    list(Host.objects.select_for_update().filter(pk=host_id).values_list("pk"))
 
 
 def _moved(actor: Actor, aggregate: Aggregate, host_id: uuid.UUID, change: list[str | None]) -> None:

@@ -1,17 +1,20 @@
 """Traits and resource classes: the standard ones, and those that operators make."""
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.common.api.inputs import NoQuery
+from apps.common.api.pagination import page_of_names
+from apps.common.api.schema import paged
 from apps.common.api.views import View
 from apps.identity.api.authentication import actor_of
 from apps.placement import selectors
 from apps.placement.api import filters, serializers
+from apps.placement.names import standard_classes
 from apps.placement.selectors import Named
 from apps.placement.services import classes, traits
 
@@ -23,11 +26,11 @@ class TraitList(View):
     bodies: ClassVar = {"POST": serializers.CreateCustom}
 
     @extend_schema(
-        operation_id="traits_list", parameters=[filters.NamesQuery], responses=serializers.NamesSerializer, tags=["placement"]
+        operation_id="traits_list", parameters=[filters.NamesQuery], responses=paged(serializers.NamedSerializer), tags=["placement"]
     )
     def get(self, request: Request) -> Response:
-        """List all traits, by name: some 400. For operators."""
-        return _listed(request, selectors.named_traits(actor=actor_of(request)))
+        """List traits, by name: some 400 there are always. For operators."""
+        return _listed(request, selectors.named_traits(actor=actor_of(request)), str)
 
     @extend_schema(
         operation_id="traits_create", request=serializers.CreateCustom, responses={201: serializers.NamedSerializer}, tags=["placement"]
@@ -60,11 +63,11 @@ class ResourceClassList(View):
     bodies: ClassVar = {"POST": serializers.CreateCustom}
 
     @extend_schema(
-        operation_id="resource_classes_list", parameters=[filters.NamesQuery], responses=serializers.NamesSerializer, tags=["placement"]
+        operation_id="resource_classes_list", parameters=[filters.NamesQuery], responses=paged(serializers.NamedSerializer), tags=["placement"]
     )
     def get(self, request: Request) -> Response:
-        """List all resource classes. For operators."""
-        return _listed(request, selectors.resource_classes(actor=actor_of(request)))
+        """List resource classes: the standard ones, then the others by name. For operators."""
+        return _listed(request, selectors.resource_classes(actor=actor_of(request)), _class_order)
 
     @extend_schema(
         operation_id="resource_classes_create", request=serializers.CreateCustom, responses={201: serializers.NamedSerializer},
@@ -91,11 +94,19 @@ class ResourceClassDetail(View):
         return Response(status=204)
 
 
-def _listed(request: Request, found: Iterable[Named]) -> Response:
+def _listed(request: Request, found: Sequence[Named], order: Callable[[str], Any]) -> Response:
+    """`order`: of names, as `found` is in; also of one that is gone by now."""
     query = filters.NamesQuery.read(request)
-    items = [
-        serializers.named(each)
+    wanted = {
+        each.name: each
         for each in found
-        if query.get("standard") in (None, each.standard) and each.name.startswith(query.get("prefix", ""))
-    ]
-    return Response({"items": items})
+        if query.get("standard") in (None, each.standard)
+        and each.name.startswith(query.get("prefix", ""))
+        and ("after" not in query or order(each.name) > order(query["after"]))
+    }
+    return page_of_names(request, list(wanted), lambda name: serializers.named(wanted[name]))
+
+
+def _class_order(name: str) -> tuple[int, str]:
+    known = standard_classes()
+    return (known.index(name), "") if name in known else (len(known), name)

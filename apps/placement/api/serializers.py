@@ -8,7 +8,7 @@ from rest_framework import serializers
 from apps.common.api import fields
 from apps.common.api.inputs import Input
 from apps.hosts.api.serializers import HostSerializer
-from apps.placement.models import Inventory, ResourceProvider
+from apps.placement.models import Allocation, Inventory, ResourceProvider
 from apps.placement.selectors import Named
 
 _LARGEST = 2**48
@@ -87,8 +87,15 @@ class NamedSerializer(serializers.Serializer[Any]):
     standard = serializers.BooleanField(help_text="Of OpenStack's own list; the others were made here.")
 
 
-class NamesSerializer(serializers.Serializer[Any]):
-    items = NamedSerializer(many=True)
+class AllocationSerializer(serializers.Serializer[Any]):
+    consumer_id = serializers.UUIDField(help_text="Of an instance, or of whatever a client of the Placement API says.")
+    consumer_generation = serializers.IntegerField()
+    type = serializers.CharField(help_text="What the consumer is.")
+    project_id = serializers.CharField(help_text="Opaque: also other clouds' projects come here.")
+    user_id = serializers.CharField()
+    managed = serializers.BooleanField(help_text="Of an instance of this cloud: it follows the instance's life.")
+    resource_class = serializers.CharField()
+    amount = serializers.IntegerField()
 
 
 def inventory(row: Inventory) -> dict[str, Any]:
@@ -106,6 +113,14 @@ def provider(row: ResourceProvider) -> dict[str, Any]:
         "inventories": [inventory(each) for each in sorted(row.inventories.all(), key=lambda each: each.resource_class)],
         "traits": [each.name for each in traits], "reported_traits": [each.name for each in traits if each.reported],
         "aggregate_ids": sorted(each.aggregate_id for each in row.aggregates.all()),
+    }
+
+
+def allocation(row: Allocation) -> dict[str, Any]:
+    consumer = row.consumer
+    return {
+        "consumer_id": consumer.pk, "consumer_generation": consumer.generation, "type": consumer.type, "project_id": consumer.project_id,
+        "user_id": consumer.user_id, "managed": consumer.managed, "resource_class": row.resource_class, "amount": row.amount,
     }
 
 

@@ -10,6 +10,7 @@ urlpatterns = [
     path("resource-classes/<str:class_name>", catalog.ResourceClassDetail.as_view()),
     path("resource-providers", views.ResourceProviderList.as_view()),
     path("resource-providers/<uuid:provider_id>", views.ResourceProviderDetail.as_view()),
+    path("resource-providers/<uuid:provider_id>/allocations", views.ProviderAllocations.as_view()),
     path("resource-providers/<uuid:provider_id>/inventories/<str:resource_class>", views.InventoryDetail.as_view()),
     path("resource-providers/<uuid:provider_id>/traits", views.ProviderTraits.as_view()),
     path("traits", catalog.TraitList.as_view()),

@@ -20,6 +20,9 @@ from apps.placement import selectors
 from apps.placement.api import filters, serializers
 from apps.placement.services import inventories, traits
 
+# Parameter → column that it is compared with; one provider has each of them once.
+_FILTERS = {"trait": "traits__name", "resource_class": "inventories__resource_class", "aggregate_id": "aggregates__aggregate_id"}
+
 
 class ResourceProviderList(View):
     """What there is to be claimed. For operators."""
@@ -38,6 +41,9 @@ class ResourceProviderList(View):
             rows = rows.filter(name=query["name"])
         if "in_tree" in query:
             rows = rows.filter(root_id__in=selectors.root_of(query["in_tree"]))
+        for name, column in _FILTERS.items():
+            if name in query:
+                rows = rows.filter(**{column: query[name]})
         return page(request, rows, serializers.provider)
 
 
@@ -87,6 +93,28 @@ class ProviderTraits(View):
         actor = actor_of(request)
         traits.set_of(actor=actor, provider_id=provider_id, names=wanted["traits"], generation=wanted.get("generation"))
         return Response(serializers.provider(selectors.provider(actor=actor, provider_id=provider_id)))
+
+
+class ProviderAllocations(View):
+    """Who holds what of a provider. For operators."""
+
+    permissions: ClassVar = {"GET": "placement.provider.list"}
+
+    @extend_schema(
+        operation_id="resource_providers_allocations", parameters=[filters.HeldQuery], responses=paged(serializers.AllocationSerializer),
+        tags=["placement"],
+    )
+    def get(self, request: Request, provider_id: uuid.UUID) -> Response:
+        """List who holds what of a provider. For operators."""
+        query = filters.HeldQuery.read(request)
+        actor = actor_of(request)
+        selectors.provider(actor=actor, provider_id=provider_id)
+        rows = selectors.allocations_from(actor=actor, provider_id=provider_id)
+        if "resource_class" in query:
+            rows = rows.filter(resource_class=query["resource_class"])
+        if "project_id" in query:
+            rows = rows.filter(consumer__project_id=query["project_id"])
+        return page(request, rows, serializers.allocation)
 
 
 class HostDetail(View):

@@ -10,6 +10,7 @@ from django.db.models.functions import Mod
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.common.ids import parse
+from apps.hosts import selectors as hosts
 from apps.identity import policy
 from apps.placement.models import Inventory, ProviderAggregate, ProviderTrait, ResourceProvider
 from apps.placement.selectors.catalog import unknown_classes, unknown_traits
@@ -82,6 +83,22 @@ def find(*, actor: Actor, wanted: Asked) -> "QuerySet[ResourceProvider]":
 def root_of(provider_id: uuid.UUID) -> "QuerySet[ResourceProvider, Any]":
     """The root of a provider's tree, to be asked for among others; none for one that is not there."""
     return ResourceProvider.objects.filter(pk=provider_id).values("root_id")
+
+
+def astray() -> list[ResourceProvider]:
+    """For the audit: providers that are said to be in another tree than their parent."""
+    return list(ResourceProvider.objects.exclude(parent=None).exclude(root_id=F("parent__root_id")).order_by("name"))
+
+
+def misjoined() -> dict[uuid.UUID, str]:
+    """For the audit: hosts (id → name of the provider) whose provider is not in the same aggregates of hosts as they are."""
+    inside: dict[uuid.UUID, set[uuid.UUID]] = {}
+    for provider_id, aggregate_id in ProviderAggregate.objects.filter(reported=True).values_list("provider_id", "aggregate_id"):
+        inside.setdefault(provider_id, set()).add(aggregate_id)
+    wanted = {fact.id: set(fact.aggregate_ids) for fact in hosts.scheduling_facts()}
+    wrong = {key for key in inside.keys() | wanted.keys() if inside.get(key, set()) != wanted.get(key, set())}
+    # A host that has never said hello has no provider yet.
+    return {row.pk: row.name for row in ResourceProvider.objects.filter(pk__in=wrong)} if wrong else {}
 
 
 def _giving(name: str, amount: int) -> "QuerySet[Inventory]":

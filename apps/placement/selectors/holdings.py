@@ -46,10 +46,10 @@ def allocations_of(*, actor: Actor, consumer_id: uuid.UUID | None) -> "list[Allo
     return list(_rows().filter(consumer_id=consumer_id).order_by("provider_id", "resource_class"))
 
 
-def allocations_from(*, actor: Actor, provider_id: uuid.UUID) -> "list[Allocation]":
+def allocations_from(*, actor: Actor, provider_id: uuid.UUID) -> "QuerySet[Allocation]":
     """What is held of one provider, with the consumers. Raises Forbidden."""
     policy.require(actor, "placement.provider.list")
-    return list(_rows().filter(provider_id=provider_id).order_by("consumer_id", "resource_class"))
+    return _rows().filter(provider_id=provider_id).order_by("consumer_id", "resource_class")
 
 
 def usages(*, actor: Actor, project_id: str, user_id: str | None = None) -> dict[str, int]:
@@ -70,7 +70,7 @@ def usages_by_type(
     rows = _of_project(actor, project_id, user_id)
     together = consumer_type == ALL_TYPES
     if consumer_type and not together:
-        rows = rows.filter(consumer__type="" if consumer_type == "" else consumer_type)
+        rows = rows.filter(consumer__type=consumer_type)
     found: dict[str, dict[str, int]] = {}
     for kind, name, amount in rows.values_list("consumer__type", "resource_class").annotate(total=Sum("amount")):
         counted = found.setdefault(ALL_TYPES if together else kind or UNKNOWN, {})

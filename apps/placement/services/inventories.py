@@ -150,12 +150,16 @@ def adjust(
 
 @transaction.atomic
 def report(*, provider_id: uuid.UUID, name: str, totals: Mapping[str, int]) -> bool:
-    """A host says what it has. Ratios and reserved amounts stay as the operator set them. Returns whether anything changed."""
+    """A host says what it has; of what it no longer names it has nothing. Ratios and reserved amounts stay as the operator set them.
+
+    Returns whether anything changed.
+    """
     classes.ensure_reported(totals)
     providers.ensure_of_host(provider_id, name)
     provider, there = _locked(provider_id, None)
     new, changed = [], []
-    for resource_class, total in totals.items():
+    gone = {name: 0 for name, row in there.items() if row.reported and name not in totals}
+    for resource_class, total in {**totals, **gone}.items():
         row = there.get(resource_class)
         if row is None:
             ratio = DEFAULT_RATIOS.get(resource_class, 1.0)

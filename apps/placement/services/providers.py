@@ -1,6 +1,7 @@
 """Resource providers and their trees. A host's provider bears the host's id and is a root; clients may give it children."""
 
 import uuid
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -13,6 +14,7 @@ from apps.common.errors import CloudError, Conflict, Invalid
 from apps.common.ids import new_id
 from apps.common.sql import insert_rows
 from apps.hosts import selectors as hosts
+from apps.hosts.services import aggregates as aggregates_of_hosts
 from apps.hosts.services import deltas
 from apps.identity import policy
 from apps.placement.errors import CANNOT_DELETE_PARENT, DUPLICATE_NAME, PROVIDER_INUSE
@@ -33,12 +35,14 @@ UNSET: Final = Unset.UNSET
 
 def create(*, actor: Actor, name: str, provider_id: uuid.UUID | None = None, parent_id: uuid.UUID | None = None) -> ResourceProvider:
     """Raises Forbidden, Invalid (`resource_provider.parent` for a parent that is not there), Conflict `placement.duplicate_name`
-    for a name or id that is taken."""
+    for a name or id that is taken, `resource_provider.of_host` for a host's id: its hello makes its provider."""
     policy.require(actor, "placement.provider.create")
     check_name(name, most=_LONGEST)
     row = ResourceProvider(pk=provider_id or new_id(), name=name)
     if parent_id == row.pk:
         raise _no_parent("The parent of a provider cannot be itself. Leave it out if there is none.")
+    if provider_id is not None and hosts.names([provider_id]) and not ResourceProvider.objects.filter(pk=provider_id).exists():
+        raise _of_host("made")
     try:
         with transaction.atomic():
             row.root_id = row.pk
@@ -114,11 +118,29 @@ def ensure_of_host(host_id: uuid.UUID, name: str) -> None:
     """A host's provider is there: it bears the host's id, is a root, and is in the host's aggregates."""
     if ResourceProvider.objects.filter(pk=host_id).exists():
         return
+    # Whoever moves the host at this moment does not see its provider, nor we its move: one of us waits for the other.
+    aggregates_of_hosts.keep_still(host_id)
     # A client may have been quicker with the name; the host must not suffer from that.
-    taken = ResourceProvider.objects.filter(name=name).exists()
-    row = ResourceProvider(pk=host_id, name=f"{name} {host_id}" if taken else name, root_id=host_id)
-    ResourceProvider.objects.bulk_create([row], ignore_conflicts=True)
+    for free in (name, f"{name} {host_id}"):
+        ResourceProvider.objects.bulk_create([ResourceProvider(pk=host_id, name=free, root_id=host_id)], ignore_conflicts=True)
     aggregates.sync([host_id])
+
+
+@transaction.atomic
+def replant() -> None:
+    """Repair for the audit: every provider is in the tree of its parent."""
+    stock.lock_trees()
+    rows = {row.pk: row for row in ResourceProvider.objects.all()}
+    for row in stock.lock_providers([key for key, row in rows.items() if row.root_id != _top(row, rows)]).values():
+        before, row.root_id = row.root_id, _top(row, rows)
+        row.save()
+        deltas.note({before, row.root_id})
+
+
+def _top(row: ResourceProvider, rows: Mapping[uuid.UUID, ResourceProvider]) -> uuid.UUID:
+    while row.parent_id is not None:
+        row = rows[row.parent_id]
+    return row.pk
 
 
 def _move(row: ResourceProvider, parent_id: uuid.UUID | None, *, may_move: bool) -> None:

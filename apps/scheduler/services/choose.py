@@ -66,6 +66,12 @@ class Choice:
         return self.judged.counts
 
 
+def seed(number: int | None) -> None:
+    """After the same number chance takes the same course, for simulations; None: any course."""
+    global _random
+    _random = np.random.default_rng(number)
+
+
 def catch_up(*, surely: bool = False) -> None:
     """Bring the table up to date outside of a transaction, so that nobody waits for it within one."""
     feed.current(surely=surely)

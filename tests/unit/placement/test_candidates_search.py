@@ -6,11 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 
 from apps.placement.candidates.query import Candidate, CandidateQuery, Group
 from apps.placement.candidates.search import Search
-from tests.support.candidates import AGGREGATES, SHARES, Answer, Node, all_answers, answer, forest_of, questions
+from tests.support.candidates import (
+    AGGREGATES,
+    LONG,
+    SHARES,
+    SHORT,
+    Answer,
+    Node,
+    all_answers,
+    answer,
+    forest_of,
+    questions,
+)
 
 A, B, C = AGGREGATES
 
@@ -48,10 +59,19 @@ def answers(wanted: CandidateQuery, nodes: Sequence[Node]) -> set[Answer]:
     return set(found)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(SHORT, max_examples=600)
 @given(questions())
 @example(([node(1, VCPU=1)], CandidateQuery({"": Group({"VCPU": 1})})))
 def test_exactly_those_candidates_are_found_that_trying_everything_finds(question: tuple[list[Node], CandidateQuery]) -> None:
+    nodes, wanted = question
+    assert answers(wanted, nodes) == all_answers(wanted, nodes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@settings(LONG, max_examples=10_000)
+@given(questions())
+def test_the_same_holds_in_thousands_of_other_forests(question: tuple[list[Node], CandidateQuery]) -> None:
     nodes, wanted = question
     assert answers(wanted, nodes) == all_answers(wanted, nodes)
 
