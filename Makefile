@@ -5,7 +5,7 @@ SHELL := /bin/sh
 
 PY := .venv/bin/python
 # Two processes share the tests, each with a database of its own; files stay whole and in their order.
-SHARED := -n 2 --dist loadgroup --no-loadscope-reorder
+SHARED := -n 2 --dist loadscope --no-loadscope-reorder
 # What checks and tests write goes here, never into the installation in var/.
 SCRATCH := CLOUDSITE_VAR="$${TMPDIR:-/tmp}/cloudsite-check-$$(id -u)"
 

@@ -17,6 +17,8 @@ from contracts import topics
 # Threads beyond those that change something: for questions, repeats, and commands that wait for a lock or a lane.
 SPARE_THREADS: Final = 24
 
+OBEYED: Final = (*topics.COMMANDS, *topics.STATES)
+
 Run = Callable[[str, list[str]], None]
 
 
@@ -44,14 +46,14 @@ def create_app(config: Config, run: Run) -> Celery:
     # Without fixups: Celery would import Django if DJANGO_SETTINGS_MODULE happened to be set.
     app = Celery("agent", broker=config.broker_url, fixups=(), amqp=Unacknowledged, task_cls=Hint, set_as_current=False)
     app.conf.update(_settings(config))
-    for topic in topics.COMMANDS:
+    for topic in OBEYED:
         app.task(_task(topic, run), name=topic, shared=False)
     app.finalize()
     # Celery puts its default exchange in place of the anonymous one, and would then bind to it in the broker.
     for queue in app.amqp.queues.values():
         queue.exchange = Exchange("")
     # Celery's own tasks (chords, groups, maps) would let whoever reaches the queue run things unsigned.
-    for name in [name for name in app.tasks if name not in topics.COMMANDS]:
+    for name in [name for name in app.tasks if name not in OBEYED]:
         app.tasks.unregister(name)
     return app
 

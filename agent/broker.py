@@ -24,7 +24,7 @@ VISIBILITY_TIMEOUT_S: Final = 4 * 3600
 CONNECT_TIMEOUT_S: Final = 2.0
 PUBLISH_TIMEOUT_S: Final = 3.0
 HEALTH_CHECK_S: Final = 10
-# With more hosts than this in one process (simulated ones) only compute queues are read.
+# With more hosts than this in one process (simulated ones) volume queues are not read.
 FEW_HOSTS: Final = 8
 
 
@@ -64,7 +64,7 @@ def broker_ssl(config: Config) -> dict[str, Any] | None:
 def queues(config: Config) -> list[Queue]:
     """What this agent reads. Without an exchange, so that nothing depends on bindings kept in the broker."""
     if len(config.hosts) > FEW_HOSTS:
-        names = [topics.compute_queue(host.name) for host in config.hosts]
+        names = [name for host in config.hosts for name in topics.host_queues(host.name)[:2]]
     else:
         names = [name for host in config.hosts for name in topics.host_queues(host.name)]
     return [Queue(name, Exchange(""), routing_key=name, durable=True) for name in names]

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -36,16 +36,38 @@ CHECKERS: Final = 4
 Announce = Callable[[str, list[str]], bool]
 
 
+class Reach(NamedTuple):
+    """How other hosts reach this one: the address for tunnels, and the wires that they may share."""
+
+    tunnel_address: str
+    physical_networks: list[str]
+
+
+_NOWHERE: Final = Reach("", [])
+
+
+def _no_generation(host_id: str) -> int:
+    return 0
+
+
 class Heartbeat:
     """Proof of life of every host. `announce(topic, wires)` publishes, best effort."""
 
     def __init__(
-        self, hosts: list[HostRuntime], announce: Announce, running: Running, *, on_hello: Callable[[], object]
+        self,
+        hosts: list[HostRuntime],
+        announce: Announce,
+        running: Running,
+        *,
+        on_hello: Callable[[], object],
+        generation: Callable[[str], int] = _no_generation,
     ) -> None:
+        """`generation`: host id → of the desired network state that it has."""
         self._hosts = hosts
         self._announce = announce
         self._running = running
         self._on_hello = on_hello
+        self._generation = generation
         self._beats = 0
         self._checks: dict[str, Future[None]] = {}
         self._checkers = ThreadPoolExecutor(min(len(hosts), CHECKERS), thread_name_prefix="check")
@@ -70,7 +92,10 @@ class Heartbeat:
             error = check.exception()
             trouble = "" if error is None else str(error) or type(error).__name__
         return hosts_v1.Heartbeat(
-            running_operations=self._running.count(host.id), hypervisor_ok=not trouble, hypervisor_error=trouble
+            running_operations=self._running.count(host.id),
+            network_generation=self._generation(host.id),
+            hypervisor_ok=not trouble,
+            hypervisor_error=trouble,
         )
 
 
@@ -86,13 +111,18 @@ class Observer:
         *,
         speaks: list[str],
         observation_s: float,
+        reach: Reach = _NOWHERE,
+        generation: Callable[[str], int] = _no_generation,
     ) -> None:
+        """`reach`: as what other hosts see this one. `generation`: as for the heartbeat."""
         self._hosts = hosts
         self._announce = announce
         self._running = running
         self._journal = journal
         self._speaks = speaks
         self._observation_s = observation_s
+        self._reach = reach
+        self._generation = generation
         self._next_observation = time.monotonic() + observation_s
         self._mutex = threading.Lock()
         self._hello_due = {host.id for host in hosts}
@@ -150,6 +180,9 @@ class Observer:
             traits=what.traits,
             unfinished=[id_ for id_ in self._journal.unfinished(host.id) if id_ not in under_way],
             domains=self._domains(host),
+            tunnel_address=self._reach.tunnel_address,
+            physical_networks=self._reach.physical_networks,
+            network_generation=self._generation(host.id),
         )
 
     def _observation(self, host: HostRuntime) -> hosts_v1.Observation:

@@ -75,14 +75,15 @@ class Agent:
         return cls(control_key, [_host(identity, hypervisors[identity.id]) for identity in config.hosts])
 
     def admit(self, topic: str, wire: str) -> tuple[HostRuntime, Envelope]:
-        """Check who signed a command and that it is meant for us. Raises EnvelopeError; says nothing of deadlines."""
+        """Check who signed a command (or a state) and that it is meant for us. Raises EnvelopeError; says nothing of
+        deadlines."""
         envelope = self.control_key.open(wire, Kind.COMMAND)
         if envelope.topic != topic:
             raise WrongTopic(f"task {topic} carries an envelope of {envelope.topic!r}")
         host = self.hosts.get(envelope.host)
         if host is None:
             raise WrongHost(f"for host {envelope.host!r}, which is not ours")
-        if not envelope.operation_id:
+        if not envelope.operation_id and topic not in topics.STATES:
             raise EnvelopeError("a command needs an operation_id")
         ahead_s = envelope.issued_at - time.time()
         if ahead_s > CLOCK_SKEW_S:

@@ -16,6 +16,9 @@ from agent.config import Config
 from agent.drivers import factory
 from agent.execute import Executor
 from agent.journal import Journal
+from agent.network.converger import Converger
+from agent.network.take import Intake
+from agent.network.tunnel import tunnel_address
 from agent.periodic import Periodic
 from agent.reporter import Outgoing, Reporter
 from agent.running import Running
@@ -70,6 +73,10 @@ class Service:
         self.publisher = broker.Publisher(self.app)
         self.reporter = Reporter(self.publisher.publish, self.journal)
         self.executor = Executor(self.agent, self.journal, self.reporter, self.running, lanes=config.threads)
+        # Simulated hosts are many, and forget: they ask at every start.
+        kept_in = state_dir if config.driver != "simulated" else None
+        self.converger = Converger(hosts, self.reporter.announce, state_dir=kept_in)
+        self.network = Intake(self.agent, self.converger)
         self._messages = 0
         self._mutex = threading.Lock()
         self.observer = heartbeat.Observer(
@@ -77,11 +84,17 @@ class Service:
             self.reporter.announce,
             self.running,
             self.journal,
-            speaks=list(topics.COMMANDS),
+            speaks=list(celery_app.OBEYED),
             observation_s=config.observation_s,
+            reach=heartbeat.Reach(tunnel_address(config), sorted(config.physical)),
+            generation=self.converger.generation,
         )
         self.heartbeat = heartbeat.Heartbeat(
-            hosts, self.reporter.announce, self.running, on_hello=self.observer.repeat_hello
+            hosts,
+            self.reporter.announce,
+            self.running,
+            on_hello=self.observer.repeat_hello,
+            generation=self.converger.generation,
         )
         self.reporter.when_connected.append(self.observer.hello_soon)
         self.watchdog = Watchdog([queue.name for queue in broker.queues(config)], self.publisher.waiting, self._busy)
@@ -97,7 +110,10 @@ class Service:
         with self._mutex:
             self._messages += 1
         try:
-            self.executor.run(topic, wires)
+            if topic in topics.STATES:
+                self.network.take(topic, wires)
+            else:
+                self.executor.run(topic, wires)
         finally:
             with self._mutex:
                 self._messages -= 1
@@ -105,6 +121,7 @@ class Service:
     def start(self) -> None:
         """Start the background threads: heartbeats go out from now on."""
         self.reporter.start()
+        self.converger.start()
         for thread in self._threads:
             thread.start()
 
@@ -112,6 +129,7 @@ class Service:
         """Stop the background threads and send what is still to be reported."""
         for thread in self._threads:
             thread.stop(timeout_s=0.5)
+        self.converger.stop(timeout_s=0.5)
         self.reporter.stop()
         self.publisher.close()
         self.journal.close()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.quotas.resources import RESOURCES
-from bench import floor, identity, measures
+from bench import addresses, floor, identity, measures, networks
 from bench.client import Client, Timing, concurrently
 from bench.figures import Figures, Load
 from bench.measures import Counters, conninfo
@@ -35,6 +35,9 @@ def main() -> int:
         say(f"starting PostgreSQL, Redis and the processes, {options.hosts} simulated hosts …")
         with stack:
             _measure(stack, options, figures, say)
+    if options.networks:
+        say("telling hosts of networks …")
+        networks.measure(figures)
     if options.real:
         from bench import real
 
@@ -50,6 +53,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--boots", type=int, default=500, help="instances of a load (500)")
     parser.add_argument("--threads", type=int, default=16, help="requests at once (16)")
     parser.add_argument("--idle-boots", type=int, default=50, help="single boots on the idle system (50)")
+    parser.add_argument(
+        "--networks", action=argparse.BooleanOptionalAction, default=True, help="claim addresses, and tell 1,000 simulated hosts of networks (yes)"
+    )
     parser.add_argument("--real", type=int, default=5, help="real guests to boot, 0: none (5)")
     parser.add_argument("--json", metavar="FILE", help="write the same figures as JSON")
     return parser.parse_args()
@@ -81,6 +87,9 @@ def _measure(stack: Stack, options: argparse.Namespace, figures: Figures, say: A
     _at_once(load, options, figures)
     say("the floor …")
     _floor(stack, options, figures)
+    if options.networks:
+        say("addresses …")
+        addresses.measure(stack, figures)
 
 
 def _image(stack: Stack) -> str:

@@ -38,7 +38,7 @@ app.conf.update(
     broker_connection_timeout=4,
     broker_transport_options=TRANSPORT_OPTIONS,
     broker_pool_limit=32,
-    imports=("apps.compute.tasks", "apps.operations.tasks"),
+    imports=("apps.compute.tasks", "apps.network.tasks", "apps.operations.tasks"),
 )
 
 

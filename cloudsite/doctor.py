@@ -24,6 +24,7 @@ from apps.common.logs import masked
 from apps.hosts import selectors as hosts
 from apps.hosts.states import HostState
 from apps.identity.services import directory_health
+from apps.network.selectors import hosts as host_networks
 from apps.operations import selectors as operations
 from cloudsite import tls
 from cloudsite.settings.environment import FROM_FILE, PREFIX
@@ -211,6 +212,21 @@ def _hosts() -> Iterator[Finding]:
         yield Finding("hosts", "fault", "no host takes new instances", "manage.py host_enable NAME")
 
 
+def _networks() -> Iterator[Finding]:
+    up = {row.pk for row in hosts.hosts() if row.state == HostState.UP}
+    rows = [row for row in host_networks.in_trouble() if row.pk in up]
+    if not rows:
+        yield Finding("networks", "ok", "no host that is up is late or in trouble with them")
+    for row in rows[:_SHOWN]:
+        troubles = [each["message"] for each in (*row.problems, *row.lacking)]
+        if row.is_late:
+            troubles.insert(0, f"has done nothing since {row.behind_since:%Y-%m-%d %H:%M:%S} of what it was told")
+        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+        yield Finding("networks", "warning", f"{row.host_name}: {troubles[0]}{more}", "manage.py network_hosts; docs/networks.md, At night")
+    if len(rows) > _SHOWN:
+        yield Finding("networks", "warning", f"and {len(rows) - _SHOWN} more hosts", "manage.py network_hosts")
+
+
 def _refused() -> Iterator[Finding]:
     for code, host, count in operations.refused_since(clock.now() - timedelta(hours=1)):
         fix = "run chrony or systemd-timesyncd there" if code == "report.clock" else "manage.py host_enroll NAME --renew, if it is ours at all"
@@ -292,5 +308,5 @@ def _is_public(host: str) -> bool:
 # In this order; with each whether it needs the database.
 CHECKS: tuple[tuple[Callable[[], Iterator[Finding]], bool], ...] = (
     (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False), (_web, False),
-    (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_refused, True), (_local_host, False),
+    (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_networks, True), (_refused, True), (_local_host, False),
 )

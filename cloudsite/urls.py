@@ -12,6 +12,8 @@ from apps.identity.api.audit import RecordList
 from cloudsite import health
 from dashboard.account import signing_in
 
+admin.autodiscover()
+
 handler400 = "apps.common.api.problems.bad_request"
 handler404 = "apps.common.api.problems.not_found"
 handler500 = "apps.common.api.problems.server_error"

@@ -32,19 +32,31 @@ def host_queues(host: str) -> tuple[str, str, str]:
 
 
 # Commands, control plane to host. Each task takes one argument: a list of sealed envelopes (strings).
-COMPUTE_BUILD: Final = "compute.v1.build"
-COMPUTE_DELETE: Final = "compute.v1.delete"
+COMPUTE_BUILD: Final = "compute.v2.build"
+COMPUTE_DELETE: Final = "compute.v2.delete"
 COMPUTE_POWER: Final = "compute.v1.power"
 COMPUTE_CONSOLE: Final = "compute.v1.console"
 COMPUTE_OBSERVE: Final = "compute.v1.observe"
-COMMANDS: Final = (COMPUTE_BUILD, COMPUTE_DELETE, COMPUTE_POWER, COMPUTE_CONSOLE, COMPUTE_OBSERVE)
+COMPUTE_ATTACH: Final = "compute.v2.attach"
+COMPUTE_DETACH: Final = "compute.v2.detach"
+COMMANDS: Final = (
+    COMPUTE_BUILD, COMPUTE_DELETE, COMPUTE_POWER, COMPUTE_CONSOLE, COMPUTE_OBSERVE, COMPUTE_ATTACH, COMPUTE_DETACH,
+)
+
+# Desired state, control plane to host: fenced by its own generation, belongs to no operation, answered by NETWORK.
+NETWORK_STATE: Final = "network.v2.state"
+NETWORK_CHANGE: Final = "network.v2.change"
+STATES: Final = (NETWORK_STATE, NETWORK_CHANGE)
 
 # Reports, host to conductor. Each task takes one argument: a list of sealed envelopes (strings).
 REPORT: Final = "conductor.v1.report"
 HELLO: Final = "conductor.v1.hello"
 HEARTBEAT: Final = "conductor.v1.heartbeat"
 OBSERVATION: Final = "conductor.v1.observation"
-REPORTS: Final = (REPORT, HELLO, HEARTBEAT, OBSERVATION)
+NETWORK: Final = "conductor.v1.network"
+REPORTS: Final = (REPORT, HELLO, HEARTBEAT, OBSERVATION, NETWORK)
 
 # Inside the control plane. Takes one argument: a list of operation ids (strings).
 PLACE: Final = "scheduler.v1.place"
+# Inside the control plane. Its argument is an empty list: hosts are to be told of what changed in networks.
+TELL_HOSTS: Final = "conductor.v1.tell_hosts"

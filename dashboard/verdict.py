@@ -19,6 +19,7 @@ REASONS = {
     "disabled": "it is disabled",
     "zone": "it is in another zone",
     "failed before": "this build failed there before",
+    "no networks": "its agent is too old for networks",
     **{name: f"too few {unit} free" for name, unit in explain.UNITS.items()},
 }
 _TONES = {"passed": "good", "down": "bad", "disabled": "off", "zone": "off", "failed before": "bad"}

@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -90,15 +91,26 @@ def pytest_configure(config: pytest.Config) -> None:
 _ALONE = {"browser", "chaos", "real", "scenarios"}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests (`make test`), those of a file stay together, and the heavy ones in one row."""
-    def alone(item: pytest.Item) -> bool:
-        return item.path.is_relative_to(ROOT / "tests") and item.path.relative_to(ROOT / "tests").parts[0] in _ALONE
+def _is_alone(nodeid: str) -> bool:
+    return nodeid.removeprefix("tests/").split("/", 1)[0] in _ALONE
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("machine" if alone(item) else str(item.path)))
-    # That row is the longest: begun last it would keep the other processes waiting.
-    items.sort(key=lambda item: not alone(item))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The heavy ones first: their row is the longest, and begun last it would keep the other processes waiting."""
+    items.sort(key=lambda item: not _is_alone(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist need not be there
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes share the tests (`make test`), those of a file stay together, and the heavy ones in one row.
+
+    Not by marks (`--dist loadgroup`): pytest-xdist 3.8 appends them to what pytest 9 no longer takes for a test's id.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    rows = LoadScopeScheduling(config, log)
+    rows._split_scope = lambda nodeid: "machine" if _is_alone(nodeid) else nodeid.split("::", 1)[0]
+    return rows
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

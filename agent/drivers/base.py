@@ -8,10 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from contracts.compute import v1 as compute
-from contracts.network import v1 as network
+from contracts.compute import v2 as compute2
+from contracts.network import v2 as network
+
+if TYPE_CHECKING:
+    from agent.network.desired import Desired
 
 
 class DriverError(Exception):
@@ -61,19 +65,42 @@ class ImageStore(Protocol):
 
 
 class Network(Protocol):
-    """Ports of instances on this host."""
+    """Ports on this host. Two sources meet here: instances plug cards in, and the desired state says what networks do for them.
 
-    def ensure_port(self, port: network.Port, instance_id: str) -> "PortBinding":
-        """Prepare network, DHCP entry and filter rules for the port, before the domain starts."""
+    `wake` is set by whoever calls `converge`; the driver calls it when something happened that `converge` should see at once.
+    """
 
-    def port_started(self, port: network.Port, instance_id: str) -> None:
-        """Called once the domain runs and its tap device exists: what needs the device is done here."""
+    wake: Callable[[], object]
 
-    def remove_port(self, port: network.Port, instance_id: str) -> None:
-        """Forget the port; nothing of it stays behind. The last port of a network takes the network with it."""
+    def plug(self, card: network.Card, instance_id: str) -> "PortBinding":
+        """Remember that the instance has this card, and how to plug it in; before the domain (or device) starts.
+
+        Does not wait for the desired state: what the port may do follows as soon as both are here.
+        """
+
+    def plugged(self, card_id: str) -> None:
+        """Called once the tap device exists: have the port brought up soon."""
+
+    def unplug(self, card_id: str) -> None:
+        """Forget the card and its tap; fine when there is none."""
+
+    def cards_of(self, instance_id: str) -> list[network.Card]:
+        """What the instance has plugged in here."""
 
     def residue(self) -> dict[str, list[str]]:
-        """Instance id → kinds of things (`tap`, `flows`, `dhcp`) that this driver holds for it."""
+        """Instance id → kinds of things (`tap`, `card`) that this driver holds for it."""
+
+    def converge(self, desired: "Desired") -> "Outcome":
+        """Make the host be what is desired, without interrupting what is right already. Raises nothing for single objects:
+        what could not be done is in the outcome, and the rest is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of converging. `mended`: drift that was found, in words."""
+
+    problems: list[network.Problem] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +112,6 @@ class PortBinding:
     tap: str
     mac: str
     mtu: int
-    tag: int | None = None
 
 
 class Hypervisor(Protocol):
@@ -96,11 +122,20 @@ class Hypervisor(Protocol):
     def check(self) -> None:
         """Cheap proof of life. Raises DriverError `hypervisor.unavailable`."""
 
-    def build(self, command: compute.Build, trace: Trace, undo: Undo) -> None:
+    def build(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
         """Make the instance run: images, disk, config drive, ports, domain. Every made thing goes on `undo`."""
 
-    def delete(self, command: compute.Delete, trace: Trace) -> None:
+    def delete(self, command: compute2.Delete, trace: Trace) -> None:
         """Stop and remove the instance and all of its things on this host."""
+
+    def attach(self, command: compute2.Attach, trace: Trace, undo: Undo) -> None:
+        """Plug a card in, also into a running guest. Raises DriverError `instance.absent`."""
+
+    def detach(self, command: compute2.Detach, trace: Trace) -> None:
+        """Take a card out, also of a running guest. Raises DriverError `instance.absent`."""
+
+    def network(self) -> Network | None:
+        """Where this hypervisor's cards are plugged in; None: networks are none of its business."""
 
     def power(self, command: compute.Power, trace: Trace) -> None:
         """Start, stop or reboot. Raises DriverError `instance.absent` if there is no such domain."""

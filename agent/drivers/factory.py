@@ -1,5 +1,6 @@
 """From the configuration to the hypervisor of each host."""
 
+import hashlib
 from pathlib import Path
 
 from agent.config import Config
@@ -20,8 +21,21 @@ def hypervisors(config: Config) -> dict[str, Hypervisor]:
 
 
 def _libvirt(config: Config) -> Hypervisor:
+    from agent.drivers.libvirt import record
     from agent.drivers.libvirt.driver import LibvirtDriver
     from agent.drivers.openvswitch.driver import OpenvswitchNetwork
+    from agent.drivers.openvswitch.services import Services
     from agent.images import ImageCache
+    from agent.metadata.tokens import kept_key
 
-    return LibvirtDriver(config, images=ImageCache.from_config(config), network=OpenvswitchNetwork(config))
+    network = OpenvswitchNetwork(config)
+    driver = LibvirtDriver(config, images=ImageCache.from_config(config), network=network)
+    state = Path(config.state_dir)
+    digest = hashlib.blake2b(str(state).encode(), digest_size=4).hexdigest()
+    network.services = Services(
+        network.run_dir / f"names-{digest}",
+        record.finder(driver.folders.of),
+        kept_key(state / "network" / "metadata.key"),
+        tokens_required=config.metadata_tokens_required,
+    )
+    return driver

@@ -5,9 +5,9 @@ import re
 import uuid
 
 from agent.drivers.base import DriverError
-from contracts.network import v1 as network
+from contracts.network import v2 as network
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 def checked(value: str, what: str) -> str:
@@ -20,28 +20,24 @@ def checked(value: str, what: str) -> str:
     raise DriverError("command.invalid", f"{what}: not a UUID in canonical form: {value[:60]!r}", retryable=False)
 
 
-def checked_port(port: network.Port) -> network.Port:
-    """`port` itself when ids, MAC, address and subnet are well-formed and fit together.
-
-    Raises DriverError `command.invalid`.
-    """
-    checked(port.id, "port")
-    checked(port.network.id, "network")
-    if not _MAC.fullmatch(port.mac):
-        raise _invalid(f"port {port.id}: MAC {port.mac[:40]!r}")
-    subnet = port.network.subnet
+def checked_card(card: network.Card) -> network.Card:
+    """`card` itself when ids, MAC, MTU and addresses are well-formed. Raises DriverError `command.invalid`."""
+    checked(card.id, "card")
+    checked(card.network, "network")
+    if not MAC.fullmatch(card.mac):
+        raise _invalid(f"card {card.id}: MAC {card.mac[:40]!r}")
+    if not 576 <= card.mtu <= 9216:
+        raise _invalid(f"card {card.id}: MTU {card.mtu}")
     try:
-        cidr = ipaddress.IPv4Network(subnet.cidr)
-        addresses = [ipaddress.IPv4Address(text) for text in (port.address, subnet.gateway)]
-        for server in subnet.dns:
-            ipaddress.ip_address(server)
+        for address in card.addresses:
+            ipaddress.ip_interface(f"{address.address}/{address.prefix_length}")
+            for other in (address.gateway, *address.dns, *(route.nexthop for route in address.routes)):
+                ipaddress.ip_address(other or "::")
+            for route in address.routes:
+                ipaddress.ip_network(route.destination)
     except ValueError as error:
-        raise _invalid(f"port {port.id}: {error}") from error
-    if any(address not in cidr for address in addresses) or addresses[0] == addresses[1]:
-        raise _invalid(f"port {port.id}: address {port.address} and gateway {subnet.gateway} in {subnet.cidr}")
-    if not 576 <= port.network.mtu <= 9216:
-        raise _invalid(f"network {port.network.id}: MTU {port.network.mtu}")
-    return port
+        raise _invalid(f"card {card.id}: {error}") from error
+    return card
 
 
 def _invalid(message: str) -> DriverError:

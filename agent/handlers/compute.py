@@ -9,6 +9,7 @@ import msgspec
 from agent.drivers.base import Hypervisor, Trace, Undo
 from contracts import topics
 from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute2
 
 # More of a console than this is never sent, whatever was asked for.
 MAX_CONSOLE_BYTES: Final = 1024 * 1024
@@ -33,13 +34,23 @@ class Handler:
     mutates: bool
 
 
-def build(context: Context, command: compute.Build) -> compute.Domain:
+def build(context: Context, command: compute2.Build) -> compute.Domain:
     context.hypervisor.build(command, context.trace, context.undo)
     return _now(context, command.instance_id)
 
 
-def delete(context: Context, command: compute.Delete) -> compute.Domain:
+def delete(context: Context, command: compute2.Delete) -> compute.Domain:
     context.hypervisor.delete(command, context.trace)
+    return _now(context, command.instance_id)
+
+
+def attach(context: Context, command: compute2.Attach) -> compute.Domain:
+    context.hypervisor.attach(command, context.trace, context.undo)
+    return _now(context, command.instance_id)
+
+
+def detach(context: Context, command: compute2.Detach) -> compute.Domain:
+    context.hypervisor.detach(command, context.trace)
     return _now(context, command.instance_id)
 
 
@@ -63,8 +74,10 @@ def _now(context: Context, instance_id: str) -> compute.Domain:
 
 
 HANDLERS: Final[dict[str, Handler]] = {
-    topics.COMPUTE_BUILD: Handler(compute.Build, build, mutates=True),
-    topics.COMPUTE_DELETE: Handler(compute.Delete, delete, mutates=True),
+    topics.COMPUTE_BUILD: Handler(compute2.Build, build, mutates=True),
+    topics.COMPUTE_DELETE: Handler(compute2.Delete, delete, mutates=True),
+    topics.COMPUTE_ATTACH: Handler(compute2.Attach, attach, mutates=True),
+    topics.COMPUTE_DETACH: Handler(compute2.Detach, detach, mutates=True),
     topics.COMPUTE_POWER: Handler(compute.Power, power, mutates=True),
     topics.COMPUTE_CONSOLE: Handler(compute.Console, console, mutates=False),
     topics.COMPUTE_OBSERVE: Handler(compute.Observe, observe, mutates=False),

@@ -1,12 +1,13 @@
 """Group work: what comes in while a batch is being worked on becomes the next batch.
 
 Under load a transaction then carries many messages and its cost is shared; on an idle system a batch is one message and
-nobody waits for company. Messages are hints (the sweep brings back what is lost), so whoever brings one need not wait for
+nobody waits for company (unless `company_s` says so). Messages are hints (the sweep brings back what is lost), so whoever brings one need not wait for
 the end of its batch.
 """
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
@@ -22,11 +23,15 @@ T = TypeVar("T")
 class Batcher(Generic[T]):
     """Calls `work(items)` in a thread of its own, one batch of at most `most` items at a time, in order of arrival.
 
-    Once `backlog` items wait, `put` blocks, so that the rest waits in the broker where it is seen.
+    Once `backlog` items wait, `put` blocks, so that the rest waits in the broker where it is seen. For work that costs little
+    more for many items than for one, the first item of a batch waits `company_s` for others, and batches begin `apart_s` apart.
     """
 
-    def __init__(self, work: Callable[[list[T]], None], *, most: int = 100, backlog: int = 2000) -> None:
+    def __init__(
+        self, work: Callable[[list[T]], None], *, most: int = 100, backlog: int = 2000, company_s: float = 0, apart_s: float = 0
+    ) -> None:
         self._work, self._most, self._backlog = work, most, backlog
+        self._company_s, self._apart_s, self._begun = company_s, apart_s, -apart_s
         self._waiting: deque[T] = deque()
         self._changed = threading.Condition()
         self._busy = False
@@ -51,6 +56,9 @@ class Batcher(Generic[T]):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waiting))
+            time.sleep(max(self._company_s, self._begun + self._apart_s - time.monotonic(), 0))
+            self._begun = time.monotonic()
+            with self._changed:
                 batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 self._busy = True
             try:

@@ -7,7 +7,7 @@ again; so a broker that is down costs time and loses nothing, and `send` says so
 import logging
 import threading
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
+# Brokers have a largest message (RabbitMQ: 16 MiB), and what is put into one grows by half on the way.
+_MOST_BYTES = 4 * 1024 * 1024
 _outgoing: "deque[Message]" = deque()
 _sending = threading.Lock()
 
@@ -35,8 +37,8 @@ class Message:
 def send(messages: Iterable[Message]) -> None:
     """Hand messages to the broker; what it does not take now is sent by the sweep.
 
-    While one thread is sending, the messages of others are left to it, and those for one queue and task go as one: under
-    load many requests share a message. Raises RuntimeError inside a transaction: what is not committed must not be told.
+    While one thread is sending, the messages of others are left to it, and those for one queue and task go as one unless they
+    are large: under load many requests share a message. Raises RuntimeError inside a transaction: what is not committed must not be told.
     """
     batch = list(messages)
     if not batch:
@@ -53,11 +55,14 @@ def send(messages: Iterable[Message]) -> None:
 
 
 def _send_all() -> None:
-    taken: dict[tuple[str, str], list[str]] = {}
+    taken: dict[tuple[str, str, int], list[str]] = {}
+    sizes: Counter[tuple[str, str]] = Counter()
     while _outgoing:
         message = _outgoing.popleft()
-        taken.setdefault((message.queue, message.task), []).extend(message.items)
-    merged = [Message(queue, task, tuple(items)) for (queue, task), items in taken.items()]
+        sizes[message.queue, message.task] += sum(map(len, message.items))
+        nth = sizes[message.queue, message.task] // _MOST_BYTES
+        taken.setdefault((message.queue, message.task, nth), []).extend(message.items)
+    merged = [Message(queue, task, tuple(items)) for (queue, task, _), items in taken.items()]
     try:
         _deliver(merged)
     except (OperationalError, ConnectionError, OSError, TimeoutError) as error:
@@ -91,13 +96,21 @@ def _app() -> Celery:
 def _deliver(batch: list[Message]) -> None:
     app = _app()
     with app.producer_pool.acquire(block=True, timeout=5) as producer:
-        for message in batch:
-            task = app.amqp.as_task_v2(
-                str(uuid.uuid4()), message.task, args=[list(message.items)], argsrepr="", kwargsrepr="", ignore_result=True
-            )
-            # The anonymous exchange routes by queue name and needs no binding table in the broker, so a broker that was
-            # wiped routes as well as before. (`send_task` would add the default queue and go there.)
-            producer.publish(
-                task.body, exchange="", routing_key=message.queue, serializer="json", headers=task.headers,
-                delivery_mode=2, retry=False, **task.properties,
-            )
+        try:
+            for message in batch:
+                _publish(app, producer, message)
+        except producer.connection.connection_errors as error:
+            # Of a connection that broke while nobody used it, in the transport's own words.
+            raise OperationalError(str(error)) from error
+
+
+def _publish(app: Celery, producer: Any, message: Message) -> None:
+    task = app.amqp.as_task_v2(
+        str(uuid.uuid4()), message.task, args=[list(message.items)], argsrepr="", kwargsrepr="", ignore_result=True
+    )
+    # The anonymous exchange routes by queue name and needs no binding table in the broker, so a broker that was wiped
+    # routes as well as before. (`send_task` would add the default queue and go there.)
+    producer.publish(
+        task.body, exchange="", routing_key=message.queue, serializer="json", headers=task.headers,
+        delivery_mode=2, retry=False, **task.properties,
+    )

@@ -1,7 +1,7 @@
 """Set-wise statements that the ORM cannot say, or says at great length: many rows, each with values of its own."""
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Generic, TypeVar
@@ -97,6 +97,20 @@ def snapshot() -> Iterator[None]:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
+
+
+def hold(model: type[Model], ids: Collection[uuid.UUID], *, unchanged: bool = False) -> set[uuid.UUID]:
+    """Which of these rows are there; none of them is deleted, nor, with `unchanged`, changed before the transaction ends.
+
+    Many may hold a row at once: for those who only refer to it.
+    """
+    if connection.vendor != "postgresql":  # one writer at a time
+        return set(model._default_manager.filter(pk__in=ids).values_list("pk", flat=True))
+    quote: Any = connection.ops.quote_name
+    table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
+    strength = "SHARE" if unchanged else "KEY SHARE"
+    statement = f"SELECT {key} FROM {table} WHERE {key} = ANY(%s) ORDER BY {key} FOR {strength}"
+    return {row[0] for row in fetch_prepared(statement, [list(ids)])}
 
 
 def fetch_prepared(statement: str, parameters: Sequence[Any], *, binary: bool = False) -> list[Any]:

@@ -1,13 +1,16 @@
-"""For commands about instances: finding them by id or by name."""
+"""For commands about instances: finding them, and their ports, by id or by name."""
 
 import uuid
 from argparse import ArgumentParser
 from collections.abc import Callable
 
+from apps.common import ids
 from apps.common.context import SYSTEM, Actor
 from apps.common.errors import Conflict, NotFound
 from apps.compute import selectors
 from apps.compute.models import Instance
+from apps.identity.commands import actor_in
+from apps.network import selectors as networks
 
 
 def add_instance(parser: ArgumentParser, *, several: bool = False) -> None:
@@ -28,3 +31,13 @@ def find(actor_for_name: Callable[[], Actor], text: str, *, deleted: bool = Fals
         return found[0]
     known = selectors.known_instance if deleted else selectors.instance
     return known(actor=SYSTEM, instance_id=instance_id)
+
+
+def owner_of(instance: Instance) -> Actor:
+    """The operator at the shell, working in the instance's project."""
+    return actor_in(str(instance.project_id))
+
+
+def port_id(owner: Actor, text: str) -> uuid.UUID:
+    """The port of this id, or of this name or MAC in the project. Raises NotFound, Conflict."""
+    return ids.parse(text) or networks.port_named(actor=owner, name=text).pk

@@ -1,7 +1,7 @@
 """The kinds of operations on instances, as data."""
 
-from apps.compute.names import BUILD, CONSOLE, DELETE, EVICT, POWER, PURGE
-from apps.compute.services import reports, strays
+from apps.compute.names import ATTACH, BUILD, CONSOLE, DELETE, DETACH, EVICT, POWER, PURGE
+from apps.compute.services import interfaces, reports, strays
 from apps.operations.kinds import Kind, Step
 from contracts import topics
 
@@ -26,6 +26,18 @@ KINDS = (
     *(
         Kind(name, "instance", (Step("power", "compute", topics.COMPUTE_POWER, "power_timeout_s"),), reports.Power())
         for name in POWER.values()
+    ),
+    Kind(
+        ATTACH, "instance",
+        (
+            Step("attach", "compute", topics.COMPUTE_ATTACH, "power_timeout_s"),
+            # Compensation: a card that may be there all the same.
+            Step("undo", "compute", topics.COMPUTE_DETACH, "power_timeout_s"),
+        ),
+        interfaces.Attach(),
+    ),
+    Kind(
+        DETACH, "instance", (Step("detach", "compute", topics.COMPUTE_DETACH, "power_timeout_s"),), interfaces.Detach(), max_attempts=3
     ),
     Kind(
         CONSOLE, "console", (Step("read", "compute", topics.COMPUTE_CONSOLE, "observe_timeout_s"),), reports.Console(), keep_s=600

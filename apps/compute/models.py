@@ -50,7 +50,10 @@ class KeyPair(models.Model):
 class Instance(models.Model):
     """A virtual machine. `wanted_gone`: deletion was asked for and goes on when its host is back.
 
-    `addresses`: what its ports have, embedded so that lists join nothing: `[{"address", "mac", "network_id", "port_id"}]`.
+    `addresses`: what its ports have, embedded so that lists join nothing: `[{"address", "family", "mac", "network_id",
+    "port_id"}]`. `wanted_cards`: what it is to be built with, `[{"network_id" or "port_id", "address", "groups"}]`; none: one
+    card in `network_id`, which is the first one's network. `cards_in_doubt`: ports that a silent host may or may not have
+    plugged in; they are taken out when it is heard again.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -76,6 +79,8 @@ class Instance(models.Model):
     public_key = models.TextField(blank=True)
     user_data = models.TextField(blank=True)
     metadata = models.JSONField(default=dict)
+    wanted_cards = models.JSONField(default=list, blank=True)
+    cards_in_doubt = models.JSONField(default=list, blank=True)
     addresses = models.JSONField(default=list)
     error = models.JSONField(null=True)
     created_at = models.DateTimeField()

@@ -3,6 +3,8 @@
 BUILD = "instance.build"
 DELETE = "instance.delete"
 PURGE = "instance.purge"
+ATTACH = "instance.attach"
+DETACH = "instance.detach"
 CONSOLE = "instance.console"
 EVICT = "domain.evict"
 # What flavors and instances have of each, under the names by which quotas count it.

@@ -1,4 +1,4 @@
-"""Rows → contracts.compute.v1: the only place where commands about instances are put together."""
+"""Rows → contracts.compute: the only place where commands about instances are put together."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from uuid import UUID
 
 from apps.compute.models import Instance
 from apps.images import payloads as image_payloads
-from apps.network import selectors as networks
-from contracts.compute import v1
-from contracts.network import v1 as network
+from contracts.compute import v1, v2
+from contracts.network.v2 import Card
 
 if TYPE_CHECKING:
     from apps.images.models import Image
@@ -19,19 +18,20 @@ if TYPE_CHECKING:
 _KERNEL_ARGS = "console=ttyS0"
 
 
-def build(instance: Instance, images: Mapping[UUID, v1.Image], image: Image, ports: Sequence[network.Port]) -> v1.Build:
+def build(instance: Instance, images: Mapping[UUID, v1.Image], image: Image, cards: Sequence[Card]) -> v2.Build:
     """The whole build command. `images`: wire forms by id, made once for a batch."""
-    return v1.Build(
+    return v2.Build(
         instance_id=str(instance.pk), project_id=str(instance.project_id), name=instance.name,
         vcpus=instance.vcpus, memory_mb=instance.memory_mb, disk_gb=instance.disk_gb,
         image=images[image.pk],
         kernel=images[image.kernel_id] if image.kernel_id else None,
         ramdisk=images[image.ramdisk_id] if image.ramdisk_id else None,
         kernel_args=(image.kernel_args or _KERNEL_ARGS) if image.kernel_id else "",
-        ports=list(ports),
+        cards=list(cards),
         user_data=instance.user_data,
         public_keys={instance.key_name: instance.public_key} if instance.public_key else {},
         metadata=instance.metadata,
+        zone=instance.zone,
     )
 
 
@@ -40,10 +40,5 @@ def wire_images(images: Mapping[UUID, Image]) -> dict[UUID, v1.Image]:
     return {image_id: image_payloads.image(image) for image_id, image in images.items()}
 
 
-def removal(instance_id: UUID) -> v1.Delete:
-    """Delete an instance together with all ports that the database knows of it: one query."""
-    return delete(instance_id, networks.wire_ports([instance_id]).get(instance_id, []))
-
-
-def delete(instance_id: UUID, ports: Sequence[network.Port]) -> v1.Delete:
-    return v1.Delete(instance_id=str(instance_id), ports=list(ports))
+def delete(instance_id: UUID) -> v2.Delete:
+    return v2.Delete(instance_id=str(instance_id))

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from apps.common.context import SYSTEM
 from apps.compute.models import Instance
-from apps.compute.services import delete, strays
+from apps.compute.services import delete, interfaces, strays
 from apps.compute.services.reports import STATE_OF_POWER, settle
 from apps.compute.states import InstanceState
 from apps.operations import selectors as operations
@@ -27,7 +27,7 @@ def compare(*, host_id: str, observation: Observation) -> None:
     taken_at = datetime.fromtimestamp(observation.started_at, UTC)
     for instance in rows:
         domain = seen.get(instance.pk) or Domain(instance_id=str(instance.pk), power_state=PowerState.ABSENT)
-        if instance.pk not in busy and _differs(instance, domain):
+        if instance.pk not in busy and (instance.cards_in_doubt or _differs(instance, domain)):
             _mend(instance.pk, domain, taken_at)
     expected = {instance.pk for instance in rows}
     strays.remember(
@@ -70,6 +70,8 @@ def _mend(instance_id: uuid.UUID, domain: Domain, taken_at: datetime) -> None:
     elif _differs(instance, domain) and not (instance.state == InstanceState.ERROR and domain.power_state is PowerState.ABSENT):
         log.info("instance %s is %s on its host, was %s here", instance.pk, domain.power_state, instance.state)
         settle([instance.pk], domain.power_state)
+    elif instance.cards_in_doubt:
+        interfaces.settle_doubt(instance)
 
 
 def _changed_since(instance_id: uuid.UUID, moment: datetime) -> bool:

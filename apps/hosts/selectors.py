@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from apps.common.errors import NotFound
 from apps.hosts.models import Host
+from apps.hosts.states import HostState
 from contracts.envelope import PublicKey
 
 
@@ -84,6 +85,11 @@ def by_id(host_id: uuid.UUID) -> Host:
 def names(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
     """Host names by id."""
     return dict(Host.objects.filter(pk__in=set(ids)).values_list("pk", "name"))
+
+
+def down() -> set[uuid.UUID]:
+    """Hosts that have fallen silent."""
+    return set(Host.objects.filter(state=HostState.DOWN.value).values_list("pk", flat=True))
 
 
 def scheduling_facts() -> list[tuple[uuid.UUID, str, str, bool, str]]:

@@ -38,7 +38,9 @@ def _rows() -> Iterator[Permission]:
 def _resources() -> Iterator[Permission]:
     """What projects have."""
     for thing, text in (
-        ("compute.instance", "instances"), ("network.network", "networks"), ("images.image", "images"),
+        ("compute.instance", "instances"), ("images.image", "images"),
+        ("network.network", "networks"), ("network.subnet", "subnets"), ("network.port", "ports"), ("network.router", "routers"),
+        ("network.floating_ip", "floating addresses"), ("network.security_group", "security groups and their rules"),
     ):
         yield Permission(f"{thing}.list", f"list {text}", READ, None, READ)
         yield Permission(f"{thing}.get", f"show {text}", READ, None, READ)
@@ -52,6 +54,11 @@ def _resources() -> Iterator[Permission]:
     yield Permission("compute.key_pair.get", "show one's key pairs", READ, None, READ)
     yield Permission("compute.key_pair.create", "take in key pairs of one's own", USE, None, RULE)
     yield Permission("compute.key_pair.delete", "delete key pairs of one's own", USE, None, RULE)
+    yield Permission("compute.instance.attach", "attach network cards to instances, and detach them", USE, None, OPERATE)
+    yield Permission("network.port.explain", "see hop by hop whether two ports can talk", READ, None, READ)
+    yield Permission(
+        "network.network.provide", "make networks with a given wire and segment, shared and external ones", None, None, OPERATE
+    )
     yield Permission("images.image.publish", "make images public, and change public ones", None, None, RULE)
     yield Permission("operations.operation.list", "list operations", READ, None, READ)
     yield Permission("operations.operation.get", "show operations and their events", READ, None, READ)
@@ -70,6 +77,11 @@ def _installation() -> Iterator[Permission]:
     yield Permission("compute.flavor.delete", "delete flavors", None, None, OPERATE)
     yield Permission("compute.stray.list", "see what hosts have and should not", None, None, READ)
     yield Permission("compute.stray.remove", "remove what hosts have and should not", None, None, OPERATE)
+    yield Permission("network.pool.list", "list wires and the pools of VLAN ids and VNIs", None, None, READ)
+    yield Permission("network.pool.create", "define wires and pools of VLAN ids and VNIs", None, None, OPERATE)
+    yield Permission("network.pool.delete", "take wires and pools away", None, None, OPERATE)
+    yield Permission("network.host.list", "see how far hosts are with their networks", None, None, READ)
+    yield Permission("network.host.tell", "have a host told its whole network state again", None, None, OPERATE)
     yield Permission("hosts.host.list", "list hosts and read their names", None, None, READ)
     yield Permission("hosts.host.get", "show hosts", None, None, READ)
     yield Permission("hosts.host.enrol", "enrol hosts", None, None, OPERATE)

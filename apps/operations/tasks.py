@@ -1,4 +1,4 @@
-"""Control-plane Celery tasks: the conductor's four entries, one line of work behind them."""
+"""Control-plane Celery tasks: the conductor's entries, one line of work behind them."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,11 @@ def heartbeat(wires: Sequence[str]) -> None:
 @shared_task(name=topics.OBSERVATION)
 def observation(wires: Sequence[str]) -> None:
     _batcher.put((topics.OBSERVATION, wire) for wire in wires)
+
+
+@shared_task(name=topics.NETWORK)
+def network(wires: Sequence[str]) -> None:
+    _batcher.put((topics.NETWORK, wire) for wire in wires)
 
 
 @signals.worker_shutdown.connect

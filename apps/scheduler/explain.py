@@ -15,11 +15,14 @@ UNITS = {VCPU: "vCPUs", MEMORY_MB: "MiB of memory", DISK_GB: "GiB of disk"}
 Verdicts = npt.NDArray[np.int8]
 
 
-def by_reason(table: HostTable, verdicts: Verdicts) -> str:
+def by_reason(table: HostTable, verdicts: Verdicts, request: Request) -> str:
     """Reason → host names, as JSON text."""
+    reasons = [*(name for name, _ in FILTERS), "passed"]
+    if request.wires:
+        reasons[reasons.index("wire")] = f"wire: needs {', '.join(sorted(request.wires))}"
     grouped: dict[str, list[str]] = {}
     for row, verdict in enumerate(verdicts.tolist()):
-        grouped.setdefault("passed" if verdict == PASSED else FILTERS[verdict][0], []).append(table.names[row])
+        grouped.setdefault(reasons[verdict], []).append(table.names[row])
     return orjson.dumps(grouped).decode()
 
 
@@ -40,6 +43,10 @@ def nothing_fits(table: HostTable, verdicts: Verdicts, request: Request) -> str:
             parts.append(f"{hosts} too small: {request.amounts[name]} {UNITS[name]} asked, at most {max(0, int(free.max()))} free")
         elif name == "zone":
             parts.append(f"{hosts} not in zone {request.zone}")
+        elif name == "no networks":
+            parts.append(f"{hosts} with an agent that is too old for networks")
+        elif name == "wire":
+            parts.append(f"{hosts} not plugged into what the network runs on")
         else:
             parts.append(f"{hosts} {name}")
     return "No host fits: " + "; ".join(parts) + "."

@@ -11,12 +11,14 @@ from apps.scheduler.table import CLASSES, Bools, HostTable
 
 @dataclass(frozen=True)
 class Request:
-    """What an instance needs. Amounts by resource class in its units; `zone` empty means any."""
+    """What an instance needs. Amounts by resource class in its units; `zone` empty means any; `wires`: names of the physical
+    networks that its host must be plugged into."""
 
     instance_id: uuid.UUID
     amounts: dict[str, int]
     zone: str = ""
     excluded: frozenset[uuid.UUID] = field(default_factory=frozenset)
+    wires: frozenset[str] = frozenset()
 
 
 def up(table: HostTable, request: Request) -> Bools:
@@ -25,6 +27,17 @@ def up(table: HostTable, request: Request) -> Bools:
 
 def enabled(table: HostTable, request: Request) -> Bools:
     return table.enabled
+
+
+def networked(table: HostTable, request: Request) -> Bools:
+    return table.networked
+
+
+def wired(table: HostTable, request: Request) -> Bools:
+    passed = np.ones(len(table), dtype=np.bool_)
+    for wire in request.wires:
+        passed &= table.wires.get(wire, False)
+    return passed
 
 
 def zone(table: HostTable, request: Request) -> Bools:
@@ -57,6 +70,8 @@ FILTERS: tuple[tuple[str, Callable[[HostTable, Request], Bools]], ...] = (
     ("disabled", enabled),
     ("zone", zone),
     ("failed before", not_excluded),
+    ("no networks", networked),
+    ("wire", wired),
     *((resource_class, capacity(resource_class)) for resource_class in CLASSES),
 )
 PASSED = len(FILTERS)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.hosts import selectors as hosts
+from apps.network.selectors import hosts as host_networks
 from apps.placement import selectors as placement
 from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 
@@ -25,7 +26,10 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass
 class HostTable:
-    """One row per host, in the order of ids. `free` has a row per resource class of CLASSES, in its units."""
+    """One row per host, in the order of ids. `free` has a row per resource class of CLASSES, in its units.
+
+    `networked`: its agent takes part in networks; `wires`: physical network → the hosts that are plugged into it.
+    """
 
     ids: list[uuid.UUID]
     names: list[str]
@@ -34,6 +38,8 @@ class HostTable:
     up: Bools
     free: Ints
     capacity: Ints
+    networked: Bools
+    wires: dict[str, Bools] = field(default_factory=dict)
     index: dict[uuid.UUID, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,7 +59,7 @@ class HostTable:
 
 
 def read() -> HostTable:
-    """Make the table from the database: two queries."""
+    """Make the table from the database: three queries."""
     facts = hosts.scheduling_facts()
     count = len(facts)
     table = HostTable(
@@ -64,7 +70,9 @@ def read() -> HostTable:
         up=np.array([fact[4] == "up" for fact in facts], dtype=np.bool_),
         free=np.zeros((len(CLASSES), count), dtype=np.int64),
         capacity=np.zeros((len(CLASSES), count), dtype=np.int64),
+        networked=np.zeros(count, dtype=np.bool_),
     )
+    _read_wires(table)
     positions = {resource_class: position for position, resource_class in enumerate(CLASSES)}
     for provider_id, resource_class, capacity, used in placement.free():
         row, position = table.index.get(provider_id), positions.get(resource_class)
@@ -72,6 +80,14 @@ def read() -> HostTable:
             table.free[position, row] = capacity - used
             table.capacity[position, row] = capacity
     return table
+
+
+def _read_wires(table: HostTable) -> None:
+    for host_id, wires in host_networks.plugged():
+        if (row := table.index.get(host_id)) is not None:
+            table.networked[row] = True
+            for wire in wires:
+                table.wires.setdefault(wire, np.zeros(len(table), dtype=np.bool_))[row] = True
 
 
 class _Cache:

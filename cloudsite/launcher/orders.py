@@ -22,7 +22,7 @@ from apps.identity.services import assignments, bootstrap, projects, signin, tok
 from apps.images import demo
 from apps.images import selectors as images
 from apps.images.services import images as image_services
-from apps.network.services import networks
+from apps.network.services import defaults
 from cloudsite.launcher import clouds as clouds_file
 from contracts.compute.v1 import DiskFormat
 from contracts.envelope import Sealer
@@ -100,7 +100,7 @@ def flavors(say: Say) -> str:
 
 def network(say: Say) -> str:
     """The project's default network; its name."""
-    return networks.default_of(actor=_actor()).name
+    return defaults.ensure(actor=_actor()).name
 
 
 def image(say: Say, *, cache: str) -> str:
@@ -153,11 +153,13 @@ def placeholder_image(say: Say) -> str:
     return "a placeholder, nothing is downloaded"
 
 
-def enrol_hosts(say: Say, *, names: list[str], config: str, state_dir: str, driver: str, **fields: Any) -> str:
+def enrol_hosts(
+    say: Say, *, names: list[str], config: str, state_dir: str, driver: str, zone: str = "default", **fields: Any
+) -> str:
     """The hosts of one agent enrolled and its configuration written; `fields` are further ones of it. Good keys are kept."""
     path = Path(config)
     held = _held(path)
-    enrolled = [_known(name, held) or enrol.enrol(actor=SYSTEM, name=name, renew=True) for name in names]
+    enrolled = [_known(name, held) or enrol.enrol(actor=SYSTEM, name=name, zone=zone, renew=True) for name in names]
     enrol.write_config(path, enrol.agent_config(enrolled=enrolled, state_dir=state_dir, driver=driver, **fields))
     return names[0] if len(names) == 1 else f"{len(names)} hosts"
 

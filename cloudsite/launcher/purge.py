@@ -4,14 +4,21 @@
 that ended in the middle. The host's own driver does it, so nothing is taken that is not of this host id.
 """
 
-import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from agent.config import load
 from agent.drivers import factory
 from agent.trace import Trace
-from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute
+
+
+@runtime_checkable
+class Removable(Protocol):
+    """A network driver that leaves something on the host."""
+
+    def remove(self) -> None: ...
 
 
 def main() -> None:
@@ -22,8 +29,9 @@ def main() -> None:
         for domain in hypervisor.observe_all():
             hypervisor.delete(compute.Delete(instance_id=domain.instance_id), Trace())
             count += 1
-    if config.driver == "libvirt":
-        subprocess.run(["ovs-vsctl", "--timeout=10", "--if-exists", "del-br", config.bridge], check=False)
+        network = hypervisor.network()
+        if isinstance(network, Removable):
+            network.remove()
     sys.stdout.write(f"{count}\n")
 
 

@@ -146,6 +146,11 @@ class Stack:
         assert self._helper is not None
         self._helper.do("image", cache=str(self._cache))
 
+    def order(self, order: str, /, **arguments: Any) -> Any:
+        """Have one of `orders` done. Raises LaunchError."""
+        assert self._helper is not None
+        return self._helper.do(order, **arguments)
+
     def log(self, name: str) -> str:
         """What a process has written."""
         return (self.var / "log" / f"{name}.log").read_text(errors="replace")

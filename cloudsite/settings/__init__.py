@@ -156,6 +156,8 @@ SPECTACULAR_SETTINGS = {
         "OperationState": "apps.operations.api.serializers.STATES",
         "ImageState": "apps.images.api.serializers.STATES",
         "HostState": "apps.hosts.api.serializers.STATES",
+        "NetworkKind": "apps.network.api.network_shapes.KINDS",
+        "SegmentKind": "apps.network.api.provider_shapes.KINDS",
     },
 }
 

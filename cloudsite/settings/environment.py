@@ -66,13 +66,18 @@ class Environment:
     )
     bridge: str = _option("br-cloudsite", "Open vSwitch integration bridge of the local host; `make up` makes a name of its own out of `<var>` unless this is set.", pattern=r"[a-z][a-z0-9-]{0,14}", form="br-cloudsite")
     network_cidr: str = _option("10.64.0.0/20", "IPv4 range of a project's first network.", cidr=True)
+    underlay_mtu: int = _option(
+        1500, "Largest packet that hosts can send each other; VXLAN networks have 50 bytes less, which new networks tell their guests.",
+        least=1330, most=9216,
+    )
+    address_rest_s: int = _option(60, "An address that was freed is not given to anybody else for so long, unless asked for.", least=0, most=86400)
     host_name: str = _option("", "Name of the local host; empty: this machine's host name.", pattern=r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}|", form="node-1.example")
     web_threads: int = _option(8, "Requests that one web process handles at once.", least=1, most=128)
     web_workers: int = _option(1, "Web processes.", least=1, most=64)
     host_silent_s: float = _option(60.0, "A host that is silent for so long is down.", least=2, most=3600)
     place_timeout_s: float = _option(60.0, "An instance that has no host after so long fails.", least=1, most=3600)
     build_timeout_s: float = _option(600.0, "A build that has not ended after so long is looked into.", least=1, most=86400)
-    power_timeout_s: float = _option(120.0, "The same for start, stop and reboot.", least=1, most=86400)
+    power_timeout_s: float = _option(120.0, "The same for start, stop and reboot, and for network cards that come and go.", least=1, most=86400)
     delete_timeout_s: float = _option(120.0, "The same for delete.", least=1, most=86400)
     observe_timeout_s: float = _option(20.0, "How long a host may take to say what is true.", least=1, most=3600)
     resend_s: float = _option(5.0, "A message unanswered for so long is sent again (then after twice as long …).", least=0.2, most=600)

@@ -1,10 +1,8 @@
-"""Commands about instances and what hosts answer to them, version 1."""
+"""Commands about instances and what hosts answer to them, version 1; those about network cards are in `v2`."""
 
 import enum
 
 import msgspec
-
-from contracts.network import v1 as network
 
 
 class PowerState(enum.StrEnum):
@@ -39,35 +37,6 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     size_bytes: int
     disk_format: DiskFormat
-
-
-class Build(msgspec.Struct, frozen=True, kw_only=True):
-    """Make the instance exist and run. `user_data` is base64 (any bytes). `kernel_args` only with `kernel`."""
-
-    instance_id: str
-    project_id: str
-    name: str
-    vcpus: int
-    memory_mb: int
-    disk_gb: int
-    image: Image
-    kernel: Image | None = None
-    ramdisk: Image | None = None
-    kernel_args: str = ""
-    ports: list[network.Port] = []
-    user_data: str = ""
-    public_keys: dict[str, str] = {}
-    metadata: dict[str, str] = {}
-
-
-class Delete(msgspec.Struct, frozen=True, kw_only=True):
-    """Make the instance and all it left on the host not exist. Done also when there was nothing.
-
-    `ports` names what the database knows of its network cards (id and MAC suffice to undo them).
-    """
-
-    instance_id: str
-    ports: list[network.Port] = []
 
 
 class Power(msgspec.Struct, frozen=True, kw_only=True):

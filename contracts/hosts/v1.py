@@ -11,7 +11,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     `speaks`: the command topics it understands. `inventory`: totals by resource class (VCPU, MEMORY_MB, DISK_GB).
     `unfinished`: operation ids that were begun and not ended when the agent last stopped. `started_at`, Unix seconds: what
     changed after this moment may be missing from `domains`. `repeated`: said again by an agent that has said it before, in
-    case it was lost; only the first one means that commands may have been forgotten.
+    case it was lost; only the first one means that commands may have been forgotten. `tunnel_address`: where other hosts
+    reach it with VXLAN. `physical_networks`: names of the wires that it is plugged into. `network_generation`: of the
+    desired network state that it has.
     """
 
     agent_version: str
@@ -23,12 +25,16 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     domains: list[compute.Domain] = []
     started_at: float = 0.0
     repeated: bool = False
+    tunnel_address: str = ""
+    physical_networks: list[str] = []
+    network_generation: int = 0
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """I am alive; every 10 seconds. `hypervisor_ok` is false when the hypervisor does not answer its agent."""
 
     running_operations: int = 0
+    network_generation: int = 0
     hypervisor_ok: bool = True
     hypervisor_error: str = ""
 

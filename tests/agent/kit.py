@@ -26,8 +26,9 @@ from agent.running import Running
 from agent.runtime import Agent
 from contracts import topics
 from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute2
 from contracts.envelope import Envelope, Kind, Sealer, pack
-from contracts.network import v1 as network
+from contracts.network import v2 as network
 from contracts.report import Outcome, Report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,21 +36,20 @@ HOST_ID = "host-1"
 HOST_NAME = "node1"
 
 
-def make_build(instance_id: str = "", **changes: Any) -> compute.Build:
+def make_build(instance_id: str = "", **changes: Any) -> compute2.Build:
     """A complete build command; `changes` replace fields."""
     instance_id = instance_id or str(uuid.uuid4())
-    subnet = network.Subnet(id="subnet-1", cidr="10.64.0.0/20", gateway="10.64.0.1")
-    port = network.Port(
-        id=f"port-{instance_id}",
-        network=network.Network(id="net-1", subnet=subnet),
+    card = network.Card(
+        id=f"card-{instance_id}",
+        network="net-1",
         mac="fa:16:3e:00:00:07",
-        address="10.64.0.7",
-        prefix_length=20,
+        mtu=1450,
+        addresses=[network.CardAddress(address="10.64.0.7", prefix_length=20, gateway="10.64.0.1")],
     )
     image = compute.Image(
         id="image-1", url="http://127.0.0.1:1/image", sha256="0" * 64, size_bytes=1, disk_format=compute.DiskFormat.RAW
     )
-    command = compute.Build(
+    command = compute2.Build(
         instance_id=instance_id,
         project_id="project-1",
         name="web-1",
@@ -57,7 +57,7 @@ def make_build(instance_id: str = "", **changes: Any) -> compute.Build:
         memory_mb=128,
         disk_gb=1,
         image=image,
-        ports=[port],
+        cards=[card],
     )
     return msgspec.structs.replace(command, **changes)
 
@@ -87,7 +87,7 @@ class Control:
         return self.command(topics.COMPUTE_BUILD, make_build(instance_id), **fields)
 
     def delete(self, instance_id: str, **fields: Any) -> str:
-        return self.command(topics.COMPUTE_DELETE, compute.Delete(instance_id=instance_id), **fields)
+        return self.command(topics.COMPUTE_DELETE, compute2.Delete(instance_id=instance_id), **fields)
 
     def observe(self, instance_id: str, **fields: Any) -> str:
         return self.command(topics.COMPUTE_OBSERVE, compute.Observe(instance_id=instance_id), **fields)

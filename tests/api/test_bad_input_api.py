@@ -232,12 +232,13 @@ ELSEWHERE: list[tuple[str, dict[str, Any], int, str, str | None]] = [
     ("images", {"name": "x", "disk_format": "raw", "min_disk_gb": -1}, 400, "request.min_value", "min_disk_gb"),
     ("images", {"name": "x", "disk_format": "raw", "min_disk_gb": 2**40}, 400, "request.max_value", "min_disk_gb"),
     ("images", {"name": "x", "disk_format": "raw", "kernel_args": "a\nb"}, 400, "request.characters", "kernel_args"),
-    ("networks", {"name": "x", "cidr": "8.8.8.0/24"}, 400, "network.cidr", "cidr"),
-    ("networks", {"name": "x", "cidr": "10.0.0.1/24"}, 400, "network.cidr", "cidr"),
-    ("networks", {"name": "x", "cidr": "10.0.0.0/30"}, 400, "network.cidr", "cidr"),
-    ("networks", {"name": "x", "cidr": "fd00::/64"}, 400, "network.cidr", "cidr"),
-    ("networks", {"name": "x", "cidr": "x" * 19}, 400, "request.max_length", "cidr"),
-    ("networks", {"name": "x", "dns": ["ns1"]}, 400, "request.address", "dns.0"),
+    ("networks", {"name": "x", "cidr": "127.0.0.0/24"}, 400, "subnet.cidr", "cidr"),
+    ("networks", {"name": "x", "cidr": "10.0.0.1/24"}, 400, "subnet.cidr", "cidr"),
+    ("networks", {"name": "x", "cidr": "10.0.0.0/31"}, 400, "subnet.cidr", "cidr"),
+    ("networks", {"name": "x", "cidr": "x" * 50}, 400, "request.max_length", "cidr"),
+    ("networks", {"name": "x", "cidr": "10.0.0.0/24", "dns": ["ns1"]}, 400, "subnet.dns", "dns"),
+    ("networks", {"name": "x", "cidr": "10.0.0.0/24", "dns": ["fd00::1"]}, 400, "subnet.family", "dns"),
+    ("networks", {"name": "x", "dns": ["9.9.9.9"]}, 400, "subnet.dns", "dns"),
     ("networks", {"name": "x", "dns": "9.9.9.9"}, 400, "request.not_a_list", "dns"),
     ("networks", {"name": "x", "dns": ["9.9.9.9"] * 9}, 400, "request.max_length", "dns"),
     ("networks", {"name": "default"}, 409, "network.exists", "name"),
@@ -314,4 +315,4 @@ def test_an_operator_without_project_is_told_to_choose_one(cloud: Cloud, operato
     answer = browser.post("/api/v1/instances", json.dumps(wanted(cloud)), content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (400, "auth.project_needed")
     answer = browser.post("/api/v1/networks", json.dumps({"name": "n"}), content_type="application/json")
-    assert (answer.status_code, answer.json()["code"]) == (400, "auth.project_needed")
+    assert (answer.status_code, answer.json()["code"]) == (400, "network.for_nobody")

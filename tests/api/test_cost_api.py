@@ -11,6 +11,7 @@ from apps.common import clock
 from apps.compute.models import Instance
 from apps.operations.models import Operation
 from tests.api.kit import Http
+from tests.support.admin import fill_networks
 from tests.support.cloud import Cloud
 
 _FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -82,6 +83,27 @@ def test_a_list_of_a_thousand_costs_three_reads_and_little_time(cloud: Cloud, an
     best = min(_timed(ann) for _ in range(5))
     print(f"\nlist of 1,000 instances: {best * 1000:.1f} ms on {connection.vendor}")
     assert best < 0.2  # 0.1 on an idle core; others may be at work on this machine
+
+
+def test_lists_of_networks_cost_as_many_reads_for_thirty_as_for_three(cloud: Cloud, ann: Http) -> None:
+    ann.get("whoami").ok()
+    few, many = _reads_of_networks(cloud, ann, range(3)), _reads_of_networks(cloud, ann, range(3, 30))
+    assert few == many == {
+        "networks": 3,  # token, networks, their subnets
+        "subnets": 2, "ports": 4, "routers": 4, "floating-ips": 2, "security-groups": 3, "security-group-rules": 2,
+    }
+
+
+def _reads_of_networks(cloud: Cloud, http: Http, numbers: range) -> dict[str, int]:
+    for number in numbers:
+        fill_networks(cloud.actor, f"n{number}", cidr=f"10.{number + 100}.0.0/24")
+    found = {}
+    for things in ("networks", "subnets", "ports", "routers", "floating-ips", "security-groups", "security-group-rules"):
+        with statements() as told:
+            assert len(http.get(f"{things}?limit=1000").ok()["items"]) > numbers.stop - 1
+        assert set(told) == {"SELECT"}, things
+        found[things] = len(told)
+    return found
 
 
 def _timed(http: Http) -> float:

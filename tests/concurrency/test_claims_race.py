@@ -1,4 +1,4 @@
-"""Claims of capacity and of addresses by many at once: never too much, never too little, nobody waits for ever."""
+"""Claims of capacity by many at once: never too much, never too little, nobody waits for ever. Addresses have a file of their own."""
 
 import random
 import uuid
@@ -7,18 +7,12 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from apps.common.errors import NoCapacity
-from apps.network.models import FixedIP, Network, Port
-from apps.network.services import networks, ports
-from apps.network.services.ports import Wish
 from apps.placement import selectors
 from apps.placement.models import Allocation, Inventory
 from apps.placement.services import claims, inventories
 from apps.placement.services.claims import Claim
-from tests.support.cloud import make_project
-from tests.support.identity import make_actor
 from tests.support.postgres import Deadlocks
-from tests.support.threads import errors, together, unexpected
+from tests.support.threads import errors, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,60 +83,3 @@ def test_a_claim_and_a_shrinking_host_agree() -> None:
     assert (row.capacity, row.ceiling) == (500, max(500, row.used))
     assert claim(wants(key, MEMORY_MB=1000 - row.used + 1)) == {key}
     assert selectors.mismatches() == []
-
-
-# Addresses.
-
-
-@pytest.fixture
-def small() -> Network:
-    """13 addresses can be given."""
-    return networks.create(actor=make_actor(make_project()), name="small", cidr="10.9.9.0/28")
-
-
-def take(network: Network, count: int = 1) -> list[str]:
-    wishes = [Wish(uuid.uuid4(), network.project_id, network.pk) for _ in range(count)]
-    with transaction.atomic():
-        return [each.address for group in ports.claim(wishes).values() for each in group]
-
-
-def test_the_last_addresses_are_given_once_each_and_all_of_them(small: Network) -> None:
-    results = together([partial(take, small)] * 20)
-    given = [address for result in results if isinstance(result, list) for address in result]
-    assert unexpected(results, NoCapacity) == []
-    assert len(given) == len(set(given)) == 13
-    assert len(errors(results)) == 7
-    assert FixedIP.objects.count() == Port.objects.count() == 13
-
-
-def test_batches_of_addresses_are_whole_or_not_at_all(small: Network, deadlocks: Deadlocks) -> None:
-    results = together([partial(take, small, 3)] * 10)
-    assert unexpected(results, NoCapacity) == [], deadlocks.details()
-    assert deadlocks() == 0, deadlocks.details()
-    given = [address for result in results if isinstance(result, list) for address in result]
-    assert len(given) == len(set(given)) == 12
-    assert FixedIP.objects.count() == 12
-
-
-def test_addresses_that_are_freed_meanwhile_are_found(small: Network) -> None:
-    def churn() -> int:
-        done = 0
-        for _ in range(15):
-            wish = Wish(uuid.uuid4(), small.project_id, small.pk)
-            with transaction.atomic():
-                ports.claim([wish])
-            with transaction.atomic():
-                ports.release([wish.device_id])
-            done += 1
-        return done
-
-    results = together([churn] * 8)
-    assert errors(results) == []
-    assert FixedIP.objects.count() == 0
-
-
-def test_the_default_network_is_made_once() -> None:
-    actor = make_actor(make_project())
-    results = together([lambda: networks.default_of(actor=actor).pk for _ in range(8)])
-    assert errors(results) == []
-    assert len(set(results)) == 1

@@ -14,9 +14,9 @@ from contracts.compute import v1
 
 
 def test_every_topic_is_used_once_and_carries_its_version() -> None:
-    every = (*topics.COMMANDS, *topics.REPORTS, topics.PLACE)
+    every = (*topics.COMMANDS, *topics.STATES, *topics.REPORTS, topics.PLACE, topics.TELL_HOSTS)
     assert len(set(every)) == len(every)
-    assert all(topic.split(".")[1] == "v1" for topic in every)
+    assert all(topic.split(".")[1] in ("v1", "v2") for topic in every)
 
 
 def test_a_host_has_queues_of_its_own() -> None:
@@ -44,8 +44,8 @@ def test_every_control_plane_task_is_registered() -> None:
     from cloudsite.celery import app
 
     app.loader.import_default_modules()
-    assert {*topics.REPORTS, topics.PLACE} <= set(app.tasks)
-    assert not set(topics.COMMANDS) & set(app.tasks), "commands are carried out by agents only"
+    assert {*topics.REPORTS, topics.PLACE, topics.TELL_HOSTS} <= set(app.tasks)
+    assert not {*topics.COMMANDS, *topics.STATES} & set(app.tasks), "commands are carried out by agents only"
 
 
 def test_every_step_of_every_kind_is_a_command_or_for_the_scheduler() -> None:

@@ -118,7 +118,10 @@ def test_every_payload_has_the_shape_that_was_recorded() -> None:
 
 def test_the_recorded_names_cover_the_known_payloads() -> None:
     known = recorded()
-    for name in ("contracts.envelope.Envelope", "contracts.report.Report", "contracts.compute.v1.Build"):
+    for name in (
+        "contracts.envelope.Envelope", "contracts.report.Report", "contracts.compute.v2.Build", "contracts.network.v2.State",
+        "contracts.network.v2.Change", "contracts.network.v2.Told",
+    ):
         assert name in known
     assert len(known) > 15
 

@@ -13,6 +13,7 @@ from apps.compute.admin.instances import BUTTONS
 from apps.compute.models import Flavor, Instance
 from apps.hosts.models import Host
 from apps.network.models import Network
+from apps.network.services import routers
 from apps.operations.models import Operation
 from apps.placement.models import Inventory
 from tests.support.admin import address, signed_in, user
@@ -143,6 +144,9 @@ def test_deleting_a_network_that_is_used_is_refused(cloud: Cloud, press: Press) 
     assert "(network.in_use)" in press(network, "delete")
     cloud.delete(Instance.objects.get())
     cloud.run()
+    assert "1 router (default" in press(network, "delete")
+    assert network.router_id is not None
+    routers.detach(actor=cloud.actor, router_id=network.router_id, subnet_id=network.subnets.get().pk)
     press(network, "delete")
     assert not Network.objects.filter(pk=network.pk).exists()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
 
 from apps.common import clock
@@ -13,7 +14,8 @@ from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import audit
 from apps.images import store
 from apps.images.services import images
-from apps.network.models import FixedIP, Port
+from apps.network.models import AddressSpan, FixedIP, Port
+from apps.network.services import addresses
 from apps.operations.models import Operation
 from apps.placement.models import Allocation, Inventory
 from apps.quotas.models import Usage
@@ -70,8 +72,23 @@ def test_what_nobody_holds_is_given_back(cloud: Cloud) -> None:
     Allocation.objects.create(consumer_id=nobody, provider_id=host.id, resource_class="VCPU", amount=2)
     Inventory.objects.filter(provider_id=host.id, resource_class="VCPU").update(used=F("used") + 2)
     port = Port.objects.create(network=cloud.network, project_id=cloud.project.pk, device_id=nobody, mac="02:00:00:00:00:01")
-    FixedIP.objects.create(port=port, subnet=cloud.network.subnets.get(), address="10.64.0.99")
+    with transaction.atomic():
+        address = addresses.take_this(cloud.network.subnets.get(), "10.64.0.99", project_id=None)
+        FixedIP.objects.create(port=port, subnet=cloud.network.subnets.get(), address=address)
     assert codes() == ["allocation.orphan", "port.orphan", "quota.mismatch"]
+    assert fix() == []
+    assert_consistent()
+
+
+def test_addresses_that_were_lost_or_doubled_are_found_out_anew(cloud: Cloud) -> None:
+    cloud.host()
+    instance, _ = cloud.active()
+    subnet = cloud.network.subnets.get()
+    AddressSpan.objects.filter(subnet=subnet).order_by("-first")[0].delete()
+    held = FixedIP.objects.get(port__device_id=instance.pk)
+    offset = int(held.address.rsplit(".", 1)[1])
+    AddressSpan.objects.create(subnet=subnet, first=offset, last=offset, rests_until=clock.now())
+    assert set(codes()) == {"address.drift"}
     assert fix() == []
     assert_consistent()
 

@@ -25,7 +25,7 @@ from apps.compute.services import audit, catalog, delete, power, strays, update
 from apps.hosts.services import admission, enrol
 from apps.identity.permissions import TABLE
 from apps.images.services import images
-from apps.network.services import networks
+from apps.network.services import networks, subnets
 from apps.operations.services import sweep
 from apps.placement.services import inventories
 from contracts.compute.v1 import DiskFormat
@@ -136,7 +136,7 @@ def test_an_account_that_does_not_own_the_table_cannot_lift_the_triggers(cloud: 
     try:
         execute("SET ROLE cloudsite_app;")
         write(name="by the other account")
-        networks.create(actor=cloud.actor, name="back", cidr="192.168.7.0/24")
+        networks.create(actor=cloud.actor, name="back")
         for statement in (
             "ALTER TABLE audit_record DISABLE TRIGGER ALL", "DROP TRIGGER audit_record_append_only ON audit_record",
             "SET session_replication_role = replica", "DROP FUNCTION audit_record_append_only() CASCADE", "DROP TABLE audit_record",
@@ -167,15 +167,15 @@ def execute(script: str) -> None:
 
 def test_a_change_that_is_rolled_back_leaves_no_record(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:
     with pytest.raises(RuntimeError, match="no more"), transaction.atomic():
-        networks.create(actor=cloud.actor, name="back", cidr="192.168.7.0/24")
+        networks.create(actor=cloud.actor, name="back")
         raise RuntimeError("no more")
     assert trail() == []
 
 
 def test_a_record_that_cannot_be_written_takes_the_change_back(cloud: Cloud) -> None:
     with mock.patch.object(record, "insert_rows", side_effect=DatabaseError("disk full")), pytest.raises(DatabaseError):
-        networks.create(actor=cloud.actor, name="back", cidr="192.168.7.0/24")
-    assert [each.name for each in type(cloud.network).objects.all()] == ["default"]
+        networks.create(actor=cloud.actor, name="back")
+    assert [each.name for each in type(cloud.network).objects.filter(project_id=cloud.project.pk)] == ["default"]
 
 
 def test_nothing_is_recorded_outside_of_a_transaction(cloud: Cloud) -> None:
@@ -262,8 +262,9 @@ def test_what_users_do_to_other_things_is_recorded(cloud: Cloud, trail: Callable
     key = catalog.create_key_pair(actor=actor, name="laptop", public_key=KEY)
     key_id = str(key.pk)
     catalog.delete_key_pair(actor=actor, name="laptop")
-    network = networks.create(actor=actor, name="back", cidr="192.168.7.0/24", dns=["9.9.9.9", "1.1.1.1"])
+    network = networks.create(actor=actor, name="back")
     network_id = str(network.pk)
+    subnet = subnets.create(actor=actor, network_id=network.pk, cidr="192.168.7.0/24", dns=["9.9.9.9", "1.1.1.1"])
     networks.delete(actor=actor, network_id=network.pk)
     (tmp_path / "disk").write_bytes(b"\0" * 5000)
     image = images.import_file(actor=actor, name="tiny", path=tmp_path / "disk", disk_format=DiskFormat.RAW)
@@ -273,6 +274,7 @@ def test_what_users_do_to_other_things_is_recorded(cloud: Cloud, trail: Callable
         ("compute.key_pair.create", "key_pair", key_id, "laptop"),
         ("compute.key_pair.delete", "key_pair", key_id, "laptop"),
         ("network.network.create", "network", network_id, "back"),
+        ("network.subnet.create", "subnet", str(subnet.pk), "192.168.7.0/24"),
         ("network.network.delete", "network", network_id, "back"),
         ("images.image.create", "image", str(image.pk), "tiny"),
         ("images.image.upload", "image", str(image.pk), "tiny"),
@@ -280,8 +282,8 @@ def test_what_users_do_to_other_things_is_recorded(cloud: Cloud, trail: Callable
     ]
     assert {row.project_id for row in rows} == {cloud.project.pk}
     assert rows[0].changes == {"fingerprint": [None, key.fingerprint]}
-    assert rows[2].changes["dns"] == [None, ["9.9.9.9", "1.1.1.1"]]
-    assert rows[5].changes["size_bytes"] == [None, 5000] and rows[6].changes == {"state": ["active", "deleted"]}
+    assert rows[3].changes["dns"] == [None, ["9.9.9.9", "1.1.1.1"]]
+    assert rows[6].changes["size_bytes"] == [None, 5000] and rows[7].changes == {"state": ["active", "deleted"]}
 
 
 def test_what_operators_do_is_recorded_in_nobodys_project(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:

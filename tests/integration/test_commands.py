@@ -135,6 +135,20 @@ def test_names_that_are_not_unique_are_refused(demo: Cloud) -> None:
     assert as_json("instance_delete", "twin", code=4)["error"]["code"] == "instance.ambiguous"
 
 
+@pytest.mark.django_db
+def test_a_host_is_told_its_wires_and_its_tunnel_address_at_enrolment() -> None:
+    wires = ("--wire", "physnet1=br-ex:eth1", "--wire", "lab net=br-lab")
+    printed = json.loads(run("host_enroll", "hv1", *wires, "--tunnel-address", "10.9.0.7", "--vxlan-port", "4790")[1])
+    assert (printed["tunnel_address"], printed["vxlan_port"]) == ("10.9.0.7", 4790)
+    assert printed["physical"] == {
+        "physnet1": {"bridge": "br-ex", "interface": "eth1"}, "lab net": {"bridge": "br-lab", "interface": ""},
+    }
+    for wrong in (("--wire", "physnet1"), ("--wire", "a=b/c"), ("--tunnel-address", "10.9.0.700")):
+        code, text = run("host_enroll", "hv2", *wrong)
+        assert code and "expected" in text
+    assert not Host.objects.filter(name="hv2").exists()
+
+
 def test_hosts_are_enrolled_listed_and_disabled(demo: Cloud, tmp_path: Path) -> None:
     path = tmp_path / "agent.json"
     code, text = run("host_enroll", "lab", "--simulate", "3", "--zone", "west", "--out", str(path), "--latency-ms", "5")

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import OperationalError, connection
 
 from apps.common import clock
+from apps.network.models import HostNetwork
 from apps.operations.models import Lease, Operation
 from cloudsite import doctor
 from cloudsite.doctor import Finding
@@ -56,6 +57,21 @@ def test_hosts_that_are_away_are_named_and_many_are_counted(cloud: Cloud) -> Non
     texts = [finding.what for finding in found("hosts")]
     assert "1 of 8 up" in texts[0] and "and 2 more are not up" in texts
     assert "no host takes new instances" in texts
+
+
+def test_hosts_that_are_late_or_in_trouble_with_their_networks_are_named(cloud: Cloud) -> None:
+    hosts = [cloud.host(f"hv{number}") for number in range(8)]
+    rows = HostNetwork.objects.filter(host_id__in=[host.id for host in hosts])
+    rows.update(speaks=True, behind_since=clock.now())
+    assert [finding.verdict for finding in found("networks")] == ["ok"]
+    problem = {"code": "wire.missing", "message": "It is not plugged into blue.", "object": ""}
+    HostNetwork.objects.filter(host_id=hosts[0].id).update(problems=[problem], lacking=[problem])
+    HostNetwork.objects.filter(host_id=hosts[1].id).update(behind_since=clock.after(-60))
+    first, second = found("networks")
+    assert first.what == "hv0: It is not plugged into blue. (and 1 more)" and "network_hosts" in first.fix
+    assert second.what.startswith("hv1: has done nothing since ")
+    rows.update(lacking=[problem])
+    assert found("networks")[-1].what == "and 3 more hosts"
 
 
 def test_refused_reports_and_late_work_are_mentioned(cloud: Cloud) -> None:

@@ -79,7 +79,7 @@ def test_a_hello_brings_it_up_with_its_inventory(cloud: Cloud) -> None:
     host = FakeHost(cloud.bus)
     host.hello({"VCPU": 8, "MEMORY_MB": 1000, "DISK_GB": 50})
     row = Host.objects.get()
-    assert (row.state, row.hypervisor, row.agent_version, row.speaks) == ("up", "fake", "0.1.0", list(topics.COMMANDS))
+    assert (row.state, row.hypervisor, row.agent_version, row.speaks) == ("up", "fake", "0.1.0", [*topics.COMMANDS, *topics.STATES])
     assert ResourceProvider.objects.get().pk == host.id
     assert dict(Inventory.objects.values_list("resource_class", "capacity")) == {"VCPU": 32, "MEMORY_MB": 1000, "DISK_GB": 50}
 

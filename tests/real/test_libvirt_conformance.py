@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from agent.drivers.base import DriverError
+from agent.trace import Trace
 from apps.images.demo import DemoImage
 from apps.images.demo import build as build_demo_image
-from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute
 from tests.agent.conformance.suite import HypervisorConformance
 from tests.real.lab import Lab, hypervisor_unavailable
 
@@ -22,10 +23,14 @@ class LibvirtSubject:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.hypervisor = lab.driver
+        self.told: list[str] = []
         self._network = lab.a_network()
 
     def a_build(self) -> compute.Build:
-        return self.lab.a_build(ports=[self.lab.a_port(self._network)])
+        command = self.lab.a_build(cards=[self.lab.a_card(self._network)])
+        self.told.append(command.instance_id)
+        self.lab.tell(command.cards[0], command.instance_id)
+        return command
 
     def incarnation(self, instance_id: str) -> object:
         """libvirt numbers domains anew at each start."""
@@ -38,16 +43,16 @@ class LibvirtSubject:
     @contextmanager
     def failing_late(self) -> Iterator[None]:
         network: Any = self.lab.driver._network
-        original = network.port_started
+        original = network.plugged
 
         def fail(*_: object) -> None:
             raise DriverError("test.late", "at the very end")
 
-        network.port_started = fail
+        network.plugged = fail
         try:
             yield
         finally:
-            network.port_started = original
+            network.plugged = original
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +75,7 @@ class TestLibvirt(HypervisorConformance):
         subject = LibvirtSubject(lab)
         yield subject
         for domain in lab.driver.observe_all():
-            lab.driver.delete(compute.Delete(instance_id=domain.instance_id), _trace())
+            lab.driver.delete(compute.Delete(instance_id=domain.instance_id), Trace())
+        for instance_id in subject.told:
+            lab.forget(instance_id)
         assert lab.leftovers() == []
-
-
-def _trace() -> Any:
-    from agent.trace import Trace
-
-    return Trace()

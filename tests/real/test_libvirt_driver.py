@@ -14,10 +14,11 @@ import pytest
 
 from agent.drivers.base import DriverError
 from agent.drivers.command import run
-from agent.drivers.openvswitch import flows
-from agent.drivers.openvswitch.namespace import Names
+from agent.drivers.libvirt import guest as guest_module
+from agent.drivers.openvswitch import names
 from agent.trace import Trace
-from contracts.compute import v1 as compute
+from contracts.compute import v1 as compute1
+from contracts.compute import v2 as compute
 from contracts.compute.v1 import PowerAction, PowerState
 from tests.real.lab import Lab, hypervisor_unavailable, qemus
 
@@ -30,14 +31,11 @@ pytestmark = [
 SCRIPT = """
 try() { name=$1; shift; if "$@" >/dev/null 2>&1; then echo "$name=yes"; else echo "$name=no"; fi; }
 try gateway ping -c 2 -W 2 10.64.0.1
-try here ping -c 2 -W 2 {here}
-try beyond ping -c 2 -W 2 {beyond}
-ip address add 10.64.0.200/20 dev eth0
-try spoofed ping -c 2 -W 1 -I 10.64.0.200 10.64.0.1
-ip address delete 10.64.0.200/20 dev eth0
-try afterwards ping -c 2 -W 2 10.64.0.1
+try gateway6 ping6 -c 2 -W 2 fd64::1
 echo mtu=$(cat /sys/class/net/eth0/mtu)
 echo resolver=$(cat /etc/resolv.conf)
+echo metadata=$(wget -q -O - http://169.254.169.254/latest/meta-data/instance-id)
+echo metadata6=$(wget -q -O - http://[fd00:ec2::254]/latest/meta-data/instance-id)
 """
 
 
@@ -45,7 +43,7 @@ echo resolver=$(cat /etc/resolv.conf)
 def guest(lab: Lab) -> Iterator[compute.Build]:
     """One that runs and has said all that it has to say; for tests that leave it as it is."""
     key = {"mine": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBsOuTFjtBHJrfSgOIcbzzMDZOxVpFdB2fAlXVV4kmBB me@here"}
-    command = lab.a_build(script=SCRIPT.replace("{here}", lab.here).replace("{beyond}", lab.beyond))
+    command = lab.a_build(script=SCRIPT, cards=[lab.a_card(ipv6=True)])
     command = msgspec.structs.replace(command, public_keys=key)
     lab.build(command)
     lab.wait_for(command, "cloudsite: ready")
@@ -60,28 +58,20 @@ def test_a_guest_finds_its_identity_on_the_config_drive(lab: Lab, guest: compute
     assert "cloudsite: ssh-key=SHA256:" in text and "me@here" in text
 
 
-def test_it_gets_exactly_the_given_address_by_dhcp(lab: Lab, guest: compute.Build) -> None:
-    assert f"cloudsite: address={guest.ports[0].address}/20\n" in lab.console(guest)
-    assert "mtu=1450\n" in lab.console(guest)
-    assert "resolver=nameserver 10.64.0.1\n" in lab.console(guest)
-
-
-def test_it_reaches_the_gateway_the_host_and_what_lies_beyond(lab: Lab, guest: compute.Build) -> None:
+def test_it_gets_exactly_the_given_addresses_by_dhcp_and_dhcpv6(lab: Lab, guest: compute.Build) -> None:
+    four, six = guest.cards[0].addresses
     text = lab.console(guest)
-    assert ["gateway=yes" in text, "here=yes" in text, "beyond=yes" in text] == [True, True, True]
+    assert f"cloudsite: address={four.address}/20\n" in text
+    assert f"cloudsite: address6={six.address}\n" in text
+    assert "mtu=1450\n" in text
+    assert "resolver=search cloud.internal nameserver 10.64.0.1\n" in text
 
 
-def test_it_is_reached_from_its_network(lab: Lab, guest: compute.Build) -> None:
-    port = guest.ports[0]
-    assert lab.pings(Names.of(port.network.id).namespace, port.address)
-
-
-def test_under_anothers_address_it_reaches_nobody(lab: Lab, guest: compute.Build) -> None:
+def test_it_reaches_its_gateways_and_reads_its_metadata(lab: Lab, guest: compute.Build) -> None:
     text = lab.console(guest)
-    assert "spoofed=no" in text and "afterwards=yes" in text
-    cookie = flows.port_cookie(guest.ports[0].id)
-    dropped = [one for one in lab.network.bridge.flows() if one.cookie == cookie and one.text.endswith("=drop")]
-    assert sum(one.packets for one in dropped) >= 1
+    assert ["gateway=yes" in text, "gateway6=yes" in text] == [True, True]
+    assert f"metadata={guest.instance_id}\n" in text
+    assert f"metadata6={guest.instance_id}\n" in text
 
 
 def test_qemu_does_not_run_as_root(lab: Lab, guest: compute.Build) -> None:
@@ -117,15 +107,15 @@ def test_starting_what_runs_changes_nothing(lab: Lab, guest: compute.Build) -> N
 
 
 def test_it_is_observed_by_any_agent_of_this_host(lab: Lab, guest: compute.Build) -> None:
-    seen = compute.Domain(instance_id=guest.instance_id, power_state=PowerState.RUNNING)
+    seen = compute1.Domain(instance_id=guest.instance_id, power_state=PowerState.RUNNING)
     for driver in (lab.driver, lab.new_driver()):
         assert driver.observe(guest.instance_id) == seen
         assert seen in driver.observe_all()
 
 
 def test_the_console_gives_as_much_of_its_end_as_was_asked_for(lab: Lab, guest: compute.Build) -> None:
-    whole = lab.driver.console(compute.Console(instance_id=guest.instance_id))
-    part = lab.driver.console(compute.Console(instance_id=guest.instance_id, max_bytes=100))
+    whole = lab.driver.console(compute1.Console(instance_id=guest.instance_id))
+    part = lab.driver.console(compute1.Console(instance_id=guest.instance_id, max_bytes=100))
     assert (whole.truncated, part.truncated) == (False, True)
     assert whole.text.endswith(part.text) and len(part.text) <= 100
 
@@ -135,6 +125,7 @@ def test_another_installations_domain_is_not_touched(lab: Lab, guest: compute.Bu
     stranger._host_id = str(uuid.uuid4())
     with pytest.raises(DriverError) as caught:
         stranger.delete(compute.Delete(instance_id=guest.instance_id), Trace())
+    lab.new_driver()
     assert (caught.value.code, caught.value.retryable) == ("instance.foreign", False)
     assert qemus(guest.instance_id)
 
@@ -153,13 +144,13 @@ def test_a_guest_lives_through_stop_start_and_reboots(lab: Lab) -> None:
         start=1,
     ):
         lab.power(command, action, grace_s=60.0)
-        assert lab.driver.observe(command.instance_id) == compute.Domain(
+        assert lab.driver.observe(command.instance_id) == compute1.Domain(
             instance_id=command.instance_id, power_state=state
         )
         if state is PowerState.RUNNING:
             # The log goes on, and the guest has its address again.
             text = lab.wait_for(command, "cloudsite: ready", times=boots)
-            assert text.count(f"cloudsite: address={command.ports[0].address}/20\n") == boots
+            assert text.count(f"cloudsite: address={command.cards[0].addresses[0].address}/20\n") == boots
     lab.delete(command)
     assert lab.driver.observe(command.instance_id).power_state is PowerState.ABSENT
 
@@ -178,13 +169,10 @@ def test_a_guest_starts_again_when_its_network_was_lost_with_a_reboot_of_the_hos
     command = lab.a_build()
     lab.build(command)
     lab.power(command, PowerAction.STOP, grace_s=0.0)
-    network_id = command.ports[0].network.id
-    lab.network._dnsmasq(network_id).stop()
-    lab.network.bridge.remove()
-    run("ip", "netns", "delete", Names.of(network_id).namespace)
+    lab.network.remove()
     driver = lab.new_driver()
-    driver.power(compute.Power(instance_id=command.instance_id, action=PowerAction.START), Trace())
-    lab.wait_for(command, f"cloudsite: address={command.ports[0].address}/20")
+    driver.power(compute1.Power(instance_id=command.instance_id, action=PowerAction.START), Trace())
+    lab.wait_for(command, f"cloudsite: address={command.cards[0].addresses[0].address}/20")
     lab.delete(command)
 
 
@@ -211,12 +199,80 @@ def test_deleting_leaves_nothing_and_may_be_repeated(lab: Lab, guest: compute.Bu
         assert lab.leftovers() == before
 
 
-def test_deleting_finds_ports_that_the_command_does_not_name(lab: Lab, guest: compute.Build) -> None:
-    before = lab.leftovers()
-    command = lab.a_build(ports=[lab.a_port(), lab.a_port()])
+def test_a_card_is_plugged_into_a_running_guest_and_taken_out_again(lab: Lab) -> None:
+    command = lab.a_build()
+    more = lab.a_card(ipv6=True)
     lab.build(command)
-    lab.driver.delete(compute.Delete(instance_id=command.instance_id), Trace())
+    lab.wait_for(command, "cloudsite: ready")
+    before = qemus(command.instance_id)
+    for _ in range(2):
+        lab.attach(command, more)
+    lab.wait_for(command, f"cloudsite: address={more.addresses[0].address}/20\n")
+    lab.wait_for(command, f"cloudsite: address6={more.addresses[1].address}\n")
+    assert interfaces(lab, command) == {command.cards[0].mac, more.mac}
+    lab.power(command, PowerAction.REBOOT_HARD)
+    text = lab.wait_for(command, "cloudsite: ready", times=2)
+    assert text.count(f"cloudsite: address={more.addresses[0].address}/20\n") == 2
+    for _ in range(2):
+        lab.detach(command, more)
+    assert interfaces(lab, command) == {command.cards[0].mac}
+    assert not Path("/sys/class/net", names.tap(more.id)).exists()
+    assert qemus(command.instance_id) != before
+    lab.delete(command)
+
+
+def test_a_card_is_plugged_into_a_stopped_guest(lab: Lab) -> None:
+    command = lab.a_build()
+    more = lab.a_card()
+    lab.build(command)
+    lab.power(command, PowerAction.STOP, grace_s=0.0)
+    lab.attach(command, more)
+    lab.power(command, PowerAction.START)
+    lab.wait_for(command, f"cloudsite: address={more.addresses[0].address}/20\n")
+    lab.power(command, PowerAction.STOP, grace_s=0.0)
+    lab.detach(command, more)
+    lab.power(command, PowerAction.START)
+    assert interfaces(lab, command) == {command.cards[0].mac}
+    lab.delete(command)
+
+
+def test_a_guest_that_does_not_let_go_of_its_card_keeps_it_and_it_is_said(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = lab.a_build(script="echo booted")
+    lab.build(command)  # at this moment no kernel is there yet to let go of anything
+    monkeypatch.setattr(guest_module.Guest.unplug, "__kwdefaults__", {"timeout_s": 0.5})
+    with pytest.raises(DriverError) as caught:
+        lab.detach(command, command.cards[0])
+    assert (caught.value.code, caught.value.retryable) == ("card.held", False)
+    assert interfaces(lab, command) == {command.cards[0].mac}
+    assert [card.id for card in lab.network.cards_of(command.instance_id)] == [command.cards[0].id]
+    lab.delete(command)
+
+
+@pytest.mark.parametrize("what", ["attach", "detach"])
+def test_there_is_no_card_of_an_instance_that_is_not_here(lab: Lab, what: str) -> None:
+    before = lab.leftovers()
+    command = lab.a_build()
+    with pytest.raises(DriverError) as caught:
+        getattr(lab, what)(command, lab.a_card())
+    assert caught.value.code == "instance.absent"
+    lab.forget(command.instance_id)
     assert lab.leftovers() == before
+
+
+def interfaces(lab: Lab, command: compute.Build) -> set[str]:
+    """MACs of the domain's cards, now and at its next start alike."""
+    found = [
+        {
+            line.split()[-1]
+            for line in run("virsh", "-q", "domiflist", *how, f"cs-{command.instance_id}").splitlines()
+            if line
+        }
+        for how in ((), ("--inactive",))
+    ]
+    assert found[0] == found[1]
+    return found[0]
 
 
 def _watch(lab: Lab, until: threading.Event) -> int:
@@ -231,7 +287,7 @@ def _watch(lab: Lab, until: threading.Event) -> int:
 
 def test_many_are_built_and_deleted_at_once(lab: Lab) -> None:
     shared = lab.a_network()
-    commands = [lab.a_build(ports=[lab.a_port(shared)]) for _ in range(4)]
+    commands = [lab.a_build(cards=[lab.a_card(shared)]) for _ in range(4)]
     with ThreadPoolExecutor(5) as pool:
         built = threading.Event()
         watched = pool.submit(_watch, lab, built)
@@ -242,7 +298,8 @@ def test_many_are_built_and_deleted_at_once(lab: Lab) -> None:
         assert all(seen[command.instance_id] is PowerState.RUNNING for command in commands)
         list(pool.map(lab.delete, commands))
     assert not any(qemus(command.instance_id) for command in commands)
-    assert not Path("/run/netns", Names.of(shared.id).namespace).exists()
+    lab.settle()
+    assert not Path("/run/netns", names.namespace(shared.router)).exists()
 
 
 def test_the_disk_has_the_size_of_the_flavor(lab: Lab) -> None:
@@ -256,19 +313,19 @@ def test_the_disk_has_the_size_of_the_flavor(lab: Lab) -> None:
 @pytest.mark.parametrize("action", list(PowerAction))
 def test_power_without_a_domain_is_refused(lab: Lab, action: PowerAction) -> None:
     with pytest.raises(DriverError) as caught:
-        lab.driver.power(compute.Power(instance_id=str(uuid.uuid4()), action=action), Trace())
+        lab.driver.power(compute1.Power(instance_id=str(uuid.uuid4()), action=action), Trace())
     assert caught.value.code == "instance.absent"
 
 
 def test_there_is_no_console_of_what_never_was(lab: Lab) -> None:
     with pytest.raises(DriverError) as caught:
-        lab.driver.console(compute.Console(instance_id=str(uuid.uuid4())))
+        lab.driver.console(compute1.Console(instance_id=str(uuid.uuid4())))
     assert caught.value.code == "instance.absent"
 
 
 def test_an_unknown_instance_is_absent(lab: Lab) -> None:
     unknown = str(uuid.uuid4())
-    assert lab.driver.observe(unknown) == compute.Domain(instance_id=unknown, power_state=PowerState.ABSENT)
+    assert lab.driver.observe(unknown) == compute1.Domain(instance_id=unknown, power_state=PowerState.ABSENT)
 
 
 @pytest.mark.parametrize("name", ["", "../../etc", "A" * 36, "{00000000-0000-0000-0000-000000000001}"])
@@ -314,3 +371,4 @@ def test_the_driver_adds_little_to_what_libvirt_itself_takes(
     print(f"\n{figures}")
     for instance_id in [one.instance_id for one in lab.driver.observe_all()]:
         lab.driver.delete(compute.Delete(instance_id=instance_id), Trace())
+        lab.forget(instance_id)

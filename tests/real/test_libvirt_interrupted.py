@@ -13,7 +13,7 @@ import pytest
 
 from agent.trace import Trace
 from agent.undo import Undo
-from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute
 from contracts.compute.v1 import PowerState
 from tests.real.lab import Lab, hypervisor_unavailable, qemus
 
@@ -99,9 +99,10 @@ def test_what_an_agent_left_behind_is_seen_and_can_be_deleted(lab: Lab) -> None:
         lab.driver.build(command, Breaking("domain.started", after=False), Undo())
     driver = lab.new_driver()
     seen = driver.observe(command.instance_id)
-    assert (seen.power_state, seen.residue) == (PowerState.ABSENT, ["disk", "dhcp", "port"])
+    assert (seen.power_state, seen.residue) == (PowerState.ABSENT, ["disk", "card"])
     assert seen in driver.observe_all()
     driver.delete(compute.Delete(instance_id=command.instance_id), Trace())
+    lab.forget(command.instance_id)
     assert command.instance_id not in {one.instance_id for one in driver.observe_all()}
     assert lab.leftovers() == before
 
@@ -117,7 +118,7 @@ _BUILDER = textwrap.dedent(
     from agent.images import ImageCache
     from agent.trace import Trace
     from agent.undo import Undo
-    from contracts.compute import v1 as compute
+    from contracts.compute import v2 as compute
 
     config, command, run_dir = msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[Config, compute.Build, str])
     network = OpenvswitchNetwork(config, run_dir=Path(run_dir))

@@ -39,9 +39,16 @@ _INSTANCE = {"name": "new", "flavor": "tiny", "image": "demo"}
 # Where the example of the other test has things that are not here.
 _OTHER: dict[str, tuple[Example, ...]] = {
     "instances_create": (Example(body=_INSTANCE),),
+    "instances_interfaces_attach": (Example(body={"network_id": "{network}"}, answers=("instance.state",)),),  # it is on no host
+    "instances_interfaces_detach": (Example(answers=("instance.state",)),),
+    "network_pools_create": (Example(body={"kind": "vxlan", "first": 100, "last": 199}),),
+    "networks_create_whole": (Example(body={"name": "whole"}),),
+    "ports_create": (Example(body={"network_id": "{network}"}),),
+    "ports_update": (Example(body={"name": "changed", "security_groups": ["{security_group}"]}),),
     "project_tags_remove": (Example(parts={"tag": "=tag"}),),
     "role_assignments_create": (Example(body={"role": "reader", "user_id": "{user}", "project_id": "{project}"}),),
     "role_assignments_delete": (Example(),),
+    "routers_interfaces_detach": (Example(answers=("router.not_attached",)),),
     "tokens_create": (Example(body={"username": "somebody", "password": PASSWORD}),),
 }
 
@@ -86,7 +93,8 @@ class Walk:
         for example in _OTHER.get(operation.name, examples.given(operation)):
             parts = {part: self._part(part, example) for part in operation.parameters}
             body = examples.filled(example.body if example.body is not None else examples.body_of(operation), world)
-            query = dict(pair.split("=") for pair in example.query.split("&")) if example.query else {}
+            pairs = [pair.split("=") for pair in example.query.split("&") if pair]
+            query = {name: examples.filled(value, world) for name, value in pairs}
             more = {} if body is None else {"body": body, "media_type": operation.media}
             case = self._api(operation).Case(path_parameters=parts, query=query, **more)
             self._send(operation, case, example)
@@ -200,10 +208,13 @@ def test_an_administrator_gets_what_the_document_says(schema: Any, operator: Cli
     walk, every = walked(schema, operator, operator, _MANY)
     record_property("figures of schemathesis", {"requests": walk.requests, "violations": len(walk.wrong)})
     assert walk.wrong == [], f"{len(walk.wrong)} wrong:\n\n" + "\n\n".join(walk.wrong[:20])
+    never_well = {}
     for operation in every:
-        expected = {code for example in examples.given(operation) for code in example.answers}
-        well = any(status < 400 for status in walk.statuses[operation.name]) or expected & walk.codes[operation.name]
-        assert well, (operation.name, walk.statuses[operation.name], walk.codes[operation.name])
+        given = _OTHER.get(operation.name, examples.given(operation))
+        expected = {code for example in given for code in example.answers}
+        if not (any(status < 400 for status in walk.statuses[operation.name]) or expected & walk.codes[operation.name]):
+            never_well[operation.name] = (walk.statuses[operation.name], walk.codes[operation.name])
+    assert not never_well, never_well
 
 
 def test_a_member_gets_what_the_document_says(schema: Any, member: Client, operator: Client, record_property: Record) -> None:

@@ -61,11 +61,25 @@ class Yard:
             "group": lambda: self._id("groups", {"name": self._name()}),
             "host": lambda: str(self.operator("GET", "hosts")["items"][0]["id"]),
             "idle_network": lambda: self._id("networks", {"name": self._name()}),
+            "floating_ip": lambda: self._id("floating-ips", {"network_id": self.key("street")}),
+            "idle_router": lambda: self._id("routers", {"name": self._name(), "external_network_id": None}),
+            "idle_security_group": lambda: self._id("security-groups", {"name": self._name()}),
+            "idle_subnet": lambda: self._subnet("idle_network"),
+            "idle_wire": lambda: self._id("physical-networks", {"name": self._name()}),
+            "pool": self._pool,
+            "port": lambda: self._id("ports", {"network_id": self.key("network")}),
+            "router": lambda: self._id("routers", {"name": self._name()}),
+            "security_group": lambda: self._id("security-groups", {"name": self._name()}),
+            "security_group_rule": self._rule,
+            "spare_port": lambda: self._id("ports", {"network_id": self.key("network")}),
+            "street": self._street,
+            "subnet": lambda: self._subnet("network"),
+            "wire": lambda: self._id("physical-networks", {"name": self._name()}),
             "image": lambda: self._id("images", {"name": self._name(), "disk_format": "raw"}),
             "implied_role": lambda: self._id("roles", {"name": self._name()}),
             "instance": self._instance,
             "key_pair": lambda: str(self._made("key-pairs", {"name": self._name(), "public_key": PUBLIC_KEY})["name"]),
-            "network": lambda: self._id("networks", {"name": self._name()}),
+            "network": lambda: self._id("networks", {"name": self._name(), "cidr": "10.77.0.0/24"}),
             "operation": lambda: str(self.mine("GET", f"instances/{self.key('instance')}/operations")["items"][0]["id"]),
             "project": lambda: self._id("projects", {"name": self._name(), "tags": ["tag"]}),
             "empty_project": lambda: self._id("projects", {"name": self._name()}),
@@ -121,6 +135,24 @@ class Yard:
     def _instance(self) -> str:
         body = {"name": self._name(), "flavor": "tiny", "image": "demo"}
         return str(self._made("instances?wait=20", body)["instance"]["id"])
+
+    def _subnet(self, network: str) -> str:
+        number = next(_NUMBERS)
+        return self._id("subnets", {"network_id": self.key(network), "cidr": f"10.{100 + number // 250 % 100}.{number % 250}.0/24"})
+
+    def _street(self) -> str:
+        made = self.operator("POST", "networks", {"name": self._name(), "kind": "vxlan", "external": True})
+        self.operator("POST", "subnets", {"network_id": made["id"], "cidr": "198.51.100.0/24"})
+        return str(made["id"])
+
+    def _pool(self) -> str:
+        wire = self.operator("POST", "physical-networks", {"name": self._name()})
+        body = {"kind": "vlan", "physical_network": wire["name"], "first": 1, "last": 9, "for_tenants": False}
+        return str(self.operator("POST", "network-pools", body)["id"])
+
+    def _rule(self) -> str:
+        body = {"security_group_id": self.key("security_group"), "direction": "ingress", "protocol": str(next(_NUMBERS) % 256)}
+        return self._id("security-group-rules", body)
 
     def _access_key(self) -> str:
         """There are not many of them at most."""

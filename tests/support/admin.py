@@ -4,12 +4,16 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from apps.common.context import SYSTEM
+import cloudsite.urls  # noqa: F401  (finds the pages of the admin, of which tests make their lists)
+from apps.common.context import SYSTEM, Actor
 from apps.compute.services import catalog
 from apps.identity.access_rules import Rule
 from apps.identity.models import DirectorySync, Project, User
 from apps.identity.services import access_keys, application_credentials, groups, roles, trusts
-from apps.network.services import networks
+from apps.network.builtin import OUTSIDE_ID
+from apps.network.models import Network
+from apps.network.services import floating, networks, pools, ports, subnets
+from apps.network.services import groups as security_groups
 from apps.operations.services import intake, leases
 from apps.quotas.services import limits
 from tests.support.cloud import Cloud, make_flavor, make_image, make_project
@@ -54,6 +58,19 @@ def fill_identity(project: Project, someone: User, word: str) -> None:
     trusts.create(actor=actor, wanted=wanted)
 
 
+def fill_networks(actor: Actor, word: str, *, cidr: str = "") -> None:
+    """One row of each model of networks, for a project."""
+    made, _, _ = networks.create_whole(actor=actor, name=word, cidr=cidr)
+    group = security_groups.create(actor=actor, name=word)
+    security_groups.add_rule(actor=actor, group_id=group.pk, direction="ingress", protocol="tcp", first=22)
+    port = ports.create(actor=actor, network_id=made.pk, name=word, group_ids=[group.pk])
+    if not Network.objects.get(pk=OUTSIDE_ID).subnets.exists():
+        subnets.create(actor=SYSTEM, network_id=OUTSIDE_ID, cidr="198.51.100.0/24")
+    floating.create(actor=actor, port_id=port.pk)
+    wire = pools.add_wire(actor=SYSTEM, name=word)
+    pools.add(actor=SYSTEM, kind="vlan", physical_network=wire.name, first=1, last=9, for_tenants=False)
+
+
 def populate(cloud: Cloud, name: str, count: int) -> None:
     """So many rows of each model."""
     for number in range(count):
@@ -68,7 +85,7 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
         DirectorySync.objects.get_or_create(pk=1)
         actor = make_actor(project, user=someone)
         catalog.create_key_pair(actor=actor, name=word, public_key=KEY)
-        networks.create(actor=actor, name=word)
+        fill_networks(actor, word)
         make_image(project, name=word)
         make_flavor(name=word)
         intake.reject("report.forged", word, "not signed by its key")

@@ -1,13 +1,15 @@
 """Recounting: what the tables say of each other, worked out without the services that keep them."""
 
+import ipaddress
 from collections import Counter
+from itertools import pairwise
 
 from django.db.models import Sum
 
 from apps.compute.models import Instance
 from apps.compute.states import InstanceState
 from apps.images.models import Image
-from apps.network.models import FixedIP, Network, Port
+from apps.network.models import FixedIP, FloatingIP, Network, Port, SecurityGroup, Subnet
 from apps.operations.models import Operation
 from apps.operations.states import OPEN_VALUES
 from apps.placement.models import Allocation, Inventory
@@ -16,11 +18,16 @@ from apps.quotas.models import Usage
 
 def discrepancies() -> list[str]:
     """Everything that is claimed without an owner, owned without a claim, counted wrongly, or waiting for nobody."""
-    return [*_capacity(), *_claims(), *_addresses(), *_waiting(), *_quotas()]
+    return [*_capacity(), *_claims(), *_addresses(), *_networks(), *_waiting(), *_quotas()]
 
 
 def assert_consistent() -> None:
     assert discrepancies() == []
+
+
+def assert_no_address_is_lost() -> None:
+    """Every address of every pool is free or held, and none is both."""
+    assert _networks() == []
 
 
 def assert_nothing_is_claimed() -> None:
@@ -28,6 +35,7 @@ def assert_nothing_is_claimed() -> None:
     assert Allocation.objects.count() == 0
     assert Port.objects.count() == 0
     assert FixedIP.objects.count() == 0
+    assert_no_address_is_lost()
     assert Inventory.objects.exclude(used=0).count() == 0
     if not Instance.objects.exclude(state=InstanceState.DELETED).exists():
         assert Usage.objects.exclude(instances=0, vcpus=0, memory_mb=0, disk_gb=0, ports=0).count() == 0
@@ -63,14 +71,36 @@ def _claims() -> list[str]:
 
 def _addresses() -> list[str]:
     ports: dict[object, list[str]] = {}
-    for row in FixedIP.objects.select_related("port"):
+    for row in FixedIP.objects.select_related("port").filter(port__device_kind="instance"):
         ports.setdefault(row.port.device_id, []).append(str(row.address))
-    found = [f"port {port.pk} without address" for port in Port.objects.filter(fixed_ips=None)]
+    found = [f"port {port.pk} without address" for port in Port.objects.filter(fixed_ips=None, keep=False)]
+    hosts: dict[object, object] = dict(Instance.objects.exclude(host_id=None).values_list("pk", "host_id"))
+    for port in Port.objects.filter(device_kind="instance"):
+        if port.host_id != hosts.get(port.device_id):
+            found.append(f"port {port.pk} is said to be on the host {port.host_id}, its instance is on {hosts.get(port.device_id)}")
     for instance in Instance.objects.all():
         embedded = sorted(each["address"] for each in instance.addresses)
         if sorted(ports.pop(instance.pk, [])) != embedded:
             found.append(f"instance {instance.pk} ({instance.state}) has other addresses than its ports")
     return found + [f"port of nobody: {device}" for device in ports]
+
+
+def _networks() -> list[str]:
+    """Spans and addresses of each subnet together are its pools, each once."""
+    found = []
+    for subnet in Subnet.objects.all():
+        base = int(ipaddress.ip_network(subnet.cidr).network_address)
+        pools = [(int(ipaddress.ip_address(first)) - base, int(ipaddress.ip_address(last)) - base) for first, last in subnet.pools]
+        held = [int(ipaddress.ip_address(row.address)) - base for row in subnet.fixed_ips.all()]
+        free = sorted(subnet.spans.values_list("first", "last"))
+        if any(before[1] >= after[0] for before, after in pairwise(free)):
+            found.append(f"subnet {subnet.cidr} has spans that overlap")
+        if any(first <= offset <= last for offset in held for first, last in free):
+            found.append(f"subnet {subnet.cidr} has an address that is held and free")
+        inside = sum(any(first <= offset <= last for first, last in pools) for offset in held)
+        if sum(last - first + 1 for first, last in free) + inside != sum(last - first + 1 for first, last in pools):
+            found.append(f"subnet {subnet.cidr} has lost addresses, or made some")
+    return found
 
 
 def _waiting() -> list[str]:
@@ -84,13 +114,17 @@ def _quotas() -> list[str]:
     for instance in Instance.objects.exclude(state=InstanceState.DELETED):
         sizes = {"vcpus": instance.vcpus, "memory_mb": instance.memory_mb, "disk_gb": instance.disk_gb}
         there.setdefault(instance.project_id, Counter()).update(instances=1, **sizes)
-    for network in Network.objects.all():
+    for network in Network.objects.exclude(project_id=None):
         there.setdefault(network.project_id, Counter()).update(networks=1)
-    for port in Port.objects.all():
+    for port in Port.objects.filter(device_kind__in=["", "instance"]).exclude(project_id=None):
         there.setdefault(port.project_id, Counter()).update(ports=1)
+    for floating_ip in FloatingIP.objects.all():
+        there.setdefault(floating_ip.project_id, Counter()).update(floating_ips=1)
+    for group in SecurityGroup.objects.filter(is_default=False):
+        there.setdefault(group.project_id, Counter()).update(security_groups=1)
     for image in Image.objects.exclude(state="deleted").exclude(project_id=None):
         there.setdefault(image.project_id, Counter()).update(images=1, image_bytes=image.size_bytes or 0)
-    names = ("instances", "vcpus", "memory_mb", "disk_gb", "networks", "ports", "images", "image_bytes")
+    names = ("instances", "vcpus", "memory_mb", "disk_gb", "networks", "ports", "floating_ips", "security_groups", "images", "image_bytes")
     said = {row.project_id: Counter({name: getattr(row, name) for name in names}) for row in Usage.objects.all()}
     return [
         f"project {project_id} uses {there.get(project_id)}, its usage says {said.get(project_id)}"  # type: ignore[call-overload]

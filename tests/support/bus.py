@@ -43,5 +43,6 @@ class FakeBus:
 
     @property
     def waiting(self) -> list[Message]:
+        """Without the hints that hosts are to be told of networks, which carry nothing."""
         with self._lock:
-            return list(self._waiting)
+            return [message for message in self._waiting if message.items]

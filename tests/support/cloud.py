@@ -44,6 +44,12 @@ def make_image(project: Project | None = None, **fields: Any) -> Image:
     return image
 
 
+def make_network(actor: Actor, name: str = "small", **fields: Any) -> Network:
+    """A network with one IPv4 subnet and a router; 13 addresses can be given unless `cidr` says otherwise."""
+    made, _, _ = networks.create_whole(actor=actor, name=name, **{"cidr": "10.9.9.0/28", "cidr6": None, **fields})
+    return made
+
+
 def unlimited() -> None:
     """No project has limits of anything, unless a test sets some."""
     limits.set_defaults(actor=SYSTEM, limits=dict.fromkeys(RESOURCES, UNLIMITED))
@@ -59,8 +65,9 @@ class Cloud:
         self.actor = make_actor(self.project)
         self.flavor = make_flavor()
         self.image = make_image(self.project)
-        self.network: Network = networks.create(actor=self.actor, name="default", cidr="10.64.0.0/24", is_default=True)
+        self.network = make_network(self.actor, "default", cidr="10.64.0.0/24", is_default=True)
         self.hosts: list[FakeHost] = []
+        bus.wipe()  # nobody waits for what came of this
 
     def host(self, name: str = "", *, zone: str = "default", **inventory: int) -> FakeHost:
         """A new host that is up; `inventory` replaces amounts."""

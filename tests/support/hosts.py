@@ -14,6 +14,7 @@ from apps.hosts.services import enrol
 from apps.operations.services import intake
 from contracts import topics
 from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute2
 from contracts.compute.v1 import Domain, PowerAction, PowerState
 from contracts.envelope import Envelope, Kind, Sealer, pack, unpack
 from contracts.hosts import v1 as hosts_v1
@@ -22,7 +23,8 @@ from tests.support.bus import FakeBus
 
 INVENTORY = {"VCPU": 16, "MEMORY_MB": 16384, "DISK_GB": 200}
 _SHAPES: dict[str, type[msgspec.Struct]] = {
-    topics.COMPUTE_BUILD: compute.Build, topics.COMPUTE_DELETE: compute.Delete, topics.COMPUTE_POWER: compute.Power,
+    topics.COMPUTE_BUILD: compute2.Build, topics.COMPUTE_DELETE: compute2.Delete, topics.COMPUTE_POWER: compute.Power,
+    topics.COMPUTE_ATTACH: compute2.Attach, topics.COMPUTE_DETACH: compute2.Detach,
     topics.COMPUTE_CONSOLE: compute.Console, topics.COMPUTE_OBSERVE: compute.Observe,
 }
 
@@ -57,20 +59,26 @@ class FakeHost:
         self.residue: dict[str, list[str]] = {}
         self.generations: dict[str, int] = {}
         self.built: list[str] = []
+        self.cards: dict[str, set[str]] = {}
         self._reports: dict[tuple[str, str, int], str] = {}
+        self.speaks = [*topics.COMMANDS, *topics.STATES]
+        self.tunnel_address = ""
+        self.wires: list[str] = []
+        self.network_generation = 0
 
     # What it says unasked.
 
     def hello(self, inventory: dict[str, int] | None = None, *, repeated: bool = False, **envelope: Any) -> None:
         said = hosts_v1.Hello(
-            agent_version="0.1.0", hypervisor="fake", speaks=list(topics.COMMANDS),
+            agent_version="0.1.0", hypervisor="fake", speaks=self.speaks, tunnel_address=self.tunnel_address,
+            physical_networks=self.wires, network_generation=self.network_generation,
             inventory=INVENTORY if inventory is None else inventory, domains=self.all_domains(),
             started_at=envelope.get("issued_at", clock.now().timestamp()), repeated=repeated,
         )
         self.say(topics.HELLO, said, **envelope)
 
     def heartbeat(self, **fields: Any) -> None:
-        self.say(topics.HEARTBEAT, hosts_v1.Heartbeat(**fields))
+        self.say(topics.HEARTBEAT, hosts_v1.Heartbeat(**{"network_generation": self.network_generation, **fields}))
 
     def observation(self, *, started_at: float | None = None) -> None:
         at = clock.now().timestamp() if started_at is None else started_at
@@ -89,9 +97,9 @@ class FakeHost:
     # What it is told.
 
     def commands(self, topic: str | None = None) -> list[Command]:
-        """Take what waits in this host's queues (of one topic, if given)."""
+        """Take what waits in this host's queues (of one topic, if given); desired state is no command."""
         mine = topics.host_queues(self.name)
-        messages = self.bus.take(lambda m: m.queue in mine and topic in (None, m.task))
+        messages = self.bus.take(lambda m: m.queue in mine and m.task not in topics.STATES and topic in (None, m.task))
         return [self.open(wire) for message in messages for wire in message.items]
 
     def command(self, topic: str | None = None) -> Command:
@@ -185,10 +193,15 @@ class FakeHost:
         instance_id = command.instance_id
         if command.topic == topics.COMPUTE_BUILD:
             self.built.append(instance_id)
+            self.cards[instance_id] = {card.id for card in command.body.cards}
             self.domains[instance_id] = PowerState.RUNNING
         elif command.topic == topics.COMPUTE_DELETE:
             self.domains.pop(instance_id, None)
             self.residue.pop(instance_id, None)
+        elif command.topic == topics.COMPUTE_ATTACH:
+            self.cards.setdefault(instance_id, set()).add(command.body.card.id)
+        elif command.topic == topics.COMPUTE_DETACH:
+            self.cards.get(instance_id, set()).discard(command.body.card)
         elif instance_id in self.domains:
             stops = command.body.action is PowerAction.STOP
             self.domains[instance_id] = PowerState.SHUTOFF if stops else PowerState.RUNNING

@@ -8,6 +8,7 @@ from django.db import connection
 from apps.audit import triggers
 from apps.identity import policy
 from apps.identity.services import bootstrap, tokens
+from apps.network.services import bootstrap as network_bootstrap
 
 # Made by migrations and signals, the same for every test.
 _KEPT = {"django_content_type", "auth_permission", "django_migrations"}
@@ -23,6 +24,7 @@ def wipe() -> None:
     """Delete all rows, whatever refers to what, and make the built-in ones anew."""
     _delete()
     bootstrap.ensure()
+    network_bootstrap.ensure()
     if policy.definitions.cache_info().currsize > 1:
         # The number of the version starts anew, and roles of that number were others.
         for cached in (policy.definitions, policy.grants, policy.role_names, tokens._grants):

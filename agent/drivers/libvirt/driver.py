@@ -10,18 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from agent.config import Config
 from agent.drivers import base
 from agent.drivers.base import Capabilities, DriverError, PortBinding, Trace, Undo
-from agent.drivers.ids import checked, checked_port
+from agent.drivers.ids import checked, checked_card
 from agent.drivers.libvirt import configdrive, disks, guest, inventory, kvm, record
 from agent.drivers.libvirt.folders import Folders
 from agent.drivers.libvirt.guest import Guest
 from agent.drivers.libvirt.host import Facts, Host
-from agent.drivers.libvirt.xml import DomainSpec, Machine, domain_name, domain_xml
+from agent.drivers.libvirt.xml import DomainSpec, Machine, domain_name, domain_xml, interface_xml
 from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute2
 from contracts.compute.v1 import PowerAction, PowerState
-from contracts.network import v1 as network
+from contracts.network.v2 import Card
 
 RUN_DIR = Path("/run/cloudsite")
 # Where libvirtd keeps what QEMU said on standard error, one file per domain, for ever unless somebody removes it.
@@ -35,12 +38,6 @@ class HostNetwork(base.Network, Protocol):
     @property
     def offloads(self) -> bool:
         """May guests leave checksums and segmentation to the host?"""
-
-    def ports_of(self, instance_id: str) -> list[network.Port]:
-        """Ports that this host still keeps for an instance."""
-
-    def maintain(self) -> None:
-        """Put right what broke since; called every few seconds, so cheap."""
 
 
 class LibvirtDriver:
@@ -71,17 +68,19 @@ class LibvirtDriver:
         )
 
     def check(self) -> None:
-        """Raises DriverError `hypervisor.unavailable`, or `network.*` for what could not be put right."""
+        """Raises DriverError `hypervisor.unavailable`."""
         self.host.call(lambda connection: connection.getLibVersion(), timeout_s=CHECK_TIMEOUT_S)
-        self._network.maintain()
 
-    def build(self, command: compute.Build, trace: Trace, undo: Undo) -> None:
+    def network(self) -> base.Network:
+        return self._network
+
+    def build(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
         """Make the instance run. Repeated at any point, it goes on from what is there."""
         _check_build(command)
         domain = self._guest(command.instance_id)
         if domain.state() is PowerState.RUNNING:
             # Nothing goes on `undo`: what runs is not taken down because its repeat failed.
-            self._ports_started(command.instance_id, command.ports)
+            self._plugged(command.cards)
             return
         undo.push("files", lambda: self._remove_files(command.instance_id))
         folder = self.folders.make(command.instance_id)
@@ -100,18 +99,41 @@ class LibvirtDriver:
             configdrive.write(folder / "config.iso", command, owner=self._learned().uid_gid)
         self._run(command, trace, undo)
 
-    def delete(self, command: compute.Delete, trace: Trace) -> None:
-        """End and remove everything of the instance, named in the command or not."""
+    def delete(self, command: compute2.Delete, trace: Trace) -> None:
+        """End and remove everything of the instance."""
         checked(command.instance_id, "instance")
         with trace.step("domain.stopped"):
             self._guest(command.instance_id).remove()
         with trace.step("ports.removed"):
-            known = {port.id: port for port in command.ports}
-            known |= {port.id: port for port in self._network.ports_of(command.instance_id)}
-            for port in known.values():
-                self._network.remove_port(port, command.instance_id)
+            for card in self._network.cards_of(command.instance_id):
+                self._network.unplug(card.id)
         with trace.step("disk.removed"):
             self._remove_files(command.instance_id)
+
+    def attach(self, command: compute2.Attach, trace: Trace, undo: Undo) -> None:
+        """Plug a card in, into a running guest too. Raises DriverError `instance.absent`."""
+        card, domain = checked_card(command.card), self._guest(checked(command.instance_id, "instance"))
+        if domain.state() is PowerState.ABSENT:
+            raise _absent(command.instance_id)
+        folder = self.folders.of(command.instance_id)
+        known = record.load(folder)
+        cards = [each for each in known.cards if each.id != card.id]
+        if not domain.has(card.id):
+            undo.push("card", lambda: self._take_out(command.instance_id, card.id))
+        with trace.step("ports.ready", _told([card])):
+            binding = self._network.plug(card, command.instance_id)
+            record.save(folder, msgspec.structs.replace(known, cards=[*cards, card]))
+        with trace.step("card.plugged"):
+            domain.plug(interface_xml(binding, self.machine()), card.id)
+            self._plugged([card])
+
+    def detach(self, command: compute2.Detach, trace: Trace) -> None:
+        """Take a card out, of a running guest once it has let go of it. Raises DriverError `instance.absent`, `card.held`."""
+        checked(command.card, "card")
+        if self._guest(checked(command.instance_id, "instance")).state() is PowerState.ABSENT:
+            raise _absent(command.instance_id)
+        with trace.step("card.unplugged"):
+            self._take_out(command.instance_id, command.card)
 
     def power(self, command: compute.Power, trace: Trace) -> None:
         """Start, stop or reboot. Raises DriverError `instance.absent`."""
@@ -173,29 +195,39 @@ class LibvirtDriver:
             offloads=self._network.offloads,
         )
 
-    def _run(self, command: compute.Build, trace: Trace, undo: Undo) -> None:
-        """Ports, domain, and what the ports need once it runs."""
-        with trace.step("ports.ready", ", ".join(port.address for port in command.ports)):
+    def _run(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
+        """Cards, domain, and what the cards need once it runs."""
+        with trace.step("ports.ready", _told(command.cards)):
             bindings = []
-            for port in command.ports:
-                undo.push("port", lambda port=port: self._network.remove_port(port, command.instance_id))  # type: ignore[misc]
-                bindings.append(self._network.ensure_port(port, command.instance_id))
+            for card in command.cards:
+                undo.push("port", lambda card=card: self._network.unplug(card.id))  # type: ignore[misc]
+                bindings.append(self._network.plug(card, command.instance_id))
         with trace.step("domain.started"):
             domain = self._guest(command.instance_id)
             undo.push("domain", domain.remove)
             domain.define(domain_xml(self._spec(command, bindings), self.machine()))
             domain.start()
-            self._ports_started(command.instance_id, command.ports)
+            self._plugged(command.cards)
 
     def _start_again(self, instance_id: str, trace: Trace) -> None:
-        """Network and domain as at first, from the record: the host may have been rebooted in between."""
-        self._run(record.load(self.folders.of(instance_id)), trace, _NoUndo())
+        """All as at first, from the record: the host may have been rebooted in between, and cards may have come and gone."""
+        folder = self.folders.of(instance_id)
+        command = record.load(folder)
+        configdrive.write(folder / "config.iso", command, owner=self._learned().uid_gid)
+        self._run(command, trace, _NoUndo())
 
-    def _ports_started(self, instance_id: str, ports: list[network.Port]) -> None:
-        for port in ports:
-            self._network.port_started(port, instance_id)
+    def _take_out(self, instance_id: str, card_id: str) -> None:
+        self._guest(instance_id).unplug(card_id)
+        folder = self.folders.of(instance_id)
+        known = record.load(folder)
+        record.save(folder, msgspec.structs.replace(known, cards=[card for card in known.cards if card.id != card_id]))
+        self._network.unplug(card_id)
 
-    def _link_images(self, command: compute.Build, folder: Path, trace: Trace) -> None:
+    def _plugged(self, cards: list[Card]) -> None:
+        for card in cards:
+            self._network.plugged(card.id)
+
+    def _link_images(self, command: compute2.Build, folder: Path, trace: Trace) -> None:
         wanted = {"base": command.image, "kernel": command.kernel, "ramdisk": command.ramdisk}
         for name, image in wanted.items():
             if image is not None:
@@ -213,7 +245,7 @@ class LibvirtDriver:
             else:
                 return
 
-    def _spec(self, command: compute.Build, bindings: list[PortBinding]) -> DomainSpec:
+    def _spec(self, command: compute2.Build, bindings: list[PortBinding]) -> DomainSpec:
         seen = self.folders.as_seen_by(self._learned().uid_gid, command.instance_id)
         return DomainSpec(
             instance_id=command.instance_id,
@@ -270,15 +302,19 @@ class _NoUndo:
         pass
 
 
-def _check_build(command: compute.Build) -> None:
+def _check_build(command: compute2.Build) -> None:
     checked(command.instance_id, "instance")
-    for port in command.ports:
-        checked_port(port)
+    for card in command.cards:
+        checked_card(card)
     if command.image.disk_format not in (compute.DiskFormat.QCOW2, compute.DiskFormat.RAW):
         message = f"image {command.image.id}: a {command.image.disk_format} is no disk"
         raise DriverError("command.invalid", message, retryable=False)
     if command.vcpus < 1 or command.memory_mb < 1 or command.disk_gb < 0:
         raise DriverError("command.invalid", "vcpus, memory_mb and disk_gb must be positive", retryable=False)
+
+
+def _told(cards: list[Card]) -> str:
+    return ", ".join(address.address for card in cards for address in card.addresses)
 
 
 def _tail(path: Path, max_bytes: int) -> bytes:

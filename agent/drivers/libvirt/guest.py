@@ -9,10 +9,12 @@ import libvirt
 
 from agent.drivers.base import DriverError
 from agent.drivers.libvirt.host import CALL_TIMEOUT_S, START_TIMEOUT_S, Host, failed
-from agent.drivers.libvirt.xml import NAMESPACE, domain_name, owner_of
+from agent.drivers.libvirt.xml import NAMESPACE, domain_name, interface_of, owner_of
 from contracts.compute.v1 import PowerState
 
 POLL_S = 0.1
+# How long a guest may take to let go of a card, and how often it is asked: one that is booting does not hear it.
+RELEASE_TIMEOUT_S, RELEASE_AGAIN_S = 60.0, 5.0
 # A guest that is still booting does not hear the first press of the power button.
 PRESS_AGAIN_S = 5.0
 _UNDEFINE = (
@@ -30,6 +32,8 @@ _STATES = {
     libvirt.VIR_DOMAIN_SHUTOFF: PowerState.SHUTOFF,
     libvirt.VIR_DOMAIN_CRASHED: PowerState.CRASHED,
 }
+_NOW, _LATER = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+_XML = {_NOW: 0, _LATER: libvirt.VIR_DOMAIN_XML_INACTIVE}
 T = TypeVar("T")
 
 
@@ -114,6 +118,62 @@ class Guest:
             time.sleep(min(POLL_S, max(0.0, until - now)))
         return True
 
+    def has(self, port_id: str) -> bool:
+        """Has it the card of `port_id`, for later starts too?"""
+        return self._call(lambda domain: bool(domain and interface_of(domain.XMLDesc(_XML[_LATER]), port_id)))
+
+    def plug(self, xml: str, port_id: str) -> None:
+        """Give it the card of `port_id` unless it has it, now and at later starts. Raises DriverError `instance.absent`."""
+
+        def work(domain: Any) -> None:
+            if domain is None:
+                raise _absent(self._id)
+            for how in _present(domain):
+                if interface_of(domain.XMLDesc(_XML[how]), port_id) is None:
+                    domain.attachDeviceFlags(xml, how)
+
+        self._call(work, timeout_s=START_TIMEOUT_S)
+
+    def unplug(self, port_id: str, *, timeout_s: float = RELEASE_TIMEOUT_S) -> None:
+        """Take the card of `port_id` away, and return once the guest has let go of it; fine when there is none.
+
+        Raises DriverError `instance.absent`, or `card.held` when the guest did not let go in time: it still has it then.
+        """
+        until = time.monotonic() + timeout_s
+        ask_at = 0.0
+        while self._has_live(port_id):
+            now = time.monotonic()
+            if now >= until:
+                message = f"the guest has not released the card within {timeout_s:g} s; it is as it was"
+                raise DriverError("card.held", message, retryable=False)
+            if now >= ask_at:
+                self._ask_for_release(port_id)
+                ask_at = now + RELEASE_AGAIN_S
+            time.sleep(POLL_S)
+
+        def forget(domain: Any) -> None:
+            if domain and (xml := interface_of(domain.XMLDesc(_XML[_LATER]), port_id)):
+                domain.detachDeviceFlags(xml, _LATER)
+
+        self._call(forget)
+
+    def _has_live(self, port_id: str) -> bool:
+        def work(domain: Any) -> bool:
+            if domain is None:
+                raise _absent(self._id)
+            return bool(domain.isActive()) and interface_of(domain.XMLDesc(0), port_id) is not None
+
+        return self._call(work)
+
+    def _ask_for_release(self, port_id: str) -> None:
+        def work(domain: Any) -> None:
+            if domain and domain.isActive() and (xml := interface_of(domain.XMLDesc(0), port_id)):
+                # It may be under way since the last time, or the guest may have ended; what matters is looked at next.
+                with suppress(libvirt.libvirtError):
+                    domain.detachDeviceFlags(xml, _NOW)
+
+        self._call(work)
+
     def _press_power_button(self) -> None:
         def work(domain: Any) -> None:
             if domain and domain.isActive():
@@ -169,6 +229,11 @@ def states(host: Host, host_id: str) -> dict[str, PowerState]:
 
     with _translated():
         return host.call(work)
+
+
+def _present(domain: Any) -> tuple[int, ...]:
+    """The forms in which a domain is there: as it runs, and as it will be started."""
+    return (_NOW, _LATER) if domain.isActive() else (_LATER,)
 
 
 def _is_paused(domain: Any) -> bool:

@@ -1,20 +1,22 @@
-"""What an instance is to be, kept in its folder: later starts, perhaps after the host was rebooted, go by it."""
+"""What an instance is to be, kept in its folder: later starts, perhaps after the host was rebooted, and metadata go by it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from agent.drivers.base import DriverError
-from contracts.compute import v1 as compute
+from contracts.compute import v1
+from contracts.compute import v2 as compute
 
 NAME = "instance.json"
 
 
 def save(folder: Path, command: compute.Build) -> None:
-    """Keep what a later start needs; no secrets, and no URLs, which will not work any more by then."""
+    """Keep it, for root only, as user data holds secrets; no URLs, which will not work any more at a later start."""
 
-    def without_url(image: compute.Image | None) -> compute.Image | None:
+    def without_url(image: v1.Image | None) -> v1.Image | None:
         return msgspec.structs.replace(image, url="") if image else None
 
     kept = msgspec.structs.replace(
@@ -22,9 +24,6 @@ def save(folder: Path, command: compute.Build) -> None:
         image=without_url(command.image),
         kernel=without_url(command.kernel),
         ramdisk=without_url(command.ramdisk),
-        user_data="",
-        public_keys={},
-        metadata={},
     )
     temporary = folder / f"{NAME}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -39,3 +38,15 @@ def load(folder: Path) -> compute.Build:
         return msgspec.json.decode((folder / NAME).read_bytes(), type=compute.Build)
     except (OSError, msgspec.DecodeError) as error:
         raise DriverError("instance.damaged", f"{folder.name}: {error}", retryable=False) from error
+
+
+def finder(folder_of: Callable[[str], Path]) -> Callable[[str], compute.Build | None]:
+    """A function from instance id to its record, None where there is none."""
+
+    def find(instance_id: str) -> compute.Build | None:
+        try:
+            return load(folder_of(instance_id))
+        except DriverError:
+            return None
+
+    return find

@@ -13,6 +13,7 @@ _PREFIX = "cloudsite"
 # Offloads leave checksums and segmentation to "hardware" that a user-space switch does not have.
 _NO_HOST_OFFLOADS = {"csum": "off", "gso": "off", "tso4": "off", "tso6": "off", "ecn": "off", "ufo": "off"}
 _NO_GUEST_OFFLOADS = {"csum": "off", "tso4": "off", "tso6": "off", "ecn": "off", "ufo": "off"}
+_SPARE_SLOTS = 4
 _NOT_XML = re.compile("[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 ET.register_namespace(_PREFIX, NAMESPACE)
@@ -88,6 +89,22 @@ def domain_xml(spec: DomainSpec, machine: Machine) -> str:
     return ET.tostring(domain, encoding="unicode")
 
 
+def interface_xml(port: PortBinding, machine: Machine) -> str:
+    """One card alone, to be plugged into a domain that is there."""
+    devices = ET.Element("devices")
+    _add_interface(devices, port, machine)
+    return ET.tostring(devices[0], encoding="unicode")
+
+
+def interface_of(domain: str, port_id: str) -> str | None:
+    """The card of a port as a domain's XML has it, None if it has none."""
+    for interface in ET.fromstring(domain).iterfind("devices/interface"):
+        parameters = interface.find("virtualport/parameters")
+        if parameters is not None and parameters.get("interfaceid") == port_id:
+            return ET.tostring(interface, encoding="unicode")
+    return None
+
+
 def _add_os(domain: ET.Element, spec: DomainSpec, machine: Machine) -> None:
     os_element = _add(domain, "os")
     # i440FX has the fewest devices to start with (no PCIe root ports, no AHCI); ARM has one choice.
@@ -126,6 +143,10 @@ def _add_devices(domain: ET.Element, spec: DomainSpec, machine: Machine) -> None
     _add_config_drive(devices, spec)
     # Devices that nobody uses cost time at every start.
     _add(devices, "controller", type="usb", model="none")
+    if machine.arch != "x86_64":
+        # Each takes one card that is plugged in later.
+        for _ in range(_SPARE_SLOTS):
+            _add(devices, "controller", type="pci", model="pcie-root-port")
     for port in spec.ports:
         _add_interface(devices, port, machine)
     # A pty for people, and beside it a log that virtlogd writes: it goes on over restarts of guest and libvirtd.
@@ -163,9 +184,6 @@ def _add_interface(devices: ET.Element, port: PortBinding, machine: Machine) -> 
     _add(interface, "source", bridge=port.bridge)
     virtualport = _add(interface, "virtualport", type="openvswitch")
     _add(virtualport, "parameters", interfaceid=port.port_id)
-    if port.tag is not None:
-        vlan = _add(interface, "vlan")
-        _add(vlan, "tag", id=str(port.tag))
     _add(interface, "target", dev=port.tap)
     _add(interface, "model", type="virtio")
     if not machine.offloads:

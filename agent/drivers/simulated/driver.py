@@ -10,8 +10,10 @@ from typing import Final
 
 from agent.config import Simulated
 from agent.drivers.base import Capabilities, DriverError, Trace, Undo
+from agent.drivers.simulated.network import SimulatedNetwork
 from agent.drivers.simulated.store import Machine, Store
 from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute2
 
 # No sane allocation ratio is higher: beyond it, placement has lost count, and tests shall see that.
 MOST_OVERCOMMIT: Final = 16
@@ -25,6 +27,8 @@ _SHARES: Final = {
     "ports.removed": 0.1,
     "disk.removed": 0.2,
     "power.changed": 1.0,
+    "card.plugged": 0.3,
+    "card.unplugged": 0.3,
 }
 
 Hook = Callable[[str], object]
@@ -50,6 +54,10 @@ class SimulatedHypervisor:
         self.hooks: dict[str, Hook] = {}
         self.residue: dict[str, list[str]] = {}
         self.broken = ""
+        self.cards = SimulatedNetwork()
+
+    def network(self) -> SimulatedNetwork:
+        return self.cards
 
     def capabilities(self) -> Capabilities:
         self.check()
@@ -65,7 +73,7 @@ class SimulatedHypervisor:
         if self.broken:
             raise DriverError("hypervisor.unavailable", self.broken)
 
-    def build(self, command: compute.Build, trace: Trace, undo: Undo) -> None:
+    def build(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
         """Raises DriverError `simulated.failure` at the configured rate, `simulated.overcommitted` beyond all sense."""
         self.check()
         machine = self._machines.get(command.instance_id)
@@ -75,12 +83,14 @@ class SimulatedHypervisor:
             with self._step(trace, "domain.started", command.instance_id, self._latency_s()):
                 self._power(machine, compute.PowerState.RUNNING)
 
-    def _create(self, command: compute.Build, trace: Trace, undo: Undo) -> None:
+    def _create(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
         id_, latency_s, fails_at = command.instance_id, self._latency_s(), self._fails_at()
         with self._step(trace, "image.ready", id_, latency_s, fails_at):
             pass
         with self._step(trace, "ports.ready", id_, latency_s, fails_at):
-            undo.push("ports", lambda: self._hook("undo.ports", id_))
+            undo.push("ports", lambda: self._unplug_all(id_, "undo.ports"))
+            for card in command.cards:
+                self.cards.plug(card, id_)
         with self._step(trace, "disk.made", id_, latency_s, fails_at):
             undo.push("disk", lambda: self._hook("undo.disk", id_))
         with self._step(trace, "domain.started", id_, latency_s, fails_at):
@@ -89,7 +99,7 @@ class SimulatedHypervisor:
         # Where tests make it fail with everything in place, so that all must be undone.
         self._hook("built", id_)
 
-    def delete(self, command: compute.Delete, trace: Trace) -> None:
+    def delete(self, command: compute2.Delete, trace: Trace) -> None:
         self.check()
         id_, latency_s = command.instance_id, self._latency_s()
         if id_ not in self._machines and id_ not in self.residue:
@@ -98,15 +108,25 @@ class SimulatedHypervisor:
         with self._step(trace, "domain.stopped", id_, latency_s, fails_at):
             self._remove(id_)
         with self._step(trace, "ports.removed", id_, latency_s):
-            pass
+            self._unplug_all(id_)
         with self._step(trace, "disk.removed", id_, latency_s):
             self.residue.pop(id_, None)
 
+    def attach(self, command: compute2.Attach, trace: Trace, undo: Undo) -> None:
+        self._machine(command.instance_id)
+        known = command.card.id in {card.id for card in self.cards.cards_of(command.instance_id)}
+        with self._step(trace, "card.plugged", command.instance_id, self._latency_s(), self._fails_at("card.plugged")):
+            self.cards.plug(command.card, command.instance_id)
+            if not known:
+                undo.push("card", lambda: self.cards.unplug(command.card.id))
+
+    def detach(self, command: compute2.Detach, trace: Trace) -> None:
+        self._machine(command.instance_id)
+        with self._step(trace, "card.unplugged", command.instance_id, self._latency_s(), self._fails_at("card.unplugged")):
+            self.cards.unplug(command.card)
+
     def power(self, command: compute.Power, trace: Trace) -> None:
-        self.check()
-        machine = self._machines.get(command.instance_id)
-        if machine is None:
-            raise DriverError("instance.absent", f"no such instance here: {command.instance_id}", retryable=False)
+        machine = self._machine(command.instance_id)
         fails_at = self._fails_at("power.changed")
         with self._step(trace, "power.changed", command.instance_id, self._latency_s(), fails_at):
             match command.action:
@@ -118,10 +138,7 @@ class SimulatedHypervisor:
                     self._power(machine, compute.PowerState.RUNNING, restart=True)
 
     def console(self, command: compute.Console) -> compute.ConsoleOutput:
-        self.check()
-        machine = self._machines.get(command.instance_id)
-        if machine is None:
-            raise DriverError("instance.absent", f"no such instance here: {command.instance_id}", retryable=False)
+        machine = self._machine(command.instance_id)
         log = (_boot_lines(machine) * machine.boots).encode()
         kept = log[-command.max_bytes :] if command.max_bytes else b""
         return compute.ConsoleOutput(
@@ -147,6 +164,18 @@ class SimulatedHypervisor:
         self._remove(instance_id)
         if residue:
             self.residue[instance_id] = residue
+
+    def _machine(self, instance_id: str) -> Machine:
+        self.check()
+        machine = self._machines.get(instance_id)
+        if machine is None:
+            raise DriverError("instance.absent", f"no such instance here: {instance_id}", retryable=False)
+        return machine
+
+    def _unplug_all(self, instance_id: str, hook: str = "") -> None:
+        for card in self.cards.cards_of(instance_id):
+            self.cards.unplug(card.id)
+        self._hook(hook, instance_id)
 
     def _domain(self, instance_id: str) -> compute.Domain:
         machine = self._machines.get(instance_id)
@@ -206,13 +235,13 @@ class SimulatedHypervisor:
         return self._random.choice(steps or ("image.ready", "ports.ready", "disk.made", "domain.started"))
 
 
-def _machine(command: compute.Build) -> Machine:
+def _machine(command: compute2.Build) -> Machine:
     return Machine(
         instance_id=command.instance_id,
         name=command.name,
         vcpus=command.vcpus,
         memory_mb=command.memory_mb,
-        addresses=[f"{port.address}/{port.prefix_length}" for port in command.ports],
+        addresses=[f"{each.address}/{each.prefix_length}" for card in command.cards for each in card.addresses],
     )
 
 

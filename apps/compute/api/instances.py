@@ -93,7 +93,7 @@ class InstanceDetail(View):
     def delete(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Delete an instance, whatever it is doing."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
-        return _accepted(actor, delete.delete(actor=actor, instance_id=instance_id), wait)
+        return accepted(actor, delete.delete(actor=actor, instance_id=instance_id), wait)
 
 
 class InstanceActions(View):
@@ -110,7 +110,7 @@ class InstanceActions(View):
         """Change the power state."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
         action = serializers.InstanceAction.read(request)["action"]
-        return _accepted(actor, power.power(actor=actor, instance_id=instance_id, action=action), wait)
+        return accepted(actor, power.power(actor=actor, instance_id=instance_id, action=action), wait)
 
 
 def _created(actor: Actor, made: create.Created, wait: float) -> Response:
@@ -130,9 +130,11 @@ def _created(actor: Actor, made: create.Created, wait: float) -> Response:
     return Response(content, status=202, headers=_location(operations))
 
 
-def _accepted(actor: Actor, operation: Operation, wait: float) -> Response:
+def accepted(actor: Actor, operation: Operation, wait: float, **more: Any) -> Response:
+    """202 with the operation, as it is after so many seconds of waiting."""
     [operation] = wait_for([operation], wait)
-    return Response({"operation": operation_serializers.operation(actor, operation)}, status=202, headers=_location([operation]))
+    shown = {"operation": operation_serializers.operation(actor, operation), **more}
+    return Response(shown, status=202, headers=_location([operation]))
 
 
 def _location(operations: Sequence[Operation]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from apps.common.api import fields
 from apps.common.api.inputs import Input
 from apps.compute.models import Flavor, KeyPair
+from apps.compute.services import cards
 from apps.compute.states import POWER_FROM, InstanceState
 from apps.operations.api.serializers import ErrorSerializer, OperationSerializer
 from contracts.compute.v1 import PowerState
@@ -42,6 +43,22 @@ class KeyPairSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class WantedCard(Input):
+    """One network card: a new port in a network, or a port that is there."""
+
+    network_id = fields.Id(required=False, help_text="Any address of each family that the network has.")
+    port_id = fields.Id(required=False, help_text="A port of the project that nothing has; it outlives the instance.")
+    address = fields.Line(max_length=45, required=False, help_text="Exactly this one, of a network's subnet.")
+    security_groups = serializers.ListField(
+        child=fields.Line(max_length=64), max_length=16, required=False, help_text="Names or ids; for this card only."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("network_id" in attrs) == ("port_id" in attrs):
+            raise serializers.ValidationError({"network_id": "give either network_id or port_id"}, code="either")
+        return attrs
+
+
 class CreateInstance(Input):
     """One instance, or with `count` several equal ones, numbered from 1."""
 
@@ -52,6 +69,11 @@ class CreateInstance(Input):
     image = fields.Name(required=False, help_text="The image's name, instead of its id.")
     count = fields.Whole(min_value=1, required=False, help_text="How many; default 1.")
     network_id = fields.Id(required=False, allow_null=True, help_text="Default: the project's default network.")
+    networks = WantedCard(many=True, required=False, help_text="Its network cards in order, instead of `network_id`.")
+    security_groups = serializers.ListField(
+        child=fields.Line(max_length=64), max_length=16, required=False,
+        help_text="Names or ids, for all cards that name none. Default: the project's default group.",
+    )
     key_name = fields.Line(max_length=64, required=False, allow_blank=True, help_text="One of one's key pairs.")
     user_data = fields.Base64(most_bytes=USER_DATA_BYTES, required=False, help_text="For cloud-init, as base64.")
     metadata = fields.TextMap(required=False)
@@ -61,6 +83,8 @@ class CreateInstance(Input):
         for what in ("flavor", "image"):
             if (what in attrs) == (f"{what}_id" in attrs):
                 raise serializers.ValidationError({f"{what}_id": f"give either {what}_id or {what} (its name)"}, code="either")
+        if "networks" in attrs:
+            attrs["networks"] = [cards.WantedCard(**card) for card in attrs["networks"]]
         return attrs
 
 
@@ -75,6 +99,7 @@ class InstanceAction(Input):
 
 class AddressSerializer(serializers.Serializer[Any]):
     address = serializers.IPAddressField()
+    family = serializers.ChoiceField(choices=[4, 6])
     mac = serializers.CharField()
     network_id = serializers.UUIDField()
     port_id = serializers.UUIDField()
@@ -125,6 +150,13 @@ class CreatedSerializer(serializers.Serializer[Any]):
 
 class AcceptedSerializer(serializers.Serializer[Any]):
     operation = OperationSerializer()
+
+
+class AttachedSerializer(AcceptedSerializer):
+    """`addresses`: of the new card."""
+
+    port_id = serializers.UUIDField()
+    addresses = AddressSerializer(many=True)
 
 
 class ConsoleSerializer(serializers.Serializer[Any]):

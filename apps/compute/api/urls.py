@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.compute.api import instances, records, views
+from apps.compute.api import instances, interfaces, records, views
 
 urlpatterns = [
     path("flavors", views.FlavorList.as_view()),
@@ -12,6 +12,8 @@ urlpatterns = [
     path("instances", instances.InstanceList.as_view()),
     path("instances/<uuid:instance_id>", instances.InstanceDetail.as_view()),
     path("instances/<uuid:instance_id>/actions", instances.InstanceActions.as_view()),
+    path("instances/<uuid:instance_id>/interfaces", interfaces.InterfaceList.as_view()),
+    path("instances/<uuid:instance_id>/interfaces/<uuid:port_id>", interfaces.InterfaceDetail.as_view()),
     path("instances/<uuid:instance_id>/console-log", records.InstanceConsole.as_view()),
     path("instances/<uuid:instance_id>/scheduling", records.InstanceScheduling.as_view()),
     path("instances/<uuid:instance_id>/operations", records.InstanceOperations.as_view()),

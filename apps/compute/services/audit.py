@@ -28,6 +28,8 @@ from apps.compute.services.place import amounts_of
 from apps.compute.states import InstanceState
 from apps.images.services import contents
 from apps.network import selectors as networks
+from apps.network.services import addresses
+from apps.network.services.audit import drifts as network_drifts
 from apps.operations import selectors as operations
 from apps.placement import selectors as placement
 from apps.placement.services import inventories
@@ -135,6 +137,16 @@ def _ports(facts: Facts) -> Iterator[Finding]:
             yield Finding("instance.addresses", what, "take over what the ports say", str(key), partial(mend.addresses_again, key))
 
 
+def _networks(facts: Facts) -> Iterator[Finding]:
+    """Networks whose tables do not agree."""
+    for drift in network_drifts():
+        if drift.subnet_id is None:
+            yield Finding("network.drift", drift.what, "detach, or delete and make again, what is named", drift.what)
+        else:
+            what, subnet_id = "find out anew what is free", drift.subnet_id
+            yield Finding("address.drift", drift.what, what, str(subnet_id), partial(addresses.recount, subnet_id))
+
+
 def _stuck(facts: Facts) -> Iterator[Finding]:
     """Instances in transit that nobody works on."""
     for key, instance in facts.living.items():
@@ -191,7 +203,7 @@ def _content() -> Iterator[Finding]:
 
 # Inventories first: what is counted wrongly cannot be given back or claimed. Quotas last: other repairs give back as well.
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _inventories, _allocations, _ports, _stuck, _late, _pointless, _domains, _quotas,
+    _inventories, _allocations, _ports, _networks, _stuck, _late, _pointless, _domains, _quotas,
 )
 
 

@@ -19,10 +19,10 @@ from apps.common.errors import Invalid, NotFound
 from apps.common.sql import insert_rows
 from apps.compute import names, selectors
 from apps.compute.models import Flavor, Instance, KeyPair
+from apps.compute.services import cards
+from apps.compute.services.cards import Cards, WantedCard
 from apps.identity import policy
 from apps.images import selectors as images
-from apps.network import selectors as networks
-from apps.network.services import networks as network_services
 from apps.operations import selectors as operations_of
 from apps.operations.services import idempotency, lifecycle
 from apps.operations.services.lifecycle import Note
@@ -39,7 +39,11 @@ _BOOTABLE = (DiskFormat.QCOW2, DiskFormat.RAW)
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the user asks for. Flavor and image by id, or by name in `flavor` and `image`. `user_data` is base64."""
+    """What the user asks for. Flavor and image by id, or by name in `flavor` and `image`. `user_data` is base64.
+
+    `networks`: its network cards in order; instead of one of them `network_id`, or neither for the project's default network.
+    `security_groups`: names or ids, for all cards that name none.
+    """
 
     name: str
     flavor_id: uuid.UUID | None = None
@@ -48,6 +52,8 @@ class Wanted:
     image: str = ""
     count: int = 1
     network_id: uuid.UUID | None = None
+    networks: Sequence[WantedCard] = ()
+    security_groups: Sequence[str] | None = None
     key_name: str = ""
     user_data: str = ""
     metadata: dict[str, str] | None = None
@@ -66,15 +72,16 @@ class Created:
 def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
     """Accept one request for one or many equal instances.
 
-    Raises Forbidden, Invalid, NotFound (flavor, image, network, key), Conflict (client token), QuotaExceeded.
+    Raises Forbidden, Invalid, NotFound (flavor, image, network, port, security group, key), InvalidState `port.in_use`,
+    Conflict (client token), QuotaExceeded.
     """
     policy.require(actor, "compute.instance.create")
     project_id = policy.in_project(actor)
     if client_token and (seen := idempotency.recall(project_id=project_id, token=client_token, request=wanted)) is not None:
         return _recalled(actor, seen)
-    flavor, image, network_id, key = _resolve(actor, wanted)
+    flavor, image, plugged, key = _resolve(actor, wanted)
     _check(wanted, flavor, image)
-    instances = _rows(actor, wanted, flavor, image, network_id, key)
+    instances = _rows(actor, wanted, flavor, image, plugged, key)
     operations = [_operation(actor, instance) for instance in instances]
     detail = f"{flavor.name}, {image.name}"
     try:
@@ -88,14 +95,14 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
             _ask_scheduler(operations)
             # Last, see reservations. Ports are taken when a host is found; whoever has no room for them need not begin.
             amounts = {"instances": wanted.count, **{name: wanted.count * getattr(flavor, name) for name in names.SIZES}}
-            reservations.reserve(project_id=project_id, amounts=amounts, room={"ports": wanted.count})
+            reservations.reserve(project_id=project_id, amounts=amounts, room={"ports": wanted.count * plugged.new})
     except idempotency.Twin:
         # The same request came in twice at the same moment, and the other one has committed by now.
         return _recalled(actor, idempotency.recall(project_id=project_id, token=client_token, request=wanted) or [])
     return Created(instances, operations)
 
 
-def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, uuid.UUID, KeyPair | None]:
+def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, Cards, KeyPair | None]:
     if wanted.flavor_id is not None:
         flavor = selectors.flavor(actor=actor, flavor_id=wanted.flavor_id)
     else:
@@ -104,12 +111,11 @@ def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, uuid.UUID, Ke
         image = images.image(actor=actor, image_id=wanted.image_id, field="image_id")
     else:
         image = images.image_named(actor=actor, name=wanted.image)
-    if wanted.network_id is None:
-        network_id = network_services.default_of(actor=actor).pk
-    else:
-        network_id = networks.network(actor=actor, network_id=wanted.network_id).pk
+    plugged = cards.resolve(
+        actor=actor, networks=wanted.networks, network_id=wanted.network_id, security_groups=wanted.security_groups, count=wanted.count
+    )
     key = selectors.key_pair(actor=actor, name=wanted.key_name) if wanted.key_name else None
-    return flavor, image, network_id, key
+    return flavor, image, plugged, key
 
 
 def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
@@ -138,13 +144,13 @@ def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
 
 
 def _rows(
-    actor: Actor, wanted: Wanted, flavor: Flavor, image: Image, network_id: uuid.UUID, key: KeyPair | None
+    actor: Actor, wanted: Wanted, flavor: Flavor, image: Image, plugged: Cards, key: KeyPair | None
 ) -> list[Instance]:
     now = clock.now()
     shared: dict[str, Any] = {
         "project_id": actor.project_id, "user_id": actor.user_id, "zone": wanted.zone, "generation": 1,
         "flavor_id": flavor.pk, "flavor_name": flavor.name, "vcpus": flavor.vcpus, "memory_mb": flavor.memory_mb,
-        "disk_gb": flavor.disk_gb, "image_id": image.pk, "image_name": image.name, "network_id": network_id,
+        "disk_gb": flavor.disk_gb, "image_id": image.pk, "image_name": image.name, "network_id": plugged.network_id, "wanted_cards": plugged.stored,
         "key_name": key.name if key else "", "public_key": key.public_key if key else "",
         "user_data": wanted.user_data, "metadata": wanted.metadata or {}, "created_at": now,
     }

@@ -78,7 +78,7 @@ def start(actor: Actor, instance: Instance) -> Operation:
         operation.state = OpState.SUCCEEDED.value
         return operation
     note = Note(operation.pk, "api", "accepted")
-    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.removal(instance.pk), notes=[note])
+    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk), notes=[note])
     return operation
 
 
@@ -91,5 +91,5 @@ def purge(instance: Instance) -> Operation:
         generation=instance.generation, host_id=instance.host_id, host_name=instance.host_name,
     )
     note = Note(operation.pk, "conductor", "accepted", "leftovers of a failed build")
-    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.removal(instance.pk), notes=[note])
+    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk), notes=[note])
     return operation

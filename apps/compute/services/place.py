@@ -6,16 +6,20 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.common.errors import CloudError, NoCapacity
 from apps.common.sql import update_rows
 from apps.compute import payloads
 from apps.compute.models import Instance
-from apps.compute.services import release
+from apps.compute.services import cards, release
 from apps.images import selectors as images
 from apps.network import payloads as network_payloads
-from apps.network.services import ports
+from apps.network import selectors as networks
+from apps.network.selectors import hosts as host_networks
+from apps.network.services import plugs
+from apps.network.services.addresses import Busy
+from apps.network.services.port_rows import Claimed
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
@@ -25,6 +29,7 @@ from apps.scheduler.filters import Request
 from apps.scheduler.services import choose
 from apps.scheduler.services.choose import Choice
 from contracts import topics
+from contracts.network.v2 import Card
 
 if TYPE_CHECKING:
     from apps.operations.models import Operation
@@ -41,11 +46,22 @@ def place(operation_ids: Sequence[str]) -> None:
     Repeats and closed operations are passed over.
     """
     for first in range(0, len(operation_ids), _AT_ONCE):
-        _place(operation_ids[first : first + _AT_ONCE])
+        batch = operation_ids[first : first + _AT_ONCE]
+        try:
+            _place(batch)
+        except (_OneByOne, IntegrityError):
+            # What the database has refused (a security group was deleted, an address outside of the pools taken, both at this very
+            # moment; once in an age a MAC comes twice) can be seen by now, and concerns one of them.
+            for operation_id in batch:
+                _place([operation_id], patient=True)
+
+
+class _OneByOne(Exception):
+    """One of several cannot have its ports, or others must be waited for: undone, to be tried by each in its own transaction."""
 
 
 @transaction.atomic
-def _place(operation_ids: Sequence[str]) -> None:
+def _place(operation_ids: Sequence[str], *, patient: bool = False) -> None:
     jobs = _jobs(operation_ids)
     if not jobs:
         return
@@ -55,7 +71,7 @@ def _place(operation_ids: Sequence[str]) -> None:
     for (operation, instance), choice in refused:
         error = NoCapacity("scheduler.no_host", choice.summary, hosts=choice.counts, asked=choice.request.amounts)
         release.build_failed(operation, instance, error)
-    placed = _claim_ports(placed)
+    placed = _claim_ports(placed, patient=patient)
     ready = _write(placed, notes)
     choose.record([(operation.pk, choice) for (operation, _), choice in [*placed, *refused]])
     lifecycle.write(notes)
@@ -73,11 +89,11 @@ def _choose_and_claim(jobs: list[Job]) -> tuple[list[tuple[Job, Choice]], list[t
     placed: list[tuple[Job, Choice]] = []
     refused: list[tuple[Job, Choice]] = []
     lost: dict[uuid.UUID, list[str]] = {}
-    waiting = jobs
+    waiting, wires = jobs, _wires(jobs)
     for _ in range(_ROUNDS):
         if not waiting:
             break
-        chosen = list(zip(waiting, choose.choose([_request(job) for job in waiting]), strict=True))
+        chosen = list(zip(waiting, choose.choose([_request(job, wires[job[1].pk]) for job in waiting]), strict=True))
         refused += [(job, choice) for job, choice in chosen if choice.host_id is None]
         fitting = [(job, choice) for job, choice in chosen if choice.host_id is not None]
         full = claims.claim([_claim(job, choice) for job, choice in fitting])
@@ -92,17 +108,19 @@ def _choose_and_claim(jobs: list[Job]) -> tuple[list[tuple[Job, Choice]], list[t
     return placed, refused
 
 
-def _claim_ports(placed: list[tuple[Job, Choice]]) -> list[tuple[Job, Choice]]:
-    """Ports and addresses for all; if a network is full, its instances fail and the others go on."""
-    wishes = [ports.Wish(instance.pk, instance.project_id, instance.network_id) for (_, instance), _ in placed]
+def _claim_ports(placed: list[tuple[Job, Choice]], *, patient: bool) -> list[tuple[Job, Choice]]:
+    """Ports and addresses for all; an instance that cannot have its own fails, and the others go on."""
+    wishes = [wish for (_, instance), choice in placed for wish in _wishes(instance, choice)]
     try:
-        claimed = ports.draw(wishes)
+        claimed = plugs.draw(wishes, patient=patient)
     except CloudError as error:
-        if len(placed) == 1:
-            (operation, instance), _ = placed[0]
-            release.build_failed(operation, instance, error)
-            return []
-        return [each for job in placed for each in _claim_ports([job])]
+        if len(placed) > 1 or isinstance(error, Busy):
+            for _, choice in placed:
+                choose.give_back(choice)
+            raise _OneByOne from error
+        (operation, instance), _ = placed[0]
+        release.build_failed(operation, instance, error)
+        return []
     for (_, instance), _ in placed:
         instance.claimed_ports = claimed[instance.pk]  # type: ignore[attr-defined]
     return placed
@@ -111,7 +129,7 @@ def _claim_ports(placed: list[tuple[Job, Choice]]) -> list[tuple[Job, Choice]]:
 def _within_quotas(placed: list[tuple[Job, Choice]], ready: list[Operation]) -> list[Operation]:
     """Count the ports, last of all (see reservations): whoever has too many by now fails, the others are told to their hosts."""
     claimed = {instance.pk: instance.claimed_ports for (_, instance), _ in placed}  # type: ignore[attr-defined]
-    refused = ports.charge(claimed)
+    refused = plugs.charge(claimed)
     for (operation, instance), _ in placed:
         if (error := refused.get(instance.pk)) is not None:
             release.build_failed(operation, instance, error)
@@ -125,17 +143,16 @@ def _write(placed: list[tuple[Job, Choice]], notes: list[Note]) -> list[Operatio
     wire_images = payloads.wire_images(rows)
     operations, instances = [], []
     for (operation, instance), choice in placed:
-        claimed: list[ports.Claimed] = instance.claimed_ports  # type: ignore[attr-defined]
+        claimed: list[Claimed] = instance.claimed_ports  # type: ignore[attr-defined]
         instance.host_id, instance.host_name = choice.host_id, choice.host_name
-        instance.addresses = [_address(each) for each in claimed]
+        instance.addresses = addresses_of(claimed)
         lifecycle.advance(
             operation, step="build", state=OpState.SENT, host_id=choice.host_id, host_name=choice.host_name
         )
-        wire_ports = [network_payloads.port(c.port, c.network, c.subnet, c.address) for c in claimed]
-        body = payloads.build(instance, wire_images, rows[instance.image_id], wire_ports)
+        body = payloads.build(instance, wire_images, rows[instance.image_id], [card_of(each) for each in claimed])
         commands.address(operation, task=topics.COMPUTE_BUILD, body=body)
         notes.append(Note(operation.pk, "scheduler", "host chosen", choice.summary, choice.took_ms))
-        notes.append(Note(operation.pk, "scheduler", "addresses claimed", ", ".join(c.address for c in claimed)))
+        notes.append(Note(operation.pk, "scheduler", "addresses claimed", ", ".join(str(each["address"]) for each in instance.addresses)))
         operations.append(operation)
         instances.append(instance)
     update_rows(instances, ["host_id", "host_name", "addresses"])
@@ -143,11 +160,22 @@ def _write(placed: list[tuple[Job, Choice]], notes: list[Note]) -> list[Operatio
     return operations
 
 
-def _request(job: Job) -> Request:
+def _wires(jobs: list[Job]) -> dict[uuid.UUID, frozenset[str]]:
+    """Instance id → the wires that its host must be plugged into."""
+    ends = {
+        instance.pk: {uuid.UUID(card.get("network_id") or card["port_id"]) for card in instance.wanted_cards}
+        or {instance.network_id}
+        for _, instance in jobs
+    }
+    needed = host_networks.wires_needed({end for each in ends.values() for end in each})
+    return {pk: frozenset(wire for end in each for wire in needed.get(end, ())) for pk, each in ends.items()}
+
+
+def _request(job: Job, wires: frozenset[str]) -> Request:
     operation, instance = job
     return Request(
         instance_id=instance.pk, amounts=amounts_of(instance), zone=instance.zone,
-        excluded=frozenset(uuid.UUID(host) for host in operation.excluded_hosts),
+        excluded=frozenset(uuid.UUID(host) for host in operation.excluded_hosts), wires=wires,
     )
 
 
@@ -162,8 +190,17 @@ def amounts_of(instance: Instance) -> dict[str, int]:
     return {VCPU: instance.vcpus, MEMORY_MB: instance.memory_mb, DISK_GB: instance.disk_gb}
 
 
-def _address(claimed: ports.Claimed) -> dict[str, str]:
-    return {
-        "address": claimed.address, "mac": claimed.port.mac,
-        "network_id": str(claimed.network.pk), "port_id": str(claimed.port.pk),
-    }
+def _wishes(instance: Instance, choice: Choice) -> list[plugs.Wish]:
+    stored = instance.wanted_cards or [{"network_id": str(instance.network_id)}]
+    return cards.wishes(instance.pk, instance.project_id, stored, choice.host_id, instance.name)
+
+
+def card_of(claimed: Claimed) -> Card:
+    """A port as its host plugs it in."""
+    fixed = [(each.subnet, each.address) for each in claimed.fixed]
+    return network_payloads.card(claimed.port, claimed.network, fixed, routed=claimed.routed)
+
+
+def addresses_of(claimed: Sequence[Claimed]) -> list[dict[str, object]]:
+    """The addresses of an instance's ports as it carries them."""
+    return [networks.embed(each.port, fixed.address, fixed.subnet.family) for each in claimed for fixed in each.fixed]

@@ -12,7 +12,7 @@ from apps.common.errors import CloudError
 from apps.compute import names
 from apps.compute.models import Instance
 from apps.compute.states import MACHINE, InstanceState
-from apps.network.services import ports
+from apps.network.services import plugs
 from apps.operations.redaction import shown_on_resource
 from apps.operations.services import lifecycle
 from apps.operations.services.lifecycle import Note
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def free(instance_ids: Sequence[uuid.UUID]) -> None:
-    """Give back addresses and capacity. Only when it is certain that no host has anything of these instances."""
+    """Give back ports and capacity. Only when it is certain that no host has anything of these instances."""
     claims.release(instance_ids)
-    ports.release(instance_ids)
+    plugs.release(instance_ids)
 
 
 def build_failed(operation: Operation, instance: Instance, error: CloudError, *, on_host: bool = False) -> None:

@@ -54,7 +54,7 @@ def silent(operation: Operation) -> CloudError:
     return Unavailable("host.silent", f"The host did not answer in time (step {operation.step}).")
 
 
-class _Observing:
+class Observing:
     """Shared by all: after a deadline the host is asked about the instance."""
 
     def observe(self, operation: Operation) -> tuple[str, msgspec.Struct] | None:
@@ -72,7 +72,7 @@ class FailsPlainly:
         lifecycle.fail(operation, silent(operation))
 
 
-class Build(_Observing):
+class Build(Observing):
     """schedule → build, or undo."""
 
     def done(self, answers: Sequence[Answer]) -> None:
@@ -152,13 +152,13 @@ def _have_removed(operation: Operation, *, step: str, why: str) -> None:
     instance.generation += 1
     instance.save(update_fields=["generation"])
     lifecycle.advance(operation, step=step, state=OpState.SENT, generation=instance.generation)
-    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.removal(instance.pk))
+    commands.address(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(instance.pk))
     lifecycle.save_all([operation])
     lifecycle.write([Note(operation.pk, "conductor", "removing again" if step == "delete" else "undoing", why)])
     lifecycle.dispatch([operation])
 
 
-class Delete(_Observing):
+class Delete(Observing):
     """The instance goes; its claims are freed only when the host says that nothing is left."""
 
     def done(self, answers: Sequence[Answer]) -> None:
@@ -195,7 +195,7 @@ class Delete(_Observing):
         lifecycle.write([Note(operation.pk, "conductor", "failed", error.message)])
 
 
-class Purge(FailsPlainly, _Observing):
+class Purge(FailsPlainly, Observing):
     """Leftovers of an instance in ERROR are removed and its claims freed; the instance stays as a record of the error."""
 
     def done(self, answers: Sequence[Answer]) -> None:
@@ -210,7 +210,7 @@ class Purge(FailsPlainly, _Observing):
             self.unanswered(answer.operation)
 
 
-class Power(FailsPlainly, _Observing):
+class Power(FailsPlainly, Observing):
     """Start, stop, reboot: the instance's state is what the host says afterwards."""
 
     def done(self, answers: Sequence[Answer]) -> None:

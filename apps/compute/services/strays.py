@@ -85,7 +85,7 @@ def evict(*, actor: Actor, unknown_id: uuid.UUID) -> Operation | None:
         host_id=unknown.host_id, host_name=unknown.host_name,
     )
     note = Note(operation.pk, "api", "accepted", f"{unknown.instance_id} is of no instance there")
-    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(unknown.instance_id, []), notes=[note])
+    commands.begin(operation, task=topics.COMPUTE_DELETE, body=payloads.delete(unknown.instance_id), notes=[note])
     record.write(actor, "compute.stray.remove", "instance", unknown.instance_id, changes={"host": [unknown.host_name, None]})
     return operation
 

@@ -34,6 +34,13 @@ class ChosenByName(forms.ModelChoiceField):  # type: ignore[type-arg]
         return pages.label(obj) if isinstance(pages, ReadOnlyAdmin) else str(obj)
 
 
+class ProjectChoice(ChosenByName):
+    """A project, for forms of other contexts."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(Assignment, "project", **more)
+
+
 class Described(forms.Form):
     """What almost everything has."""
 

@@ -4,6 +4,7 @@ They register when their process starts, as kinds of operations do. All are call
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 from apps.common.errors import Conflict
@@ -12,6 +13,8 @@ from apps.common.errors import Conflict
 InUse = Callable[[Collection[uuid.UUID]], Mapping[uuid.UUID, Mapping[str, int]]]
 Told = Callable[[Collection[uuid.UUID]], None]
 _in_use: list[InUse] = []
+_unused: list[InUse] = []
+_dropping: list[Told] = []
 _closing: list[Told] = []
 _gone: list[Told] = []
 _users_gone: list[Told] = []
@@ -22,10 +25,17 @@ def register(in_use: InUse) -> None:
     _in_use.append(in_use)
 
 
-def register_accounts(*, closing: Told, gone: Told) -> None:
+def register_defaults(*, unused: InUse, drop: Told) -> None:
+    """`unused`: what of that these projects have without having asked for it, and nobody uses; `drop`: delete it with them."""
+    _unused.append(unused)
+    _dropping.append(drop)
+
+
+def register_accounts(*, gone: Told, closing: Told | None = None) -> None:
     """`closing`: from now on nobody makes anything in these projects (it waits for those who are at it); `gone`: they are
     deleted, so forget them."""
-    _closing.append(closing)
+    if closing is not None:
+        _closing.append(closing)
     _gone.append(gone)
 
 
@@ -36,6 +46,9 @@ def register_users(gone: Told) -> None:
 
 def require_none(project_ids: Collection[uuid.UUID]) -> None:
     """Raises Conflict `project.in_use`, telling what is left, unless these projects have nothing any more."""
+    # Before accounts are closed: whoever makes something has locked rows of that kind first, and the account last.
+    for drop in _dropping:
+        drop(project_ids)
     for tell in _closing:
         tell(project_ids)
     left, projects = left_in(project_ids)
@@ -46,16 +59,23 @@ def require_none(project_ids: Collection[uuid.UUID]) -> None:
 
 
 def left_in(project_ids: Collection[uuid.UUID]) -> tuple[dict[str, int], set[uuid.UUID]]:
-    """Thing → how many these projects have together, and which of them have something; as it is at this moment."""
-    left: dict[str, int] = {}
+    """Thing → how many these projects have together, and which of them have something; as it is at this moment.
+
+    What goes with a project by itself does not count.
+    """
+    left: Counter[str] = Counter()
     projects = set()
+    spared: dict[uuid.UUID, Counter[str]] = {}
+    for ask in _unused:
+        for project_id, things in ask(project_ids).items():
+            spared.setdefault(project_id, Counter()).update(things)
     for ask in _in_use:
         for project_id, things in ask(project_ids).items():
-            for thing, count in things.items():
-                if count:
-                    left[thing] = left.get(thing, 0) + count
-                    projects.add(project_id)
-    return left, projects
+            kept = Counter(things) - spared.get(project_id, Counter())
+            if kept:
+                left.update(kept)
+                projects.add(project_id)
+    return dict(left), projects
 
 
 def forget(project_ids: Collection[uuid.UUID]) -> None:

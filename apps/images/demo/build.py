@@ -30,7 +30,14 @@ _SETTINGS = (
     # -f still writes all data out; without it, init would wait two seconds for processes to end.
     ("etc/profile", b"alias poweroff='poweroff -f' reboot='reboot -f' halt='halt -f'\n", False),
 )
-_FOLDERS = ("dev", "proc", "run/config", "sys", "tmp", "mnt")
+_FOLDERS = ("dev", "proc", "run/config", "sys", "tmp", "mnt", "var/lib/dhcpv6")
+# Path in the guest, path in the packages: the one program that is not BusyBox, and what it is linked with.
+_PROGRAMS = (
+    ("bin/dhcp6c", "usr/sbin/dhcp6c"),
+    ("lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
+    ("lib/x86_64-linux-gnu/libc.so.6", "lib/x86_64-linux-gnu/libc.so.6"),
+    ("lib/x86_64-linux-gnu/libfl.so.2", "usr/lib/x86_64-linux-gnu/libfl.so.2.0.0"),
+)
 _SOURCES = Path(__file__).parent
 
 
@@ -86,7 +93,7 @@ def version_of(needed: Iterable[packages.Package], sources: Iterable[tuple[str, 
 
 
 def ramdisk(root: Path) -> bytes:
-    """The initramfs out of the unpacked packages: BusyBox, the modules, /init. Raises DemoImageError."""
+    """The initramfs out of the unpacked packages: BusyBox, a DHCPv6 client, the modules, /init. Raises DemoImageError."""
     busybox = disk.find(root, "bin/busybox")
     applets = packages.run([str(busybox), "--list"]).split()
     return archive.pack(
@@ -96,6 +103,7 @@ def ramdisk(root: Path) -> bytes:
             archive.file("init", (_SOURCES / "init.sh").read_bytes(), executable=True),
             archive.file("bin/busybox", busybox.read_bytes(), executable=True),
             *(archive.link(f"bin/{name}", "busybox") for name in applets if name != "busybox"),
+            *(archive.file(path, disk.find(root, source).read_bytes(), executable=True) for path, source in _PROGRAMS),
             archive.file("lib/metadata.awk", (_SOURCES / "metadata.awk").read_bytes()),
             *(archive.file(path, content, executable=executable) for path, content, executable in _SETTINGS),
             *_module_files(root),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# /init of the demo guest: process 1 until the guest is ready, and the script that udhcpc calls.
+# /init of the demo guest: process 1 until the guest is ready, and the script that the DHCP clients and uevent call.
 #
 # Process 1 brings up disks, configuration and network, tells the serial console what it found, one line each with the
 # prefix "cloudsite: ", and then leaves to BusyBox' init, which keeps a root shell on that console. The root file system
@@ -11,6 +11,7 @@ export PATH=/bin HOME=/ TERM=linux
 CONFIG=/run/config/openstack/latest
 LEASE=/run/lease            # a FIFO: "<address>/<prefix>" is written for every lease
 LEASE_TIMEOUT_S=10
+READY=/run/ready            # is there once process 1 has left: what happens later is told by whoever notices
 TAB='	'
 
 say() { printf 'cloudsite: %s\n' "$1"; }
@@ -25,30 +26,39 @@ load() { # every module of one group; the builder numbered them in the order of 
 
 apply_lease() {
     case $1 in
-        deconfig) ip addr flush dev "$interface"; ip link set "$interface" up ;;
+        deconfig) ip -4 addr flush dev "$interface"; ip link set "$interface" up ;;
         renew | bound)
-            [ "$1" = bound ] && ip addr flush dev "$interface"
+            [ "$1" = bound ] && ip -4 addr flush dev "$interface"
             [ -n "$mtu" ] && ip link set "$interface" mtu "$mtu"
             ip addr replace "$ip/$mask" broadcast + dev "$interface"
             apply_routes
             apply_resolver
-            # Opened for reading too, or else this would wait for a reader once process 1 has stopped listening.
-            [ "$1" = bound ] && echo "$ip/$mask" 1<>"$LEASE"
+            [ "$1" = bound ] && tell_lease "$ip/$mask"
             ;;
     esac
 }
 
-apply_routes() { # option 121 replaces option 3 where both are given (RFC 3442)
-    if [ -z "$staticroutes" ]; then
-        [ -n "$router" ] && ip route replace default via "${router%% *}" dev "$interface"
-        return
+tell_lease() {
+    if [ -e "$READY" ]; then
+        say "address=$1" >/dev/console
+    else
+        # Opened for reading too, or else this would wait for a reader once process 1 has stopped listening.
+        echo "$1" 1<>"$LEASE"
     fi
-    set -- $staticroutes
+}
+
+apply_routes() { # option 121 replaces option 3 where both are given (RFC 3442); of several cards the first is preferred
+    read -r number <"/sys/class/net/$interface/ifindex"
+    if [ -z "$staticroutes" ]; then
+        [ -n "$router" ] && set -- 0.0.0.0/0 "${router%% *}" || return
+    else
+        set -- $staticroutes
+    fi
     while [ $# -ge 2 ]; do
         if [ "$2" = 0.0.0.0 ]; then
-            ip route replace "$1" dev "$interface"
+            ip route replace "$1" dev "$interface" metric "$number"
         else
-            ip route replace "$1" via "$2" dev "$interface"
+            ip route replace "$1" via "$2" dev "$interface" metric "$number"
         fi
         shift 2
     done
@@ -62,6 +72,68 @@ apply_resolver() {
             echo "nameserver $server"
         done
     } >/etc/resolv.conf
+}
+
+apply_resolver6() { # only where no server is known yet
+    [ -s /etc/resolv.conf ] && return
+    for server in $new_domain_name_servers; do
+        echo "nameserver $server"
+    done >/etc/resolv.conf
+}
+
+# --- a card that comes later: uevent calls, what happened is in the environment ----------------------------------
+
+apply_event() {
+    [ "$ACTION $SUBSYSTEM" = "add net" ] && is_card "$INTERFACE" || return
+    start_card "$INTERFACE"
+    start_dhcp6
+    known=$(addresses6)
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        sleep 1
+        for address in $(addresses6); do
+            case " $known " in
+                *" $address "*) ;;
+                *)
+                    say "address6=$address" >/dev/console
+                    known="$known $address"
+                    ;;
+            esac
+        done
+    done
+}
+
+# --- cards -------------------------------------------------------------------------------------------------------
+
+is_card() { # Ethernet devices only
+    read -r type 2>/dev/null <"/sys/class/net/$1/type" && [ "$type" = 1 ]
+}
+
+start_card() { # for ever: a lease that comes late is applied too
+    read -r name </proc/sys/kernel/hostname
+    [ "$name" != "(none)" ] || name=''
+    ip link set "$1" up
+    udhcpc -f -i "$1" -s /init -O mtu -O staticroutes -O search ${name:+-x "hostname:$name"} -T 1 -t 5 -A 3 \
+        >/dev/null 2>&1 3>&- &
+}
+
+start_dhcp6() { # one client for all cards, as there is one socket; it is not asked to give anything back
+    [ -e /run/dhcp6c.pid ] && read -r client </run/dhcp6c.pid && kill -KILL "$client"
+    set --
+    : >/run/dhcp6c.conf
+    for device in /sys/class/net/*; do
+        is_card "${device##*/}" || continue
+        set -- "$@" "${device##*/}"
+        # No two cards may share an association.
+        echo "interface ${device##*/} { send ia-na $#; send rapid-commit; request domain-name-servers; script \"/init\"; };
+            id-assoc na $# { };"
+    done >>/run/dhcp6c.conf
+    dhcp6c -f -c /run/dhcp6c.conf -p /run/dhcp6c.pid "$@" >/dev/null 2>&1 3>&- &
+}
+
+addresses6() { # of global scope, a line each
+    ip -6 -o addr show scope global | while read -r _ _ _ address _; do
+        echo "${address%/*}"
+    done
 }
 
 # --- process 1 ---------------------------------------------------------------------------------------------------
@@ -144,28 +216,65 @@ say_user_data() {
 run_user_data() { # only what says that it is a script
     [ -s "$CONFIG/user_data" ] || return
     [ "$(head -c 2 "$CONFIG/user_data")" = '#!' ] || return
-    sh "$CONFIG/user_data" </dev/null
+    sh "$CONFIG/user_data" </dev/null 3>&-
     echo # the next line begins at the left even when the script's last one was left open
 }
 
-start_dhcp() { # on the first Ethernet device, for ever: a lease that comes late is applied too
-    mkfifo "$LEASE"
-    exec 3<>"$LEASE"
-    for device in /sys/class/net/*; do
-        read -r type <"$device/type"
-        [ "$type" = 1 ] || continue
-        ip link set "${device##*/}" up
-        udhcpc -f -i "${device##*/}" -s /init -O mtu -O staticroutes -O search ${1:+-x "hostname:$1"} \
-            -T 1 -t 5 -A 3 >/dev/null 2>&1 3>&- &
-        return
-    done
-    echo none >&3
+read_network_data() { # into $wanted4 and $wanted6 how many addresses are to come, into $dhcp6 whether one has to ask
+    wanted4=1 wanted6=0 dhcp6=''
+    [ -r "$CONFIG/network_data.json" ] || return
+    wanted4=0
+    while read -r line; do
+        case $line in
+            '"type": "ipv4'*) wanted4=$((wanted4 + 1)) ;;
+            '"type": "ipv6_dhcpv6'*) wanted6=$((wanted6 + 1)) dhcp6=yes ;;
+            '"type": "ipv6'*) wanted6=$((wanted6 + 1)) ;;
+        esac
+    done <"$CONFIG/network_data.json"
 }
 
-say_address() {
-    read -r -t "$LEASE_TIMEOUT_S" address <&3
-    exec 3<&-
-    say "address=${address:-none}"
+prepare_ipv6() { # for devices to come: at once, as every card's address is its own here
+    for setting in accept_dad dad_transmits router_solicitation_delay; do
+        echo 0 >"/proc/sys/net/ipv6/conf/default/$setting"
+    done
+}
+
+start_cards() {
+    mkfifo "$LEASE"
+    exec 3<>"$LEASE"
+    found=''
+    for device in /sys/class/net/*; do
+        is_card "${device##*/}" && start_card "${device##*/}" && found=yes
+    done
+    [ -n "$found" ] || wanted4=0 wanted6=0
+    [ -z "$dhcp6" ] || start_dhcp6
+}
+
+say_addresses() {
+    told=0
+    say_leases "$LEASE_TIMEOUT_S"
+    [ "$told" = 0 ] && say address=none
+    [ "$wanted6" = 0 ] || say_addresses6
+}
+
+say_leases() { # until all are there, or none has come for $1 seconds
+    while [ "$told" -lt "$wanted4" ] && read -r -t "$1" address <&3; do
+        say "address=$address"
+        told=$((told + 1))
+    done
+}
+
+say_addresses6() {
+    tries=0
+    set --
+    while [ $# -lt "$wanted6" ] && [ "$tries" -lt $((LEASE_TIMEOUT_S * 4)) ]; do
+        [ "$tries" = 0 ] || sleep 0.25
+        tries=$((tries + 1))
+        set -- $(addresses6)
+    done
+    for address in "${@:-none}"; do
+        say "address6=$address"
+    done
 }
 
 main() {
@@ -174,16 +283,22 @@ main() {
     mount_config_drive
     read_metadata
     set_hostname "$hostname"
+    read_network_data
     say "hostname=${hostname:-none}"
     say "instance-id=${instance:-none}"
+    prepare_ipv6
     load net
-    start_dhcp "$hostname"
+    start_cards
     load power
     acpid -l /dev/null -p /run/acpid.pid 3>&-
     say_keys
     say_user_data
-    say_address
+    say_addresses
+    uevent /init card 3>&- &
     run_user_data
+    : >"$READY"
+    say_leases 0.1 # those that came after the wait for them
+    exec 3<&-
     say ready
     exec init # takes process 1 over and keeps a root shell on the console, see /etc/inittab
 }
@@ -191,5 +306,9 @@ main() {
 if [ $$ -eq 1 ]; then
     main
 else
-    apply_lease "$1"
+    case $1 in
+        card) apply_event & ;;
+        '') apply_resolver6 ;;
+        *) apply_lease "$1" ;;
+    esac
 fi

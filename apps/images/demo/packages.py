@@ -12,7 +12,8 @@ from apps.images.demo.errors import DemoImageError, PackagesUnknown
 
 ARCHITECTURE = "amd64"
 KERNEL_META = "linux-image-cloud-amd64"
-TOOLS = ("busybox-static", "mtools", "syslinux", "syslinux-common")
+# The last three are the guest's DHCPv6 client, which BusyBox lacks, with its libraries.
+TOOLS = ("busybox-static", "mtools", "syslinux", "syslinux-common", "wide-dhcpv6-client", "libfl2", "libc6")
 _UPDATE_HINT = "run 'apt-get update' first (as root)"
 _COMMAND_TIMEOUT_S = 300
 _FIELD = re.compile(r"^([A-Za-z0-9-]+): (.*)$", re.MULTILINE)

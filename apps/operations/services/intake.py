@@ -233,7 +233,10 @@ def _hellos(received: list[Received]) -> None:
 
 
 def _heartbeats(received: list[Received]) -> None:
-    presence.heartbeats([(item.host_id, item.envelope, beat) for item, beat in _unpacked(received, v1.Heartbeat)])
+    beats = list(_unpacked(received, v1.Heartbeat))
+    presence.heartbeats([(item.host_id, item.envelope, beat) for item, beat in beats])
+    for feel in pulses:
+        feel([(item.host_id, beat) for item, beat in beats])
 
 
 def _observations(received: list[Received]) -> None:
@@ -254,6 +257,15 @@ def _observe(item: Received, observation: v1.Observation) -> None:
 
 # Contexts that want to know of a host's start (placement takes its inventory): (host id, name, hello).
 greeters: list[Callable[[uuid.UUID, str, v1.Hello], None]] = []
+# Contexts that want to know of heartbeats, many at once: (host id, heartbeat) of each.
+pulses: list[Callable[[Sequence[tuple[uuid.UUID, v1.Heartbeat]]], None]] = []
+
+
+def listen(topic: str, shape: type[B], take: Callable[[Sequence[tuple[uuid.UUID, B]]], None]) -> None:
+    """Have a context take what hosts say unasked about its own subject, many at once: (host id, body) of each."""
+    _WORK[topic] = lambda received: take([(item.host_id, body) for item, body in _unpacked(received, shape)])
+
+
 
 _WORK: dict[str, Callable[[list[Received]], None]] = {
     topics.REPORT: _reports,

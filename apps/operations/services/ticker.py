@@ -43,14 +43,15 @@ def mark_silent_hosts() -> int:
     return len(down)
 
 
-DUTIES = (
+# Upper contexts add theirs at the start of the process.
+DUTIES = [
     Duty("sweep", 1.0, sweep.sweep),
     Duty("silent hosts", 5.0, mark_silent_hosts),
     Duty("prune", 600.0, sweep.prune),
     Duty("sign-in leftovers", 600.0, leftovers.prune),
     # When one is due is in its own row, so that it can be asked for; another ticker takes over within seconds.
     Duty("directory", 2.0, directory.sync_if_due, apart=True, wanted=directory.is_configured),
-)
+]
 
 
 def run(stop: threading.Event, *, holder: str = "") -> None:

@@ -18,7 +18,7 @@ def in_use(project_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, int]
 
 
 def close(project_ids: Collection[uuid.UUID]) -> None:
-    """Wait for everybody who makes something in these projects; who comes later waits for this transaction."""
+    """Wait for everybody who makes something in these projects; who comes later waits for this transaction. Raises NotFound."""
     ledger.lock(project_ids)
 
 

@@ -62,7 +62,10 @@ def open_rows(project_ids: Collection[uuid.UUID]) -> None:
 def lock(project_ids: Collection[uuid.UUID]) -> list[Usage]:
     """The rows of these projects, locked; made if there are none. Raises NotFound."""
     open_rows(project_ids)
-    return list(Usage.objects.select_for_update(no_key=True).filter(pk__in=list(project_ids)).order_by("pk"))
+    found = list(Usage.objects.select_for_update(no_key=True).filter(pk__in=list(project_ids)).order_by("pk"))
+    if len(found) < len(set(project_ids)):
+        _domains(project_ids)  # whose rows went while they were waited for are deleted
+    return found
 
 
 def lock_domains(domain_ids: Collection[uuid.UUID], names: Collection[str]) -> dict[uuid.UUID, DomainAccount]:

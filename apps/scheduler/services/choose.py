@@ -42,7 +42,7 @@ def choose(requests: Sequence[Request], *, fresh: bool = False) -> list[Choice]:
     """
     table = cache.get(fresh=fresh)
     choices: list[Choice] = []
-    memo: dict[bytes, str] = {}
+    memo: dict[tuple[bytes, frozenset[str]], str] = {}
     for request in requests:
         choice = _choose_one(table, request, memo)
         if choice.host_id is None and not fresh:
@@ -72,12 +72,12 @@ def record(decisions: Sequence[tuple[uuid.UUID, Choice]]) -> None:
     insert_rows(rows)
 
 
-def _choose_one(table: HostTable, request: Request, memo: dict[bytes, str]) -> Choice:
+def _choose_one(table: HostTable, request: Request, memo: dict[tuple[bytes, frozenset[str]], str]) -> Choice:
     started = time.perf_counter()
     result = verdicts(table, request)
-    key = result.tobytes()
+    key = result.tobytes(), request.wires
     if key not in memo:
-        memo[key] = explain.by_reason(table, result)
+        memo[key] = explain.by_reason(table, result, request)
     passing = np.flatnonzero(result == PASSED)
     counts = dict(explain.counts(result))
     if not len(passing):
@@ -95,7 +95,10 @@ def _choose_one(table: HostTable, request: Request, memo: dict[bytes, str]) -> C
 
 
 def _facts(request: Request) -> dict[str, Any]:
-    return {"amounts": request.amounts, "zone": request.zone, "excluded": [str(host_id) for host_id in request.excluded]}
+    return {
+        "amounts": request.amounts, "zone": request.zone, "excluded": [str(host_id) for host_id in request.excluded],
+        **({"wires": sorted(request.wires)} if request.wires else {}),
+    }
 
 
 def _ms(started: float) -> float:

@@ -12,6 +12,7 @@ from agent.drivers.base import DriverError, Hypervisor
 from agent.trace import Trace
 from agent.undo import Undo
 from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute2
 from contracts.compute.v1 import PowerAction, PowerState
 
 
@@ -22,7 +23,7 @@ class Subject(Protocol):
     # Builds at once that the machine can bear.
     parallel: int
 
-    def a_build(self) -> compute.Build:
+    def a_build(self) -> compute2.Build:
         """A command for a new instance with one port, which boots and then prints `cloudsite: ready`."""
 
     def incarnation(self, instance_id: str) -> object:
@@ -32,7 +33,7 @@ class Subject(Protocol):
         """While it lasts, builds fail with a DriverError after everything was made."""
 
 
-def build(subject: Subject, command: compute.Build) -> Trace:
+def build(subject: Subject, command: compute2.Build) -> Trace:
     """As the agent does it: undone when it fails."""
     trace, undo = Trace(), Undo()
     try:
@@ -43,19 +44,19 @@ def build(subject: Subject, command: compute.Build) -> Trace:
     return trace
 
 
-def delete(subject: Subject, command: compute.Build) -> Trace:
+def delete(subject: Subject, command: compute2.Build) -> Trace:
     trace = Trace()
-    subject.hypervisor.delete(compute.Delete(instance_id=command.instance_id, ports=command.ports), trace)
+    subject.hypervisor.delete(compute2.Delete(instance_id=command.instance_id), trace)
     return trace
 
 
-def power(subject: Subject, command: compute.Build, action: PowerAction) -> PowerState:
+def power(subject: Subject, command: compute2.Build, action: PowerAction) -> PowerState:
     order = compute.Power(instance_id=command.instance_id, action=action, grace_s=1.0)
     subject.hypervisor.power(order, Trace())
     return state(subject, command)
 
 
-def state(subject: Subject, command: compute.Build) -> PowerState:
+def state(subject: Subject, command: compute2.Build) -> PowerState:
     return subject.hypervisor.observe(command.instance_id).power_state
 
 
@@ -71,7 +72,7 @@ def wait_for_console(subject: Subject, instance_id: str, line: str, timeout_s: f
     return text
 
 
-def nothing_left(subject: Subject, command: compute.Build) -> bool:
+def nothing_left(subject: Subject, command: compute2.Build) -> bool:
     """Neither observation knows the instance, nor anything left behind of it."""
     absent = compute.Domain(instance_id=command.instance_id, power_state=PowerState.ABSENT)
     listed = {domain.instance_id for domain in subject.hypervisor.observe_all()}
@@ -82,7 +83,7 @@ class HypervisorConformance:
     """Subclass it, name the subclass Test…, and provide `subject`."""
 
     @pytest.fixture
-    def command(self, subject: Subject) -> compute.Build:
+    def command(self, subject: Subject) -> compute2.Build:
         return subject.a_build()
 
     def test_it_says_what_it_is_and_that_it_is_well(self, subject: Subject) -> None:
@@ -92,47 +93,47 @@ class HypervisorConformance:
         assert set(what.inventory) == {"VCPU", "MEMORY_MB", "DISK_GB"}
         assert all(total > 0 for total in what.inventory.values())
 
-    def test_a_build_makes_the_instance_run_and_be_observed(self, subject: Subject, command: compute.Build) -> None:
+    def test_a_build_makes_the_instance_run_and_be_observed(self, subject: Subject, command: compute2.Build) -> None:
         trace = build(subject, command)
         running = compute.Domain(instance_id=command.instance_id, power_state=PowerState.RUNNING)
         assert subject.hypervisor.observe(command.instance_id) == running
         assert running in subject.hypervisor.observe_all()
         assert trace.events() and all(event.took_ms is not None for event in trace.events())
 
-    def test_a_repeated_build_changes_nothing(self, subject: Subject, command: compute.Build) -> None:
+    def test_a_repeated_build_changes_nothing(self, subject: Subject, command: compute2.Build) -> None:
         build(subject, command)
         before = subject.incarnation(command.instance_id)
         build(subject, command)
         assert subject.incarnation(command.instance_id) == before
         assert state(subject, command) is PowerState.RUNNING
 
-    def test_a_build_of_a_stopped_instance_starts_it(self, subject: Subject, command: compute.Build) -> None:
+    def test_a_build_of_a_stopped_instance_starts_it(self, subject: Subject, command: compute2.Build) -> None:
         build(subject, command)
         assert power(subject, command, PowerAction.STOP) is PowerState.SHUTOFF
         build(subject, command)
         assert state(subject, command) is PowerState.RUNNING
 
-    def test_a_delete_leaves_nothing_behind(self, subject: Subject, command: compute.Build) -> None:
+    def test_a_delete_leaves_nothing_behind(self, subject: Subject, command: compute2.Build) -> None:
         build(subject, command)
         delete(subject, command)
         assert nothing_left(subject, command)
 
     def test_a_delete_of_a_stopped_instance_leaves_nothing_behind(
-        self, subject: Subject, command: compute.Build
+        self, subject: Subject, command: compute2.Build
     ) -> None:
         build(subject, command)
         power(subject, command, PowerAction.STOP)
         delete(subject, command)
         assert nothing_left(subject, command)
 
-    def test_a_delete_of_nothing_is_done(self, subject: Subject, command: compute.Build) -> None:
+    def test_a_delete_of_nothing_is_done(self, subject: Subject, command: compute2.Build) -> None:
         delete(subject, command)
         build(subject, command)
         delete(subject, command)
         delete(subject, command)
         assert nothing_left(subject, command)
 
-    def test_an_instance_can_be_built_again_after_its_delete(self, subject: Subject, command: compute.Build) -> None:
+    def test_an_instance_can_be_built_again_after_its_delete(self, subject: Subject, command: compute2.Build) -> None:
         build(subject, command)
         first = subject.incarnation(command.instance_id)
         delete(subject, command)
@@ -140,7 +141,7 @@ class HypervisorConformance:
         assert state(subject, command) is PowerState.RUNNING
         assert subject.incarnation(command.instance_id) != first
 
-    def test_a_power_cycle(self, subject: Subject, command: compute.Build) -> None:
+    def test_a_power_cycle(self, subject: Subject, command: compute2.Build) -> None:
         build(subject, command)
         before = subject.incarnation(command.instance_id)
         assert power(subject, command, PowerAction.START) is PowerState.RUNNING
@@ -155,38 +156,38 @@ class HypervisorConformance:
 
     @pytest.mark.parametrize("action", list(PowerAction))
     def test_power_over_nothing_is_an_error(
-        self, subject: Subject, command: compute.Build, action: PowerAction
+        self, subject: Subject, command: compute2.Build, action: PowerAction
     ) -> None:
         with pytest.raises(DriverError) as raised:
             power(subject, command, action)
         assert (raised.value.code, raised.value.retryable) == ("instance.absent", False)
         assert nothing_left(subject, command)
 
-    def test_the_console_tells_who_the_guest_is(self, subject: Subject, command: compute.Build) -> None:
+    def test_the_console_tells_who_the_guest_is(self, subject: Subject, command: compute2.Build) -> None:
         build(subject, command)
-        (port,) = command.ports
+        (card,) = command.cards
         text = wait_for_console(subject, command.instance_id, "cloudsite: ready")
-        for fact in (f"instance-id={command.instance_id}", f"address={port.address}/{port.prefix_length}"):
+        for fact in (f"instance-id={command.instance_id}", f"address={card.addresses[0].address}/{card.addresses[0].prefix_length}"):
             assert f"cloudsite: {fact}\n" in text
         assert "cloudsite: hostname=" in text
 
-    def test_the_console_is_cut_to_what_was_asked_for(self, subject: Subject, command: compute.Build) -> None:
+    def test_the_console_is_cut_to_what_was_asked_for(self, subject: Subject, command: compute2.Build) -> None:
         build(subject, command)
         wait_for_console(subject, command.instance_id, "cloudsite: ready")
         tail = console(subject, command.instance_id, max_bytes=10)
         assert (len(tail.text), tail.truncated) == (10, True)
         assert console(subject, command.instance_id, max_bytes=1024 * 1024).truncated is False
 
-    def test_the_console_of_nothing_is_an_error(self, subject: Subject, command: compute.Build) -> None:
+    def test_the_console_of_nothing_is_an_error(self, subject: Subject, command: compute2.Build) -> None:
         with pytest.raises(DriverError) as raised:
             console(subject, command.instance_id)
         assert raised.value.code == "instance.absent"
 
-    def test_what_is_unknown_is_absent_and_no_error(self, subject: Subject, command: compute.Build) -> None:
+    def test_what_is_unknown_is_absent_and_no_error(self, subject: Subject, command: compute2.Build) -> None:
         assert nothing_left(subject, command)
 
     def test_a_build_that_fails_late_is_undone_and_can_be_repeated(
-        self, subject: Subject, command: compute.Build
+        self, subject: Subject, command: compute2.Build
     ) -> None:
         with subject.failing_late(), pytest.raises(DriverError):
             build(subject, command)
@@ -198,7 +199,7 @@ class HypervisorConformance:
         commands = [subject.a_build() for _ in range(subject.parallel * 2)]
         together = threading.Barrier(subject.parallel)
 
-        def live(command: compute.Build) -> None:
+        def live(command: compute2.Build) -> None:
             together.wait(60)
             build(subject, command)
             assert state(subject, command) is PowerState.RUNNING

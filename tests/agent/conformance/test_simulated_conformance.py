@@ -14,6 +14,7 @@ from agent.drivers.simulated.store import Store
 from agent.trace import Trace
 from agent.undo import Undo
 from contracts.compute import v1 as compute
+from contracts.compute import v2 as compute2
 from contracts.compute.v1 import PowerState
 from tests.agent.conformance.suite import HypervisorConformance
 from tests.agent.kit import make_build
@@ -26,7 +27,7 @@ class SimulatedSubject:
         self.store = Store()
         self.hypervisor = SimulatedHypervisor("h", Simulated(latency_ms=latency_ms, seed=1), self.store)
 
-    def a_build(self) -> compute.Build:
+    def a_build(self) -> compute2.Build:
         return make_build(str(uuid.uuid4()))
 
     def incarnation(self, instance_id: str) -> object:
@@ -57,7 +58,7 @@ def test_machines_and_their_count_outlive_the_process(tmp_path: Path) -> None:
     first.power(compute.Power(instance_id="i-1", action=compute.PowerAction.STOP), Trace())
     again = SimulatedHypervisor("h", Simulated(), Store(path))
     assert again.observe("i-1").power_state is PowerState.SHUTOFF
-    again.delete(compute.Delete(instance_id="i-1"), Trace())
+    again.delete(compute2.Delete(instance_id="i-1"), Trace())
     again.build(command, Trace(), Undo())
     assert SimulatedHypervisor("h", Simulated(), Store(path)).built("i-1") == 2
     assert SimulatedHypervisor("other", Simulated(), Store(path)).observe_all() == []
@@ -71,7 +72,7 @@ def test_more_than_all_sense_on_one_host_is_refused() -> None:
         hypervisor.build(make_build(memory_mb=10), Trace(), Undo())
     assert raised.value.code == "simulated.overcommitted"
     for domain in hypervisor.observe_all():
-        hypervisor.delete(compute.Delete(instance_id=domain.instance_id), Trace())
+        hypervisor.delete(compute2.Delete(instance_id=domain.instance_id), Trace())
     with pytest.raises(DriverError, match="16001 MiB"):
         hypervisor.build(make_build(memory_mb=16001), Trace(), Undo())
     hypervisor.build(make_build(memory_mb=16000), Trace(), Undo())

@@ -19,18 +19,21 @@ NEW_PASSWORD = "another correct horse"
 PARTS = {
     "access_rule_id": "access_rule", "access_key_id": "access", "application_credential_id": "application_credential",
     "assignment_id": "assignment", "credential_id": "credential", "domain_id": "domain", "endpoint_id": "endpoint",
-    "flavor_id": "flavor", "group_id": "group", "host_id": "host", "image_id": "image", "implied_id": "implied_role",
+    "flavor_id": "flavor", "floating_ip_id": "floating_ip", "group_id": "group", "host_id": "host", "image_id": "image", "implied_id": "implied_role",
     "instance_id": "instance", "key_id": "access_key", "limit_id": "limit", "name": "key_pair", "network_id": "network",
-    "operation_id": "operation", "owner_id": "project", "policy_id": "policy", "project_id": "project", "provider_id": "host",
-    "region_id": "region", "registered_limit_id": "registered_limit", "role_id": "role", "rule_id": "access_rule",
-    "service_id": "service", "token_id": "token", "trust_id": "trust", "user_id": "user",
+    "operation_id": "operation", "owner_id": "project", "policy_id": "policy", "pool_id": "pool", "port_id": "port", "project_id": "project", "provider_id": "host",
+    "region_id": "region", "registered_limit_id": "registered_limit", "role_id": "role", "router_id": "router", "rule_id": "access_rule",
+    "security_group_id": "security_group", "security_group_rule_id": "security_group_rule", "service_id": "service", "subnet_id": "subnet", "token_id": "token", "trust_id": "trust", "user_id": "user",
+    "wire_id": "wire",
 }
 # The same of what may be named beside: things that a stranger might try to draw in.
 BESIDE = {
     "after": "instance", "default_project_id": "project", "device_id": "instance", "domain": "domain", "domain_id": "domain",
     "for_domain": "domain", "group.id": "group", "group_id": "group", "host": "host", "image": "image", "image_id": "image",
     "kernel_id": "image", "key_name": "key_pair", "marker": "project", "network_id": "network", "parent_id": "project",
-    "project": "project", "project_id": "project", "ramdisk_id": "image", "redelegated_trust_id": "trust", "resource_id": "instance",
+    "port_id": "port", "project": "project", "project_id": "project", "ramdisk_id": "image", "redelegated_trust_id": "trust",
+    "remote_group_id": "security_group", "resource_id": "instance", "router_id": "router", "security_group_id": "security_group",
+    "subnet_id": "subnet",
     "role": "domain_role", "role.id": "domain_role", "role_id": "domain_role", "scope.domain.id": "domain",
     "scope.project.id": "project", "tenant_id": "project", "trustee_id": "user", "trustee_user_id": "user",
     "trustor_user_id": "user", "user": "user", "user.id": "user", "user_id": "user",
@@ -49,7 +52,7 @@ _VALUES: dict[str, Any] = {
 class Example:
     """`parts`: kinds of things in the address, where they are not those of PARTS; a text beginning with `=` is itself.
     `target`: the kind of thing that decides, or one of HERE and SYSTEM; default: that of the first part, else HERE.
-    `body`, `headers`: with `{kind}` for keys of things. `strangers`: kinds of things that one need not know of to name them:
+    `body`, `headers`, `query`: with `{kind}` for keys of things. `strangers`: kinds of things that one need not know of to name them:
     who has the id may do that. `answers`: codes of refusals that also the rightful get. `permission`: what decides here,
     where it is another one than declared."""
 
@@ -108,9 +111,10 @@ def _call(operation: Operation, example: Example, world: World) -> Call:
         address = address.replace(f"{{{part}}}", kind[1:] if kind.startswith("=") else world.things[kind].key)
     body = example.body if example.body is not None else body_of(operation)
     headers = dict(example.headers)
-    kinds = {*things, *_kinds(body, world), *_kinds(headers, world)} - example.strangers
+    query = re.sub(r"\{(\w+)\}", lambda found: world.things[found[1]].key, example.query)
+    kinds = {*things, *_kinds(body, world), *_kinds(headers, world), *re.findall(r"\{(\w+)\}", example.query)} - example.strangers
     return Call(
-        example=example, method=operation.method, address=address + (f"?{example.query}" if example.query else ""),
+        example=example, method=operation.method, address=address + (f"?{query}" if query else ""),
         body=filled(body, world), headers=filled(headers, world), target=_target(operation, example, things, world),
         sent=tuple(world.things[kind] for kind in sorted(kinds)),
     )
@@ -231,9 +235,65 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
     "instances_action": Example(body={"action": "stop"}),
     "instances_console_log": Example(answers=("host.silent",)),
     "instances_create": Example(body=_INSTANCE),
+    "instances_interfaces_attach": Example(body={"network_id": "{network}"}),
     "instances_update": Example(body={"name": "changed"}),
     "key_pairs_create": Example(body={"name": "new", "public_key": PUBLIC_KEY}),
+    "floating_ips_create": Example(body={"network_id": "{street}"}, answers=("auth.project_needed",)),
+    "floating_ips_update": (
+        Example(body={"port_id": None}), Example(body={"port_id": "{port}"}), Example(body={"description": "changed"}),
+    ),
+    "network_pools_create": Example(body={"kind": "vlan", "physical_network": f"{MARK}-wire", "first": 300, "last": 399}),
+    "network_trace": (
+        Example(query="source={port}&target={spare_port}&port=22", target="port"),
+        Example(query="source={port}&target=198.51.100.77", target="port"),
+        Example(query="source=203.0.113.5&target={spare_port}", target="spare_port"),
+    ),
+    "networks_create": (
+        Example(body={"name": "new", "cidr": "10.5.0.0/24"}, answers=("auth.project_needed",)),
+        Example(body={"name": "new", "kind": "vxlan", "shared": True}, target=SYSTEM, permission="network.network.provide"),
+    ),
+    "networks_create_whole": (
+        Example(body={"name": "new"}, answers=("auth.project_needed",)),
+        Example(body={"name": "new", "cidr": "10.5.0.0/24", "router_id": "{router}"}, target="router", answers=("auth.project_needed",)),
+    ),
     "networks_delete": (_IDLE, Example(answers=("network.in_use",))),
+    "networks_update": (Example(body={"name": "changed"}), Example(body={"mtu": 1400}, parts={"network_id": "idle_network"})),
+    "physical_networks_create": Example(body={"name": "new"}),
+    "physical_networks_delete": (Example(parts={"wire_id": "idle_wire"}), Example(answers=("wire.in_use",))),
+    "ports_create": (
+        Example(body={"network_id": "{network}"}, target="network", answers=("auth.project_needed",)),
+        Example(
+            body={
+                "network_id": "{network}", "fixed": [{"subnet_id": "{subnet}", "address": "10.77.0.99"}], "security_groups": ["{security_group}"],
+            },
+            target="network", answers=("auth.project_needed",),
+        ),
+    ),
+    "ports_delete": (Example(parts={"port_id": "spare_port"}), Example(answers=("port.in_use",))),
+    "ports_update": (
+        Example(body={"name": "changed", "security_groups": ["{security_group}"]}),
+        Example(parts={"port_id": "spare_port"}, body={"fixed": [{"address": "10.77.0.98"}], "security_groups": []}),
+    ),
+    "routers_create": Example(body={"name": "new"}, answers=("auth.project_needed",)),
+    "routers_delete": (Example(parts={"router_id": "idle_router"}), Example(answers=("router.in_use",))),
+    "routers_interfaces_attach": Example(parts={"router_id": "idle_router"}, body={"subnet_id": "{idle_subnet}"}),
+    "routers_interfaces_detach": Example(answers=("router.in_use",)),
+    "routers_update": (Example(body={"name": "changed"}), Example(parts={"router_id": "idle_router"}, body={"external_network_id": "{street}"})),
+    "security_group_rules_create": (
+        Example(body={"security_group_id": "{security_group}", "direction": "ingress", "protocol": "udp"}, target="security_group"),
+        Example(
+            body={"security_group_id": "{security_group}", "direction": "ingress", "remote_group_id": "{idle_security_group}"},
+            target="security_group",
+        ),
+    ),
+    "security_groups_create": Example(body={"name": "new"}, answers=("auth.project_needed",)),
+    "security_groups_delete": (
+        Example(parts={"security_group_id": "idle_security_group"}), Example(answers=("security_group.in_use",)),
+    ),
+    "security_groups_update": Example(body={"name": "changed"}),
+    "subnets_create": Example(body={"network_id": "{network}", "cidr": "10.79.0.0/24"}, target="network"),
+    "subnets_delete": (Example(parts={"subnet_id": "idle_subnet"}), Example(answers=("subnet.in_use",))),
+    "subnets_update": Example(body={"name": "changed", "dns": ["192.0.2.53"]}),
     "projects_delete": _EMPTY,
     "project_tags_add": Example(parts={"tag": "=new"}),
     "project_tags_remove": Example(parts={"tag": f"={MARK}-tag"}),

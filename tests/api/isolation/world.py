@@ -32,14 +32,15 @@ from apps.identity.services import (
     trusts,
 )
 from apps.images.models import Image
-from apps.network.models import FixedIP, Port
-from apps.network.services import networks
+from apps.network.models import FixedIP, HostNetwork, Port
+from apps.network.services import floating, networks, pools, ports, routers, subnets
+from apps.network.services import groups as security_groups
 from apps.operations.models import Operation, OperationEvent, Rejection
 from apps.placement.models import ResourceProvider
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.services import reservations
 from tests.api.isolation.expected import Pairs, Places, Thing
-from tests.support.cloud import make_flavor, make_image, unlimited
+from tests.support.cloud import make_flavor, make_image, make_network, unlimited
 from tests.support.identity import actor_in, give, make_domain, make_user
 
 MARK = "vctm"
@@ -83,7 +84,7 @@ def make() -> World:
     world = World(domain, elsewhere, project, beside, _project("away", elsewhere))
     world.rows["empty_project"] = _project(f"{MARK}-empty-project", domain)
     _people(world)
-    for fill in (_places, _assignments, _delegated, _installation, _resources, _catalog, _limits):
+    for fill in (_places, _assignments, _delegated, _installation, _resources, _networks, _catalog, _limits):
         fill(world)
     return world
 
@@ -226,15 +227,21 @@ def _installation(world: World) -> None:
     ResourceProvider.objects.create(pk=host.pk, name=host.name)
     world.rows["host"], world.rows["flavor"] = host, make_flavor(name="plain")
     world.rows["public_image"] = make_image(name="public")
-    world.things["host"] = _thing(host.pk, host.name, world, "hosts.host.get")
+    world.things["host"] = _thing(host.pk, host.name, world, "hosts.host.get", seen_in=(("network.host.list", frozenset()),))
+    HostNetwork.objects.create(host_id=host.pk, host_name=host.name, speaks=True)
+    wire = pools.add_wire(actor=SYSTEM, name=f"{MARK}-wire")
+    pool = pools.add(actor=SYSTEM, kind="vlan", physical_network=wire.name, first=100, last=199, for_tenants=False)
+    idle = pools.add_wire(actor=SYSTEM, name=f"{MARK}-idle-wire")
+    for kind, row, name in (("wire", wire, wire.name), ("idle_wire", idle, idle.name), ("pool", pool, "")):
+        world.things[kind] = _thing(row.pk, name, world, "network.pool.list")
     world.things["flavor"] = Thing(key=str(world.rows["flavor"].pk), shared=True)
     Rejection.objects.create(code="signature", host_name=host.name, detail=f"{MARK}-rejection")
 
 
 def _resources(world: World) -> None:
     """An instance that runs, with what is behind it; a network and an image beside those that it uses."""
-    network = networks.create(actor=world.actor, name=f"{MARK}-network", cidr="10.77.0.0/24", is_default=True)
-    idle = networks.create(actor=world.actor, name=f"{MARK}-idle-network", cidr="10.78.0.0/24")
+    network = make_network(world.actor, f"{MARK}-network", cidr="10.77.0.0/24", is_default=True)
+    idle = networks.create(actor=world.actor, name=f"{MARK}-idle-network")
     image = Image.objects.create(project_id=world.project.pk, name=f"{MARK}-image", disk_format="raw")
     make_image(world.project, name=f"{MARK}-whole-image", visibility="private")
     now, host, flavor = clock.now(), world.rows["host"], world.rows["flavor"]
@@ -258,9 +265,50 @@ def _resources(world: World) -> None:
     world.things |= {
         "instance": _thing(instance.pk, instance.name, world, "compute.instance.get", places=here, more=(f"{MARK}-metadata",)),
         "network": _thing(network.pk, network.name, world, "network.network.get", places=here, more=(str(port.pk), port.mac)),
+        "port": _thing(port.pk, "", world, "network.port.get", places=here, more=(port.mac,), seen_in=(("compute.instance.get", here),)),
         "idle_network": _thing(idle.pk, idle.name, world, "network.network.get", places=here),
         "image": _thing(image.pk, image.name, world, "images.image.get", places=here),
         "operation": _thing(operation.pk, "", world, "operations.operation.get", places=here),
+    }
+
+
+def _networks(world: World) -> None:
+    """Of each thing of networks one that is in use and, where that matters, one that is not."""
+    actor, here = world.actor, frozenset({world.project.pk})
+    street = networks.create(actor=SYSTEM, name="street", kind="vxlan", external=True)
+    subnets.create(actor=SYSTEM, network_id=street.pk, cidr="198.51.100.0/24")
+    own = Port.objects.get(pk=world.things["port"].key).network
+    router, subnet = own.router, own.subnets.get()
+    assert router is not None
+    routers.update(actor=actor, router_id=router.pk, external_network_id=street.pk)
+    idle_router = routers.create(actor=actor, name=f"{MARK}-idle-router", external_network_id=None)
+    idle_subnet = subnets.create(
+        actor=actor, network_id=uuid.UUID(world.things["idle_network"].key), cidr="10.78.0.0/24", name=f"{MARK}-idle-subnet"
+    )
+    group = security_groups.create(actor=actor, name=f"{MARK}-security-group")
+    rule = security_groups.add_rule(
+        actor=actor, group_id=group.pk, direction="ingress", protocol="tcp", first=22, description=f"{MARK}-rule-text"
+    )
+    spare = ports.create(actor=actor, network_id=own.pk, name=f"{MARK}-spare-port", group_ids=[group.pk])
+    idle_group = security_groups.create(actor=actor, name=f"{MARK}-idle-security-group")
+    address = floating.create(
+        actor=actor, network_id=street.pk, address="198.51.100.77", port_id=spare.pk, description=f"{MARK}-floating-text"
+    )
+    world.things |= {
+        "street": Thing(key=str(street.pk), shared=True),
+        "router": _thing(router.pk, "", world, "network.router.get", places=here),
+        "idle_router": _thing(idle_router.pk, idle_router.name, world, "network.router.get", places=here),
+        "subnet": _thing(subnet.pk, "", world, "network.subnet.get", places=here),
+        "idle_subnet": _thing(idle_subnet.pk, idle_subnet.name, world, "network.subnet.get", places=here),
+        "spare_port": _thing(spare.pk, spare.name, world, "network.port.get", places=here, more=(spare.mac,)),
+        "security_group": _thing(group.pk, group.name, world, "network.security_group.get", places=here),
+        "idle_security_group": _thing(idle_group.pk, idle_group.name, world, "network.security_group.get", places=here),
+        "security_group_rule": _thing(
+            rule.pk, f"{MARK}-rule-text", world, "network.security_group.get", places=here
+        ),
+        "floating_ip": _thing(
+            address.pk, f"{MARK}-floating-text", world, "network.floating_ip.get", places=here, more=(str(address.address),)
+        ),
     }
 
 

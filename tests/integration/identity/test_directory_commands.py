@@ -119,7 +119,7 @@ def test_a_project_in_the_way_of_its_deletion_says_so() -> None:
 
 def test_the_table_of_permissions_is_printed_and_marks_what_the_file_says() -> None:
     code, text = run("policy_list", "compute.instance.*")
-    assert code == 0 and "compute.instance.create" in text and "network" not in text
+    assert code == 0 and "compute.instance.create" in text and "network.network" not in text
     row = as_json("policy_list", "compute.instance.power")[0]
     assert (row["project"], row["domain"], row["system"], row["own"]) == (["member", "operator"], None, ["operator"], False)
     assert {each["name"] for each in as_json("policy_list", "--role", "operator", "--scope", "system")} >= {"hosts.host.enrol"}

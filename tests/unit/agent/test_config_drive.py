@@ -14,16 +14,19 @@ import pytest
 
 from agent.drivers.base import DriverError
 from agent.drivers.libvirt import configdrive
-from contracts.compute import v1 as compute
-from contracts.network import v1 as network
+from contracts.compute import v2 as compute
+from contracts.compute.v1 import DiskFormat, Image
+from contracts.network import v2 as network
 
-SUBNET = network.Subnet(id=str(uuid.UUID(int=4)), cidr="10.64.0.0/20", gateway="10.64.0.1")
-PORT = network.Port(
+PORT = network.Card(
     id=str(uuid.UUID(int=3)),
-    network=network.Network(id=str(uuid.UUID(int=5)), subnet=SUBNET),
+    network=str(uuid.UUID(int=5)),
     mac="fa:16:3e:00:00:01",
-    address="10.64.0.5",
-    prefix_length=20,
+    mtu=1450,
+    addresses=[
+        network.CardAddress(address="10.64.0.5", prefix_length=20, gateway="10.64.0.1", dns=["10.64.0.1"]),
+        network.CardAddress(address="fd64::5", prefix_length=64, gateway="fd64::1", dns=["fd64::1"], mode="dhcpv6"),
+    ],
 )
 COMMAND = compute.Build(
     instance_id=str(uuid.UUID(int=1)),
@@ -32,8 +35,8 @@ COMMAND = compute.Build(
     vcpus=1,
     memory_mb=128,
     disk_gb=1,
-    image=compute.Image(id="i", url="", sha256="", size_bytes=0, disk_format=compute.DiskFormat.RAW),
-    ports=[PORT],
+    image=Image(id="i", url="", sha256="", size_bytes=0, disk_format=DiskFormat.RAW),
+    cards=[PORT],
     user_data=base64.b64encode(b"#!/bin/sh\n\xff").decode(),
     public_keys={"mine": "ssh-ed25519 AAAA me"},
     metadata={"role": "wéb"},
@@ -87,11 +90,40 @@ def test_a_host_name_is_one_dns_label(name: str, expected: str) -> None:
     assert meta_data(msgspec.structs.replace(COMMAND, name=name))["hostname"] == expected
 
 
-def test_the_network_data_leave_the_address_to_dhcp() -> None:
-    found = json.loads(configdrive.files(COMMAND)["openstack/latest/network_data.json"])
+def network_data(*addresses: network.CardAddress) -> Any:
+    card = msgspec.structs.replace(PORT, addresses=list(addresses) or PORT.addresses)
+    command = msgspec.structs.replace(COMMAND, cards=[card])
+    return json.loads(configdrive.files(command)["openstack/latest/network_data.json"])
+
+
+def test_the_network_data_leave_addresses_to_dhcp_and_dhcpv6() -> None:
+    found = network_data()
     assert found["links"][0]["ethernet_mac_address"] == PORT.mac
-    assert (found["links"][0]["mtu"], found["networks"][0]["type"]) == (1450, "ipv4_dhcp")
-    assert found["services"] == [{"type": "dns", "address": "10.64.0.1"}]
+    assert found["links"][0]["mtu"] == 1450
+    assert [one["type"] for one in found["networks"]] == ["ipv4_dhcp", "ipv6_dhcpv6-stateful"]
+    assert found["services"] == [{"type": "dns", "address": "10.64.0.1"}, {"type": "dns", "address": "fd64::1"}]
+
+
+def test_several_addresses_by_dhcpv6_are_asked_for_once() -> None:
+    one, other = (network.CardAddress(address=f"fd64::{number}", prefix_length=64, mode="dhcpv6") for number in (5, 6))
+    assert [each["type"] for each in network_data(one, other)["networks"]] == ["ipv6_dhcpv6-stateful"]
+
+
+def test_static_addresses_come_with_all_that_belongs_to_them() -> None:
+    routes = [network.Route(destination="172.16.0.0/12", nexthop="10.64.0.9")]
+    four = network.CardAddress(
+        address="10.64.0.5", prefix_length=20, gateway="10.64.0.1", dns=["9.9.9.9"], routes=routes, mode="static"
+    )
+    six = network.CardAddress(address="fd64::5", prefix_length=64, gateway="fd64::1", mode="static")
+    first, second = network_data(four, six)["networks"]
+    assert (first["type"], first["ip_address"], first["netmask"]) == ("ipv4", "10.64.0.5", "255.255.240.0")
+    assert first["routes"] == [
+        {"network": "172.16.0.0", "netmask": "255.240.0.0", "gateway": "10.64.0.9"},
+        {"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "10.64.0.1"},
+    ]
+    assert first["services"] == [{"type": "dns", "address": "9.9.9.9"}]
+    assert (second["type"], second["netmask"]) == ("ipv6", "ffff:ffff:ffff:ffff::")
+    assert second["routes"] == [{"network": "::", "netmask": "::", "gateway": "fd64::1"}]
 
 
 def test_user_data_are_any_bytes() -> None:

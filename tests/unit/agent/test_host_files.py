@@ -1,7 +1,5 @@
-"""Small decisions of the host's side: DHCP entries, transit ranges, who can reach a folder, whether KVM counts."""
+"""Small decisions of the host's side: who can reach a folder, whether KVM counts."""
 
-import ipaddress
-import uuid
 from pathlib import Path
 
 import pytest
@@ -11,60 +9,9 @@ from agent.drivers.command import run
 from agent.drivers.ids import checked
 from agent.drivers.libvirt import disks, kvm
 from agent.drivers.libvirt.folders import is_reachable
-from agent.drivers.openvswitch import dhcp, namespace
 from contracts.compute.v1 import DiskFormat
-from contracts.network import v1 as network
 
-SUBNET = network.Subnet(id=str(uuid.UUID(int=4)), cidr="10.64.0.0/20", gateway="10.64.0.1", dns=["10.9.9.9"])
-NET = network.Network(id=str(uuid.UUID(int=5)), subnet=SUBNET)
 NOBODY = (65534, 65534)
-
-
-def port(number: int) -> network.Port:
-    return network.Port(
-        id=str(uuid.UUID(int=number)),
-        network=NET,
-        mac=f"fa:16:3e:00:00:{number:02x}",
-        address=f"10.64.0.{number}",
-        prefix_length=20,
-    )
-
-
-def test_dhcp_knows_exactly_the_ports() -> None:
-    lines = dhcp.host_lines([port(6), port(5)]).splitlines()
-    assert lines == ["fa:16:3e:00:00:05,10.64.0.5,host-10-64-0-5", "fa:16:3e:00:00:06,10.64.0.6,host-10-64-0-6"]
-
-
-def test_dhcp_gives_out_no_address_but_those() -> None:
-    text = dhcp.config_text(NET, Path("/x"), ["10.9.9.9"])
-    assert "dhcp-range=10.64.0.0,static,255.255.240.0,86400s\n" in text
-    assert "dhcp-option=option:router,10.64.0.1\n" in text
-    assert "dhcp-option=option:mtu,1450\n" in text
-    assert "server=10.9.9.9\n" in text
-
-
-def test_a_network_without_a_way_out_names_no_router_and_asks_nobody() -> None:
-    closed = network.Network(id=NET.id, nat=False, subnet=SUBNET)
-    assert "dhcp-option=option:router\n" in dhcp.config_text(closed, Path("/x"), [])
-    assert dhcp.upstream_servers(closed) == []
-    assert dhcp.upstream_servers(NET) == ["10.9.9.9"]
-
-
-def test_names_of_devices_are_short_enough_for_the_kernel() -> None:
-    names = namespace.Names.of(str(uuid.uuid4()))
-    assert max(len(names.gateway_port), len(names.transit)) <= 15
-
-
-def test_transit_ranges_are_link_local_and_leave_the_clouds_own_alone() -> None:
-    found = list(namespace.transit_ranges(NET.id))
-    assert len(found) == len(set(found)) == (254 - 1) * 64
-    taken = ipaddress.IPv4Network("169.254.169.0/24")
-    assert not any(one.overlaps(taken) for one in found)
-    assert all(one.subnet_of(ipaddress.IPv4Network("169.254.0.0/16")) for one in found)
-
-
-def test_networks_begin_to_look_at_different_places() -> None:
-    assert len({next(namespace.transit_ranges(str(uuid.UUID(int=number)))) for number in range(50)}) > 40
 
 
 def test_below_a_private_folder_nobody_else_gets(tmp_path: Path) -> None:

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from agent.drivers.base import PortBinding
-from agent.drivers.libvirt.xml import NAMESPACE, DomainSpec, Machine, domain_xml, owner_of
+from agent.drivers.libvirt.xml import (
+    NAMESPACE,
+    DomainSpec,
+    Machine,
+    domain_xml,
+    interface_of,
+    interface_xml,
+    owner_of,
+)
 from contracts.compute.v1 import DiskFormat
 
 INSTANCE, HOST, PORT = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
@@ -25,7 +33,7 @@ SPEC = DomainSpec(
     base_format=DiskFormat.QCOW2,
     config_drive="/i/config.iso",
     console_log="/i/console.log",
-    ports=[PortBinding(port_id=PORT, bridge="br-x", tap="tap0", mac="fa:16:3e:00:00:01", mtu=1450, tag=7)],
+    ports=[PortBinding(port_id=PORT, bridge="br-x", tap="tap0", mac="fa:16:3e:00:00:01", mtu=1450)],
 )
 
 
@@ -97,7 +105,6 @@ def test_a_card_is_plugged_into_the_bridge_under_its_ports_id() -> None:
     assert attributes(interface, "source")["bridge"] == "br-x"
     assert attributes(interface, "virtualport")["type"] == "openvswitch"
     assert attributes(interface, "virtualport/parameters")["interfaceid"] == PORT
-    assert attributes(interface, "vlan/tag")["id"] == "7"
     assert attributes(interface, "target")["dev"] == "tap0"
     assert attributes(interface, "mtu")["size"] == "1450"
     assert attributes(interface, "mac")["address"] == "fa:16:3e:00:00:01"
@@ -149,3 +156,15 @@ def test_no_name_that_a_tenant_may_choose_breaks_the_xml(title: str) -> None:
     domain = built(replace(SPEC, title=title))
     assert domain.findtext("name") == f"cs-{INSTANCE}"
     assert "\n" not in (domain.findtext("title") or "")
+
+
+def test_a_card_alone_is_what_it_would_be_in_the_whole() -> None:
+    whole = built().find("devices/interface")
+    assert whole is not None
+    assert interface_xml(SPEC.ports[0], EMULATED) == ET.tostring(whole, encoding="unicode")
+
+
+def test_a_card_is_found_by_its_port_and_by_nothing_else() -> None:
+    text = domain_xml(SPEC, EMULATED)
+    assert interface_of(text, PORT) is not None
+    assert interface_of(text, INSTANCE) is None

@@ -17,12 +17,14 @@ ROOMY = {"vcpu": 64, "memory_mb": 65536, "disk_gb": 1000}
 
 
 def make_table(*hosts: dict[str, Any]) -> HostTable:
-    rows = [{"zone": "a", "enabled": True, "up": True, **ROOMY, **host} for host in hosts]
+    rows = [{"zone": "a", "enabled": True, "up": True, "networked": True, "wires": (), **ROOMY, **host} for host in hosts]
     free = np.array([[row[name] for row in rows] for name in ROOMY], dtype=np.int64).reshape(3, len(rows))
     return HostTable(
         ids=[uuid.UUID(int=number) for number in range(len(rows))], names=[f"host{number}" for number in range(len(rows))],
         zones=np.array([row["zone"] for row in rows], dtype=object), enabled=np.array([row["enabled"] for row in rows], dtype=np.bool_),
         up=np.array([row["up"] for row in rows], dtype=np.bool_), free=free, capacity=free.copy(),
+        networked=np.array([row["networked"] for row in rows], dtype=np.bool_),
+        wires={wire: np.array([wire in row["wires"] for row in rows], dtype=np.bool_) for row in rows for wire in row["wires"]},
     )
 
 
@@ -47,7 +49,7 @@ def table(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ho
     [
         ({}, "passed"), ({"up": False}, "down"), ({"enabled": False}, "disabled"), ({"zone": "b"}, "zone"), ({"vcpu": 1}, "VCPU"),
         ({"memory_mb": 1023}, "MEMORY_MB"), ({"disk_gb": 9}, "DISK_GB"), ({"vcpu": 2, "memory_mb": 1024, "disk_gb": 10}, "passed"),
-        ({"memory_mb": -5}, "MEMORY_MB"),
+        ({"memory_mb": -5}, "MEMORY_MB"), ({"networked": False}, "no networks"), ({"wires": ("physnet1",)}, "passed"),
     ],
 )
 def test_a_host_passes_or_fails_with_its_reason(host: dict[str, Any], reason: str) -> None:
@@ -93,6 +95,20 @@ def test_the_weigher_prefers_free_memory() -> None:
 
 
 # The choice.
+
+
+@pytest.mark.parametrize("table", [[{}, {"wires": ("physnet1",)}, {"wires": ("physnet1", "physnet2")}]], indirect=True)
+def test_only_hosts_on_all_wires_that_the_network_needs_are_chosen_and_operators_read_which(table: HostTable) -> None:
+    request = make_request(wires=frozenset({"physnet1", "physnet2"}))
+    assert reasons(table, request) == ["wire", "wire", "passed"]
+    (choice,) = choose.choose([request])
+    assert choice.host_name == "host2"
+    assert '"wire: needs physnet1, physnet2":["host0","host1"]' in choice.verdicts
+
+    (choice,) = choose.choose([make_request(wires=frozenset({"elsewhere"}))])
+    assert choice.host_id is None
+    assert "3 hosts not plugged into what the network runs on" in choice.summary
+    assert "elsewhere" not in choice.summary
 
 
 @pytest.mark.parametrize("table", [[{"memory_mb": 2000}, {"memory_mb": 60000}, {"memory_mb": 3000}]], indirect=True)
@@ -144,7 +160,7 @@ def test_the_explanation_names_the_nearest_miss_and_no_host() -> None:
 
 def test_the_stored_verdicts_give_one_row_per_host() -> None:
     table = make_table({}, {"up": False})
-    rows = explain.rows(explain.by_reason(table, verdicts(table, make_request())))
+    rows = explain.rows(explain.by_reason(table, verdicts(table, make_request()), make_request()))
     assert rows == [{"host": "host0", "passed": True, "reason": ""}, {"host": "host1", "passed": False, "reason": "down"}]
 
 

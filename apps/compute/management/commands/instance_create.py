@@ -14,6 +14,7 @@ from apps.compute import selectors
 from apps.compute.api import rendering
 from apps.compute.api.serializers import USER_DATA_BYTES
 from apps.compute.services import create
+from apps.compute.services.cards import WantedCard
 from apps.identity.commands import actor_in, add_project
 from apps.network import selectors as networks
 from apps.operations.api import serializers
@@ -25,6 +26,7 @@ class Command(OperationCommand):
     examples = (
         "--name web --flavor small --image demo --wait",
         "--name node --flavor tiny --image demo --count 20 --zone west",
+        "--name gate --flavor small --image demo --network front --network back --group web",
         "--name web --flavor small --image debian-12 --key laptop --user ann --user-data cloud-init.yaml --json",
     )
 
@@ -33,7 +35,10 @@ class Command(OperationCommand):
         parser.add_argument("--flavor", required=True, metavar="NAME")
         parser.add_argument("--image", required=True, metavar="NAME")
         parser.add_argument("--count", type=whole(1, settings.ENV.max_batch), default=1)
-        parser.add_argument("--network", metavar="NAME", help="default: the project's default network")
+        parser.add_argument(
+            "--network", action="append", default=[], metavar="NAME", help="one for each card; default: the project's default network"
+        )
+        parser.add_argument("--group", action="append", metavar="NAME", help="security group, instead of the default one; may be repeated")
         parser.add_argument("--key", default="", metavar="NAME", help="a key pair of --user")
         parser.add_argument("--user", default="", metavar="NAME", help="in whose name")
         parser.add_argument("--user-data", type=Path, metavar="FILE", help="for cloud-init")
@@ -44,10 +49,10 @@ class Command(OperationCommand):
 
     def work(self, **options: Any) -> int:
         actor = actor_in(options["project"], user=options["user"])
-        network = networks.network_named(actor=actor, name=options["network"]) if options["network"] else None
+        found = [networks.network_named(actor=actor, name=name) for name in options["network"]]
         wanted = create.Wanted(
             name=options["name"], flavor=options["flavor"], image=options["image"], count=options["count"],
-            network_id=network.pk if network else None, key_name=options["key"], user_data=_user_data(options["user_data"]),
+            networks=[WantedCard(network_id=network.pk) for network in found], security_groups=options["group"], key_name=options["key"], user_data=_user_data(options["user_data"]),
             metadata=_metadata(options["metadata"]), zone=options["zone"],
         )
         made = create.create(actor=actor, wanted=wanted)

@@ -32,7 +32,7 @@ class Command(OperationCommand):
             self.emit({**shown, "scheduling": decisions, "timeline": events})
             return DONE
         shown["error"] = shown["error"] and shown["error"]["message"]
-        shown["addresses"] = [f"{each['address']} ({each['mac']})" for each in shown["addresses"]]
+        shown["addresses"] = [f"{each['address']} ({each['mac']}, port {each['port_id']})" for each in shown["addresses"]]
         self.facts({name: value for name, value in shown.items() if value not in (None, "", [], {})})
         for decision in decisions:
             self.say(f"\n{decision['summary']}" + (f" → {decision['host_name']}" if decision["host_name"] else ""))

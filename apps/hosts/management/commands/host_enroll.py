@@ -1,7 +1,9 @@
 """manage.py host_enroll"""
 
+import ipaddress
 import json
-from argparse import ArgumentParser
+import re
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from apps.common.context import SYSTEM
 from apps.hosts.services import enrol
 
 # Fields of the agent's configuration that are simply passed on.
-_PASSED_ON = ("bridge", "libvirt_uri", "ca_file", "threads")
+_PASSED_ON = ("bridge", "libvirt_uri", "ca_file", "threads", "tunnel_address", "vxlan_port")
+_WIRE = re.compile(r"(?P<name>[^=:]{1,64})=(?P<bridge>[A-Za-z0-9_.-]{1,15})(:(?P<interface>[^:/\s]{1,15}))?")
 
 
 class Command(CloudCommand):
@@ -21,6 +24,7 @@ class Command(CloudCommand):
     examples = (
         "hv7 --zone west --out hv7.json",
         "hv7 --renew --out hv7.json        # a new key; the old one is void within seconds",
+        "hv8 --wire physnet1=br-ex:eth1 --out hv8.json  # with a physical network for VLANs and the way out",
         "lab --simulate 200 --out lab.json # 200 simulated hosts, lab-1 to lab-200, in one agent",
     )
 
@@ -42,6 +46,13 @@ class Command(CloudCommand):
             ("--ca-file", "certificates to check the image server by"),
         ):
             parser.add_argument(option, help=text)
+        parser.add_argument(
+            "--wire", action="append", default=[], type=_wire, metavar="NAME=BRIDGE[:DEVICE]",
+            help="a physical network that the host is plugged into: its name, the Open vSwitch bridge that leads there (made if it is\n"
+            "missing), and the network device to put into it; may be repeated",
+        )
+        parser.add_argument("--tunnel-address", type=_address, metavar="ADDRESS", help="where other hosts send VXLAN (default: the host finds it)")
+        parser.add_argument("--vxlan-port", type=whole(1, 65535), help="UDP port of VXLAN, the same on all hosts (default: 4789)")
         parser.add_argument("--threads", type=whole(1, 256), help="commands at work at once")
         parser.add_argument("--emulate", choices=("yes", "no"), help="never or always use KVM (default: probe)")
 
@@ -64,8 +75,24 @@ class Command(CloudCommand):
         return DONE
 
 
+def _wire(text: str) -> tuple[str, dict[str, str]]:
+    found = _WIRE.fullmatch(text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r}: expected NAME=BRIDGE or NAME=BRIDGE:DEVICE, such as physnet1=br-ex:eth1")
+    return found["name"], {"bridge": found["bridge"], "interface": found["interface"] or ""}
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r}: expected an IP address") from None
+
+
 def _more(options: dict[str, Any]) -> dict[str, Any]:
     more = {name: options[name] for name in _PASSED_ON if options[name] is not None}
+    if options["wire"]:
+        more["physical"] = dict(options["wire"])
     if options["emulate"]:
         more["emulate"] = options["emulate"] == "yes"
     simulated = {name: options[name] for name in ("latency_ms", "failure_rate") if options[name] is not None}

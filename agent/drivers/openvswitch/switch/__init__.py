@@ -1,0 +1,1 @@
+"""The integration bridge of a host: its ports, its tunnels and wires, and the flows that decide what passes."""

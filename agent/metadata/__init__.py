@@ -1,0 +1,1 @@
+"""What instances are told about themselves: over HTTP at a well-known address, and on their config drive."""

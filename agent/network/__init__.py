@@ -1,0 +1,1 @@
+"""The desired state of networks on this host: kept, changed, converged to. Knows no switch; drivers do."""

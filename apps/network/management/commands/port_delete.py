@@ -1,0 +1,29 @@
+"""manage.py port_delete"""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from apps.common.commands import DONE, CloudCommand
+from apps.identity.commands import actor_of, add_project
+from apps.network import commands
+from apps.network.services import ports
+
+
+class Command(CloudCommand):
+    help = "Delete ports that nothing uses; a refusal names what does."
+    examples = ("spare", "0190… --json")
+
+    def options(self, parser: ArgumentParser) -> None:
+        parser.add_argument("port", metavar="NAME", nargs="+", help="name, MAC or id")
+        add_project(parser)
+
+    def work(self, **options: Any) -> int:
+        actor = actor_of(options)
+        # All are looked up before the first one goes: a typing error deletes nothing.
+        found = [commands.port_of(actor, text) for text in options["port"]]
+        for each in found:
+            ports.delete(actor=actor, port_id=each.pk)
+            self.say(f"{each} ({each.pk}) is deleted.", "green")
+        if self.as_json:
+            self.emit({"deleted": [each.pk for each in found]})
+        return DONE

@@ -1,0 +1,29 @@
+"""manage.py router_detach"""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from apps.common.commands import DONE, CloudCommand
+from apps.identity.commands import actor_of, add_project
+from apps.network import commands
+from apps.network.services import routers
+
+
+class Command(CloudCommand):
+    help = "Take a subnet from a router."
+    examples = ("edge 10.7.0.0/24",)
+
+    def options(self, parser: ArgumentParser) -> None:
+        parser.add_argument("router", metavar="ROUTER")
+        parser.add_argument("subnet", metavar="SUBNET", help="range, name or id")
+        add_project(parser)
+
+    def work(self, **options: Any) -> int:
+        actor = actor_of(options)
+        router, subnet = commands.router_of(actor, options["router"]), commands.subnet_of(actor, options["subnet"])
+        routers.detach(actor=actor, router_id=router.pk, subnet_id=subnet.pk)
+        if self.as_json:
+            self.emit({"router_id": router.pk, "subnet_id": subnet.pk})
+        else:
+            self.say(f"{router.name} does not serve {subnet.cidr} any more.", "green")
+        return DONE
