@@ -197,6 +197,8 @@ def test_without_port_security_the_same_frames_are_let_through(cast: Cast, lie: 
     try:
         with Sniffer(cast.r2.host, cast.r2.tap()) as tap:
             wait_until(lambda: passes(cast.r1, tap, forged), "the frame comes", 5)
+            cast.red.call("ports:update", port_id=cast.r1.port(), port_security=True)
+            wait_until(lambda: not passes(cast.r1, tap, forged), "it is refused again", WITHIN_S)
     finally:
         cast.red.call("ports:update", port_id=cast.r1.port(), port_security=True)
         cast.r1.set_groups(*before)
