@@ -27,7 +27,8 @@ from apps.identity.services import directory_health
 from apps.network.selectors import hosts as host_networks
 from apps.operations import selectors as operations
 from cloudsite import tls
-from cloudsite.settings.environment import FROM_FILE, PREFIX
+from cloudsite.launcher import programs
+from cloudsite.settings.environment import FROM_FILE, PREFIX, local_url
 from contracts import topics
 
 Verdict = Literal["ok", "warning", "fault"]
@@ -281,6 +282,22 @@ def _web() -> Iterator[Finding]:
         yield Finding("web", "warning", f"{address} does not answer: {error}", "start it: `make up`")
 
 
+def _s3() -> Iterator[Finding]:
+    # By the address of this machine: a proxy before it may ask for signatures that a doctor has not.
+    address = f"{local_url(settings.ENV, settings.ENV.s3_listen)}{programs.S3_READY}"
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if tls.is_on(settings.ENV):
+        handlers.append(urllib.request.HTTPSHandler(context=tls.trust(settings.ENV.tls_certificate)))
+    try:
+        with urllib.request.build_opener(*handlers).open(address, timeout=3):
+            yield Finding("s3", "ok", settings.ENV.s3_url)
+    except (urllib.error.URLError, OSError) as error:
+        yield Finding("s3", "warning", f"{address} does not answer: {error}", "start it: `make up`")
+    public = urlsplit(settings.ENV.s3_url)
+    if public.scheme != "https" and (_is_public(settings.ENV.s3_listen.rsplit(":", 1)[0]) or _is_public(public.hostname or "")):
+        yield Finding("s3", "warning", f"{settings.ENV.s3_url}: objects travel in the clear", "see docs/operations.md, At the edge")
+
+
 def _local_host() -> Iterator[Finding]:
     """What a hypervisor on this very machine needs."""
     if settings.ENV.driver == "simulated":
@@ -307,6 +324,6 @@ def _is_public(host: str) -> bool:
 
 # In this order; with each whether it needs the database.
 CHECKS: tuple[tuple[Callable[[], Iterator[Finding]], bool], ...] = (
-    (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False), (_web, False),
-    (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_networks, True), (_refused, True), (_local_host, False),
+    (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False),
+    (_web, False), (_s3, False), (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_networks, True), (_refused, True), (_local_host, False),
 )

@@ -11,6 +11,7 @@ import time
 import uuid
 from datetime import timedelta
 from functools import cache
+from typing import Literal
 
 from django.conf import settings
 from throttled import RateLimiterType, Throttled, rate_limiter, store
@@ -60,9 +61,9 @@ class Limiter:
             self._refused = 0
 
 
-def check_address(address: str) -> None:
-    """A request of whatever kind from this address. Raises TooMany."""
-    limiter = _limiter("address")
+def check_address(address: str, scope: Literal["address", "s3"] = "address") -> None:
+    """A request of whatever kind from this address; `s3`: one to S3, of which clients make many more. Raises TooMany."""
+    limiter = _limiter(scope)
     if limiter is not None:
         limiter.check(network_of(address))
 
@@ -97,6 +98,7 @@ def _limiter(scope: str) -> Limiter | None:
     env = settings.ENV
     what, limit, window_s = {
         "address": ("One address may ask", env.rate_address * WINDOW_S, WINDOW_S),
+        "s3": ("One address may ask", env.s3_rate_address * WINDOW_S, WINDOW_S),
         "project": ("One project may ask", env.rate_project * WINDOW_S, WINDOW_S),
         "sign_in": ("One address may sign in", env.rate_sign_in, SIGN_IN_WINDOW_S),
     }[scope]

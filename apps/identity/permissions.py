@@ -38,7 +38,7 @@ def _rows() -> Iterator[Permission]:
 def _resources() -> Iterator[Permission]:
     """What projects have."""
     for thing, text in (
-        ("compute.instance", "instances"), ("images.image", "images"),
+        ("compute.instance", "instances"), ("images.image", "images"), ("objects.bucket", "buckets"), ("objects.object", "objects"),
         ("network.network", "networks"), ("network.subnet", "subnets"), ("network.port", "ports"), ("network.router", "routers"),
         ("network.floating_ip", "floating addresses"), ("network.security_group", "security groups and their rules"),
     ):

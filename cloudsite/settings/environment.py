@@ -49,6 +49,20 @@ class Environment:
     )
     listen: str = _option("127.0.0.1:8600", "Address and port of the web process.", pattern=_LISTEN, form="127.0.0.1:8600")
     flower_listen: str = _option("127.0.0.1:8655", "Address and port of Flower.", pattern=_LISTEN, form="127.0.0.1:8655")
+    s3_listen: str = _option("127.0.0.1:8610", "Address and port of the S3 process.", pattern=_LISTEN, form="127.0.0.1:8610")
+    s3_url: str = _option("", "How users reach S3; empty: `http://<s3_listen>`.", schemes=("http", "https"))
+    s3_domains: tuple[str, ...] = _option(
+        ("localhost",), "Names below which the next label is a bucket (`bucket.s3.example.org`), beside buckets in paths. A proxy must"
+        " hand over the host's name as it came, because it is signed.",
+    )
+    s3_region: str = _option("us-east-1", "Name of the region that S3 clients are told.", pattern=r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", form="us-east-1")
+    s3_threads: int = _option(
+        16, "Requests that one S3 process handles at once; half of them may be uploads by nobody in particular.", least=2, most=256
+    )
+    s3_workers: int = _option(1, "S3 processes.", least=1, most=64)
+    s3_rate_address: int = _option(
+        2000, "Requests to S3 a second from one address, averaged over 10 s; each process counts for itself. 0: no limit.", least=0, most=100000
+    )
     public_url: str = _option("", "How users and hosts reach the API; empty: `http://<listen>`.", schemes=("http", "https"))
     allowed_hosts: tuple[str, ...] = _option(("localhost", "127.0.0.1", "[::1]"), "Host names that the web process answers to.")
     trusted_proxies: tuple[str, ...] = _option(
@@ -156,6 +170,18 @@ class Environment:
     rate_project: int = _option(200, "The same for all requests that work in one project.", least=0, most=100000)
     rate_sign_in: int = _option(300, "Sign-ins a minute from one address, also counted by each web process. 0: no limit.", least=0, most=100000)
     max_image_gb: int = _option(50, "Largest image, GiB.", least=1, most=10240)
+    object_store: str = _option("files", "Where objects are kept: in `<var>/objects`, or on another S3 server.", choices=("files", "s3"))
+    object_folder: Path = _option(Path(), "Folder of the object store's files; empty: `<var>/objects`. S3 processes on several machines need one that they share.")
+    object_s3_url: str = _option("", "That other S3 server.", pattern=r"https?://\S+|", form="https://s3.example.org")
+    object_s3_bucket: str = _option("cloudsite", "The bucket there, for Cloudsite alone.", pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", form="cloudsite")
+    object_s3_access: str = _option("", "Access key for it.")
+    object_s3_secret: str = _option("", "Its secret.", secret=True)
+    object_upload_days: int = _option(7, "Uploads in parts that were begun so long ago end, and their parts are removed.", least=1, most=3650)
+    object_garbage_s: int = _option(
+        60, "The content of deleted and replaced objects is removed after so long; who reads it at this moment can go on.", least=0, most=86400
+    )
+    object_scrub_mb_s: int = _option(50, "How much of the object store `object_scrub` reads in a second, MiB; 0: as much as it can.", least=0, most=100000)
+    audit_objects: bool = _option(False, "Write down in the audit trail who writes and deletes which object; buckets always are.")
     max_batch: int = _option(500, "Most instances in one request.", least=1, most=10000)
     events_days: int = _option(30, "How long closed operations, their events and decisions are kept.", least=1, most=3650)
     log_level: str = _option("INFO", "Log level.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
@@ -170,6 +196,8 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
     if (env.tls_certificate == Path()) != (env.tls_key == Path()):
         raise SettingError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY need each other: set both or none.")
     _check_directory(env)
+    if env.object_store == "s3" and not (env.object_s3_url and env.object_s3_access and env.object_s3_secret):
+        raise SettingError(f"{PREFIX}OBJECT_STORE=s3 needs {PREFIX}OBJECT_S3_URL, {PREFIX}OBJECT_S3_ACCESS and {PREFIX}OBJECT_S3_SECRET.")
     run = env.run if env.run != Path() else _short_run_dir(env.var)
     return dataclasses.replace(
         env,
@@ -178,6 +206,7 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
         database_url=env.database_url or f"sqlite:///{env.var / 'cloudsite.sqlite3'}",
         broker_url=env.broker_url or f"redis+socket://{run / 'redis.sock'}",
         public_url=(env.public_url or local_url(env)).rstrip("/"),
+        s3_url=(env.s3_url or local_url(env, env.s3_listen)).rstrip("/"),
     )
 
 
@@ -214,9 +243,10 @@ def _content(name: str, path: str) -> str:
     return text
 
 
-def local_url(env: Environment) -> str:
-    """How this very machine reaches the web process; an address that stands for all others is none to go to."""
-    host, _, port = env.listen.rpartition(":")
+def local_url(env: Environment, listen: str = "") -> str:
+    """How this very machine reaches the web process, or what listens at `listen`; an address that stands for all others is none
+    to go to."""
+    host, _, port = (listen or env.listen).rpartition(":")
     scheme = "http" if env.tls_certificate == Path() else "https"
     return f"{scheme}://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"
 
