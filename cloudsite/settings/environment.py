@@ -157,7 +157,8 @@ class Environment:
     rate_sign_in: int = _option(300, "Sign-ins a minute from one address, also counted by each web process. 0: no limit.", least=0, most=100000)
     max_image_gb: int = _option(50, "Largest image, GiB.", least=1, most=10240)
     max_batch: int = _option(500, "Most instances in one request.", least=1, most=10000)
-    events_days: int = _option(30, "How long closed operations, their events and decisions are kept.", least=1, most=3650)
+    events_days: int = _option(30, "How long closed operations and their events are kept.", least=1, most=3650)
+    scheduler_decision_days: int = _option(30, "How long scheduling decisions, and why they were made, are kept.", least=1, most=3650)
     log_level: str = _option("INFO", "Log level.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 
 

@@ -134,7 +134,7 @@ def _refuse(refused: list[tuple[Job, Choice]]) -> None:
     )
     for (operation, instance), choice in refused:
         if not choice.busy:
-            error = NoCapacity("scheduler.no_host", choice.summary, hosts=choice.counts, asked=dict(choice.request.amounts))
+            error = NoCapacity("scheduler.no_host", choice.summary, asked=dict(choice.request.amounts))
             release.build_failed(operation, instance, error)
 
 

@@ -155,9 +155,10 @@ def _put_new(actor: Actor, sets: Sequence[Wanted]) -> bool:
         return False
     try:
         with transaction.atomic():
+            # Before the claim: others who want the same provider then wait for no more than the commit.
+            _tell(actor, "placement.allocation.update", sets)
             if claims.claim_lines(lines, new=True):
                 raise _NotSo
-            _tell(actor, "placement.allocation.update", sets)
     except (IntegrityError, _NotSo):
         return False
     return True

@@ -52,8 +52,8 @@ def weights(name: str, *hosts: dict[str, Any], **fields: Any) -> list[float]:
         ("cpu", [{"VCPU": 16}, {"VCPU": 64}], [0.25, 1.0]),
         ("disk", [{"DISK_GB": 1}, {"DISK_GB": 2}], [0.5, 1.0]),
         ("load", [{"load": 0}, {"load": 50}, {"load": 900}], [0.0, -0.5, -1.0]),
-        ("building", [{"building": 0}, {"building": 2}, {"building": 8}], [0.0, -0.25, -1.0]),
-        ("failures", [{"failures": 0}, {"failures": 3}, {"failures": 30}], [0.0, -0.1, -1.0]),
+        ("building", [{"building": 0}, {"building": 2}], [0.0, -0.25]), ("building", [{"building": 4}, {"building": 16}], [-0.25, -1.0]),
+        ("failures", [{"failures": 0}, {"failures": 1}], [0.0, -1 / 3]), ("failures", [{"failures": 3}, {"failures": 30}], [-0.1, -1.0]),
     ],
 )
 def test_each_weigher_says_a_share_of_the_most(name: str, hosts: list[dict[str, Any]], expected: list[float]) -> None:
@@ -70,6 +70,7 @@ def test_company_of_a_soft_group_is_sought_or_shunned(policy: GroupPolicy, expec
 
 def test_hosts_without_anything_free_weigh_nothing() -> None:
     assert weights("memory", {"MEMORY_MB": 0}, {"MEMORY_MB": -10}) == [0.0, 0.0]
+    assert weights("memory", {"MEMORY_MB": 10}, {"MEMORY_MB": -10}) == [1.0, 0.0]
 
 
 # The choice.

@@ -42,7 +42,7 @@ class Command(CloudCommand):
         load.add_argument("--azure-types", type=Path, metavar="FILE", help="CSV of vmType, for a CSV of vm (default: vmType.csv beside it)")
         load.add_argument("--azure-machine", metavar="ID", help="whose shares are taken (default: the machine that most types run on)")
         load.add_argument("--mix", choices=sorted(mixes.MIXES), help="; ".join(f"{name}: {each.words}" for name, each in sorted(mixes.MIXES.items())))
-        load.add_argument("--events", type=whole(1, 100_000_000), metavar="N", help=f"of a trace: the first N; of a mix: so many (default: {_EVENTS})")
+        load.add_argument("--events", type=whole(1, 100_000_000), metavar="N", help=f"of a trace: the first N; of a mix: so many (default: what runs at the beginning, and {_EVENTS})")
         load.add_argument("--load", type=whole(1, 1000), default=95, metavar="PERCENT", help="what a mix wants of the fleet's scarcest resource in the long run (default: %(default)s)")
         load.add_argument("--seed", type=whole(0, 2**31), default=1, help="of the mix and of the choice among equals (default: %(default)s)")
         hosts = parser.add_argument_group("the hosts; amounts are what can be claimed, overcommitment included")
@@ -161,7 +161,8 @@ def _trace(options: dict[str, Any], hosts: Fleet) -> Trace:
     if path is None:
         mix = mixes.MIXES[name := options["mix"] or "mixed"]
         rate = mixes.rate_for(mix, hosts.capacity, options["load"] / 100)
-        return Trace(f"mix {name}", lambda: mixes.generate(mix, rate=rate, seed=options["seed"]), limit or _EVENTS)
+        limit = limit or mixes.running_at_once(mix, rate) + _EVENTS
+        return Trace(f"mix {name}", lambda: mixes.generate(mix, rate=rate, seed=options["seed"]), limit)
     if options["mix"]:
         raise Invalid("simulation.trace", "Either --trace or --mix.", field="trace")
     readers.check(path)

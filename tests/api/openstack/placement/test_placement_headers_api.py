@@ -122,6 +122,11 @@ def test_a_body_needs_its_type_also_where_none_is_read(placement: Speaker) -> No
     placement("PUT", "traits/CUSTOM_X", content_type="").ok(201)
 
 
+@pytest.mark.parametrize("length", ["many", "-1", "1.5"])
+def test_a_length_is_a_number(placement: Speaker, length: str) -> None:
+    assert "content-length" in placement.post(PROVIDERS, {"name": "one"}, CONTENT_LENGTH=length).refused(400)
+
+
 @pytest.mark.parametrize("path", [PROVIDERS, "resource_classes", "traits", f"allocations/{SOMEWHERE}", "allocation_candidates?resources=VCPU:1"])
 def test_answers_are_json_or_nothing(placement: Speaker, path: str) -> None:
     assert placement.get(path, headers={"Accept": "text/plain"}).refused(406) == "Only application/json is provided"
