@@ -23,7 +23,7 @@ from apps.scheduler.table import HostTable
 from contracts import topics
 
 # A choice that a claim will check anyway may be made with a table of this age.
-_INTERVAL_S = 0.02
+_INTERVAL_S = 0.05
 # What is counted over all operations, and is a preference only.
 _BUILDING_S, _FAILURES_S = 1.0, 15.0
 
@@ -68,6 +68,11 @@ class Feed:
             self._count_operations(table, surely=surely)
             _count(table, taken, 1)
             return table
+
+    def expire(self) -> None:
+        """Whoever looks next sees all that is committed by then; operations are counted when it is their time."""
+        with self.lock:
+            self._read_at = float("-inf")
 
     def doubt(self, host_id: uuid.UUID) -> None:
         """What the table says of this host's capacity is a guess: read it the next time."""

@@ -302,7 +302,7 @@ def _no_room(full: Mapping[Slot, int], there: Mapping[Slot, Inventory]) -> NoCap
     (provider_id, name), more = min(full.items())
     row = there[provider_id, name]
     message = (
-        f"Unable to create allocation for '{name}' on resource provider '{provider_id}'. The requested amount would exceed the "
+        f"Unable to allocate inventory: '{name}' on resource provider '{provider_id}': the requested amount would exceed the "
         f"capacity: {more} more asked, {max(0, row.capacity - row.used)} free."
     )
     return NoCapacity("placement.capacity", message, resource_class=name, asked=more, free=max(0, row.capacity - row.used))

@@ -53,9 +53,13 @@ def nothing_fits(request: Request, refusing: Iterable[str]) -> str:
     """`refusing`: names of the filters that refused somebody."""
     if not (found := kinds(refusing)):
         return "No host is enrolled yet."
-    found = [kind for kind in found if kind not in _SELF_EVIDENT] or found
+    telling = [kind for kind in found if kind not in _SELF_EVIDENT]
+    # Alone, that some are not available would sound as if the others were of the zone that was asked for.
+    found = telling if telling not in ([], [UNAVAILABLE]) else found
     if found == [CAPACITY]:
         return f"No host has room for {asked(request)} at the moment."
+    if found == [UNAVAILABLE]:
+        return f"No host is available for {asked(request)} at the moment."
     who = "all" if len(found) == 1 else "some"
     return f"No host fits {asked(request)} at the moment: {', '.join(f'{who} {_WORDS[kind]}' for kind in found)}."
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Resource class → what it is called, and in which unit it is counted.
 _CLASSES = {VCPU: ("vCPUs", ""), MEMORY_MB: ("memory", "MiB"), DISK_GB: ("disk", "GiB")}
 
+_ORDER = {name: place for place, name in enumerate(_CLASSES)}
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -64,7 +66,9 @@ def because(reason: str) -> str:
 
 def asked(request: Mapping[str, Any]) -> str:
     """A decision's request in a line."""
-    parts = [amount(name, value) for name, value in request.get("amounts", {}).items() if value]
+    amounts = request.get("amounts", {})
+    # The database does not keep the order.
+    parts = [amount(name, amounts[name]) for name in sorted(amounts, key=lambda name: (_ORDER.get(name, len(_ORDER)), name)) if amounts[name]]
     if request.get("zone"):
         parts.append(f"in zone {request['zone']}")
     for name, text in (("required_traits", "with {}"), ("forbidden_traits", "without {}"), ("wires", "plugged into {}")):

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.placement import selectors as placement
 from apps.placement.services import claims
+from apps.scheduler.feed import feed
 from apps.scheduler.request import Request
 from apps.scheduler.services import choose
 from apps.scheduler.simulation.fleet import Fleet
@@ -78,7 +79,6 @@ class Replay:
         self._alive: dict[str, tuple[uuid.UUID, int, Amounts]] = {}
         self._coming: list[tuple[str, Request, Amounts]] = []
         self._leaving: list[uuid.UUID] = []
-        self._news = False
         self._made = self._seen = 0
         self._told = (0, 0)
         self._clock = survey.begin
@@ -131,8 +131,7 @@ class Replay:
             return
         coming, self._coming = self._coming, []
         began = time.perf_counter()
-        choose.catch_up(surely=self._news)
-        self._news = False
+        choose.catch_up()
         with transaction.atomic():
             choices = choose.choose([request for _, request, _ in coming], tuned=self._tuned)
             full = claims.claim([
@@ -178,7 +177,9 @@ class Replay:
     def _release(self) -> None:
         if self._leaving:
             claims.release(self._leaving)
-            self._leaving, self._news = [], True
+            self._leaving = []
+            # What became free is seen at once, not when some milliseconds are over: they pass differently in every run.
+            feed.expire()
 
     def _sample_if(self, done: float) -> None:
         """Where all is at one moment, the order of events is the time."""

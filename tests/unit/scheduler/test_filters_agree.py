@@ -47,7 +47,7 @@ hosts = some(
 ids = st.frozensets(st.integers(0, MOST).map(host_id), max_size=3)
 groups = st.builds(
     Group, st.just(uuid.UUID(int=9)), st.sampled_from(GroupPolicy), st.integers(1, 2),
-    st.dictionaries(st.integers(0, MOST).map(host_id), st.integers(0, 3), max_size=3),
+    st.dictionaries(st.integers(0, MOST).map(host_id), st.integers(1, 3), max_size=3),
 )
 requests = some(
     amounts=st.dictionaries(st.sampled_from(["VCPU", "MEMORY_MB", "DISK_GB", "CUSTOM_GPU"]), few),
@@ -124,11 +124,27 @@ def test_it_makes_no_difference_in_which_order_hosts_came_changed_and_went(steps
             put(table, number, row)
     request = make_request(**{"amounts": {}, **asked})
     assert verdicts(table, request, 0) == {host_id(number): verdict(host_id(number), row, request, 0) for number, row in there.items()}
+    fresh = make_table(aggregates=KINDS)
+    for number, row in there.items():
+        put(fresh, number, row)
+    assert table.facts() == fresh.facts()
 
 
 def put(table: HostTable, number: int, row: dict[str, Any]) -> None:
     """As `feed` reads one host afresh: everything of it anew."""
     make_table(row, aggregates=KINDS, first=number, into=table)
+
+
+def test_what_a_host_has_no_longer_is_forgotten() -> None:
+    rich = {"wires": ("blue", "red"), "traits": "A B T60", "aggregates": tuple(KINDS[:3]), "CUSTOM_GPU": 2, "VCPU": 9, "building": 2}
+    poor = {"wires": (), "traits": "B", "aggregates": (KINDS[1],), "VCPU": 3}
+    table = make_table(rich, rich, aggregates=KINDS)
+    put(table, 0, poor)
+    table.remove([host_id(1)])
+    assert table.facts() == make_table(poor).facts()
+    put(table, 2, poor)
+    assert table.rows == 2, "the place of one that is gone is taken again"
+    assert table.facts()[host_id(2)] == make_table({}, {}, poor).facts()[host_id(2)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200])

@@ -36,6 +36,6 @@ class Command(OperationCommand):
         shown["addresses"] = [f"{each['address']} ({each['mac']}, port {each['port_id']})" for each in shown["addresses"]]
         self.facts({name: value for name, value in shown.items() if value not in (None, "", [], {})})
         for decision in decisions:
-            self.say(f"\n{decision['summary']}" + (f" → {decision['host_name']}" if decision["host_name"] else ""))
+            self.say(f"\n{decision['outcome'] if decision['placed'] else decision['summary']}")
         self.timeline(events)
         return DONE
