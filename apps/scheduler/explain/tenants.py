@@ -29,7 +29,6 @@ _UNAVAILABLE = frozenset({"down", "disabled", "zone disabled", "project", "no ne
 # What goes without saying when there is another reason: it is in what was asked.
 _SELF_EVIDENT = frozenset({"zone", "not asked for", "avoided"})
 BUSY = "The hosts that would fit have enough builds under way; it is tried again soon."
-RETAKEN = "the next best of the decision before"
 
 
 def kinds(refusing: Iterable[str]) -> list[str]:
