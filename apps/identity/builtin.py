@@ -1,4 +1,4 @@
-"""What every installation has from the start, under ids that are the same everywhere: a domain, four roles, services.
+"""What every installation has from the start, under ids that are the same everywhere: a domain, five roles, services.
 
 `services/bootstrap.py` makes the rows; migrations made the first ones under these ids. Pure data, no Django.
 """
@@ -15,12 +15,14 @@ def _id(kind: str, name: str) -> uuid.UUID:
 
 class Role(enum.StrEnum):
     """READER looks. MEMBER makes, changes and deletes resources. OPERATOR runs what is there: power, consoles; on the
-    system also hosts. ADMIN does all that and rules over who may do what."""
+    system also hosts. ADMIN does all that and rules over who may do what. SERVICE stands beside them, for services of other
+    clouds: on the system it keeps their books in Placement, in a project it is only a name."""
 
     READER = "reader"
     MEMBER = "member"
     OPERATOR = "operator"
     ADMIN = "admin"
+    SERVICE = "service"
 
 
 # Whoever has the first also has the second.
@@ -32,6 +34,7 @@ ROLE_TEXTS = {
     Role.MEMBER: "May create, change and delete the project's resources.",
     Role.OPERATOR: "May run what is there: power and consoles; on the system also hosts, flavors and capacity.",
     Role.ADMIN: "May do everything in its scope, and rules over who else may.",
+    Role.SERVICE: "For services of other clouds: given on the system, they keep their books in Placement; nothing in a project.",
 }
 ROLE_IDS = {role: _id("role", role.value) for role in Role}
 

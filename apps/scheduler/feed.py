@@ -23,7 +23,7 @@ from apps.scheduler.table import HostTable
 from contracts import topics
 
 # A choice that a claim will check anyway may be made with a table of this age.
-_INTERVAL_S = 0.02
+_INTERVAL_S = 0.05
 # What is counted over all operations, and is a preference only.
 _BUILDING_S, _FAILURES_S = 1.0, 15.0
 
@@ -69,6 +69,11 @@ class Feed:
             _count(table, taken, 1)
             return table
 
+    def expire(self) -> None:
+        """Whoever looks next sees all that is committed by then; operations are counted when it is their time."""
+        with self.lock:
+            self._read_at = float("-inf")
+
     def doubt(self, host_id: uuid.UUID) -> None:
         """What the table says of this host's capacity is a guess: read it the next time."""
         self._doubted.add(host_id)
@@ -82,9 +87,9 @@ class Feed:
         self._again |= news.changed - news.claimed
         self._doubted |= news.claimed
         if self._again:
-            _fill(table, self._again)
-        if claimed := self._doubted - self._again:
-            table.put_stock(claimed, placement.scheduling_stock(claimed))
+            _fill(table, self._again, stock_of=self._again | self._doubted)
+        elif self._doubted:
+            table.put_stock(self._doubted, placement.scheduling_stock(self._doubted))
         inside = connection.in_atomic_block
         if not inside:
             self._again, self._doubted = set(), set()
@@ -123,15 +128,15 @@ def _count(table: HostTable, taken: Sequence[Taken], times: int) -> None:
             table.take(row, amounts, times)
 
 
-def _fill(table: HostTable, host_ids: set[uuid.UUID] | None) -> None:
-    """Read these hosts (None: all) into the table, in six statements."""
+def _fill(table: HostTable, host_ids: set[uuid.UUID] | None, *, stock_of: set[uuid.UUID] | None = None) -> None:
+    """Read these hosts (None: all) into the table, in six statements; `stock_of`: what is free, of so many."""
     facts = hosts.scheduling_facts(host_ids)
     found = [fact.id for fact in facts]
     if host_ids is None or any(fact.aggregate_ids for fact in facts):
         table.put_aggregates(hosts.scheduling_aggregates())
     table.remove((table.index.keys() if host_ids is None else host_ids) - set(found))
     table.put_hosts(facts)
-    table.put_stock(found, placement.scheduling_stock(host_ids))
+    table.put_stock(found if stock_of is None else stock_of, placement.scheduling_stock(stock_of))
     table.put_traits(found, placement.scheduling_traits(host_ids))
     table.put_wires(found, dict(host_networks.plugged(host_ids)))
 

@@ -172,7 +172,7 @@ def affinity(table: HostTable, request: Request) -> Bools | None:
     group = request.group
     if group is None or group.policy is not GroupPolicy.AFFINITY or not group.hosts:
         return None
-    return _among(table, [host_id for host_id, count in group.hosts.items() if count])
+    return _among(table, group.hosts)
 
 
 def anti_affinity(table: HostTable, request: Request) -> Bools | None:

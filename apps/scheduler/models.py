@@ -61,8 +61,9 @@ class Decision(models.Model):
     """One scheduling decision, as JSON throughout; `apps.scheduler.explain` says what the parts mean and words them.
 
     `steps`: filter by filter, how many hosts were left. `verdicts`: per host, or beyond 200 hosts per group of equal verdicts
-    with a few names. `best`: the first few with their weights. `alternates`: hosts that a retry may take without deciding
-    anew. `nearest`: when nothing fits, the nearest misses and what would help. `summary`: for tenants, names no host.
+    with a few names. `best`: the first few with their weights; it was chosen at random `among` so many of them. `alternates`:
+    hosts that a retry may take without deciding anew. `nearest`: when nothing fits, the nearest misses. `summary`: for
+    tenants, names no host.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -75,6 +76,7 @@ class Decision(models.Model):
     steps = models.TextField(default="[]")
     verdicts = models.TextField(default="{}")
     best = models.TextField(default="[]")
+    among = models.PositiveSmallIntegerField(default=1)
     alternates = models.TextField(default="[]")
     nearest = models.TextField(default="[]")
     lost_races = models.JSONField(default=list)

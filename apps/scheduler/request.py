@@ -9,7 +9,7 @@ from apps.scheduler.states import GroupPolicy
 
 @dataclass(frozen=True)
 class Group:
-    """A server group, locked by who asks. `hosts`: how many of its members are where; each choice for a member adds to it."""
+    """A server group, locked by who asks. `hosts`: where members are, and how many; each choice for a member adds to it."""
 
     id: uuid.UUID
     policy: GroupPolicy

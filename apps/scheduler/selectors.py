@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection
+from datetime import datetime
 
 import orjson
 from django.db.models import Count, Q, QuerySet
@@ -10,11 +11,39 @@ from apps.common.context import Actor
 from apps.common.errors import Conflict, NotFound
 from apps.identity import policy
 from apps.scheduler.models import Decision, GroupMember, ServerGroup
+from apps.scheduler.request import Group
+from apps.scheduler.states import GroupPolicy
 
 
 def decisions(instance_id: uuid.UUID) -> list[Decision]:
     """All decisions about one instance, newest first."""
     return list(Decision.objects.filter(instance_id=instance_id).order_by("-pk"))
+
+
+def decision(*, actor: Actor, decision_id: uuid.UUID) -> Decision:
+    """One decision about an instance of the project, or of any for operators. Raises Forbidden, NotFound."""
+    permission = "compute.instance.explain"
+    policy.require(actor, permission)
+    rows = Decision.objects.filter(pk=decision_id)
+    if not policy.everywhere(actor, permission):
+        rows = rows.filter(Q(project_id=actor.project_id), project_id__isnull=False)
+    found = rows.first()
+    if found is None:
+        raise NotFound("decision.not_found", f"There is no decision {decision_id} in this project (any more).")
+    return found
+
+
+def every_decision(
+    *, actor: Actor, instance_id: uuid.UUID | None = None, host_id: uuid.UUID | None = None, host: str = "",
+    project_id: uuid.UUID | None = None, outcome: str = "", since: datetime | None = None, until: datetime | None = None,
+) -> "QuerySet[Decision]":
+    """Of all projects; `host`: its name; `outcome`: `placed` or `no_host`. Raises Forbidden."""
+    policy.require_everywhere(actor, "scheduler.decision.list")
+    asked = {
+        "instance_id": instance_id, "host_id": host_id, "host_name": host or None, "project_id": project_id, "at__gte": since,
+        "at__lt": until, "host_id__isnull": {"placed": False, "no_host": True}.get(outcome),
+    }
+    return Decision.objects.filter(**{name: value for name, value in asked.items() if value is not None})
 
 
 def alternates(instance_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[uuid.UUID]]:
@@ -55,6 +84,12 @@ def server_group_named(*, actor: Actor, name: str) -> ServerGroup:
     if len(found) > 1:
         raise Conflict("server_group.ambiguous", f"Several server groups of this project are named {name!r}: give an id.", field="server_group")
     return found[0]
+
+
+def standing(group: ServerGroup) -> Group:
+    """A group and where its members are at this moment; who places one locks it instead (`services.groups`)."""
+    placed = group.members.filter(host_id__isnull=False).values_list("host_id").annotate(Count("pk")).order_by()
+    return Group(group.pk, GroupPolicy(group.policy), group.max_per_host, {host_id: count for host_id, count in placed if host_id})
 
 
 def members() -> dict[uuid.UUID, tuple[uuid.UUID, uuid.UUID | None]]:

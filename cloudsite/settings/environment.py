@@ -183,7 +183,8 @@ class Environment:
     object_scrub_mb_s: int = _option(50, "How much of the object store `object_scrub` reads in a second, MiB; 0: as much as it can.", least=0, most=100000)
     audit_objects: bool = _option(False, "Write down in the audit trail who writes and deletes which object; buckets always are.")
     max_batch: int = _option(500, "Most instances in one request.", least=1, most=10000)
-    events_days: int = _option(30, "How long closed operations, their events and decisions are kept.", least=1, most=3650)
+    events_days: int = _option(30, "How long closed operations and their events are kept.", least=1, most=3650)
+    scheduler_decision_days: int = _option(30, "How long scheduling decisions, and why they were made, are kept.", least=1, most=3650)
     log_level: str = _option("INFO", "Log level.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 
 

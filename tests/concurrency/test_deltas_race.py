@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
@@ -92,7 +93,7 @@ def test_transactions_that_commit_in_another_order_than_they_began_all_reach_the
     feed = Watched()
     feed.current()
     works: list[Callable[[], object]] = [
-        chosen.choice([lambda host=host: claim(host.id, VCPU=5), lambda host=host: disable(host.name), lambda host=host: reserve(host.id)])
+        chosen.choice([partial(claim, host.id, VCPU=5), partial(disable, host.name), partial(reserve, host.id)])
         for host in made[: HOSTS // 2]
     ]
     under_way = [Held(work) for work in works]
@@ -179,11 +180,11 @@ def test_a_table_that_is_read_while_everybody_writes_is_true_in_the_end(cloud: C
 
     def write_all() -> None:
         try:
-            assert errors(together([lambda seed=seed: write(seed) for seed in range(4)])) == []
+            assert errors(together([partial(write, seed) for seed in range(4)])) == []
         finally:
             done.set()
 
-    assert errors(together([write_all, *(lambda feed=feed: read(feed) for feed in feeds)], patience_s=200)) == []
+    assert errors(together([write_all, *(partial(read, feed) for feed in feeds)], patience_s=200)) == []
     anew = Feed().current().facts()
     assert sum(row.used for row in Inventory.objects.filter(resource_class="VCPU")) > 0
     for feed in feeds:

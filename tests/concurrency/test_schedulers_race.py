@@ -62,7 +62,7 @@ def work(phase: Callable[[str], list[Counter[str]]], rounds: int) -> Counter[str
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("rounds", "least"), [(1, 1500), pytest.param(7, 10_000, marks=pytest.mark.slow)], ids=["short", "long"])
+@pytest.mark.parametrize(("rounds", "least"), [(1, 1500), pytest.param(11, 10_000, marks=pytest.mark.slow)], ids=["short", "long"])
 def test_eight_schedulers_fill_a_hundred_hosts_to_the_last_place_and_refill_them(
     cloud: Cloud, deadlocks: Deadlocks, rounds: int, least: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -110,7 +110,7 @@ def test_eight_schedulers_as_processes_do_the_same(cloud: Cloud, postgres: Priva
         return [Counter(json.loads(process.stdout.readline())) for process in processes]
 
     try:
-        counts = work(run, 7)
+        counts = work(run, 11)
         for process in processes:
             process.communicate("end\n", timeout=30)
     finally:

@@ -15,6 +15,8 @@ from apps.common.errors import InvalidState, NotFound
 from apps.compute.models import Instance
 from apps.compute.services import place
 from apps.operations.services import sweep
+from apps.scheduler import selectors as scheduler
+from apps.scheduler.explain import kept
 from apps.scheduler.models import Decision, GroupMember, ServerGroup
 from apps.scheduler.services import groups
 from contracts import topics
@@ -26,6 +28,11 @@ from tests.support.postgres import Deadlocks
 from tests.support.threads import Worker, errors, together, unexpected
 
 SCHEDULERS = 4
+
+
+def refusing(instance: Instance) -> dict[str, int]:
+    """Filter → how many hosts it refused, by the newest decision."""
+    return {each.reason: each.hosts for each in kept.verdicts_of(scheduler.decisions(instance.pk)[0])}
 
 
 def group(cloud: Cloud, policy: str, max_per_host: int = 1) -> ServerGroup:
@@ -81,7 +88,8 @@ def test_two_hundred_members_that_want_to_be_apart_get_two_hundred_hosts(
     cloud.schedule()
     one_more.refresh_from_db()
     assert (one_more.state, one_more.error["code"]) == ("ERROR", "scheduler.no_host")
-    assert one_more.error["facts"]["hosts"] == {"anti-affinity": 200}
+    assert one_more.error["facts"]["reasons"] == ["anti-affinity"]
+    assert refusing(one_more) == {"anti-affinity": 200}
 
 
 def test_members_that_belong_together_are_on_one_host_or_refused_with_the_reason(cloud: Cloud, time_machine: Time) -> None:
@@ -95,7 +103,7 @@ def test_members_that_belong_together_are_on_one_host_or_refused_with_the_reason
     assert refused.count() == 10
     for instance in refused:
         assert instance.error["code"] == "scheduler.no_host"
-        assert instance.error["facts"]["hosts"] == {"MEMORY_MB": 1, "affinity": 7}
+        assert refusing(instance) == {"MEMORY_MB": 1, "affinity": 7}
     assert_consistent()
 
 
@@ -107,7 +115,7 @@ def test_no_host_gets_more_members_than_the_group_allows(cloud: Cloud, time_mach
     settle(cloud, time_machine)
     assert list(hosts_of(apart).values()) == [3] * 10
     refused = Instance.objects.filter(server_group_id=apart.pk, state="ERROR")
-    assert [each.error["facts"]["hosts"] for each in refused] == [{"anti-affinity": 10}] * 3
+    assert [refusing(each) for each in refused] == [{"anti-affinity": 10}] * 3
     assert_consistent()
 
 

@@ -77,7 +77,7 @@ def test_instances_are_made_shown_and_deleted(working: Cloud) -> None:
     assert "There is no instance" in run("instance_list", "--state", "ERROR")[1]
 
     code, text = run("instance_show", "web-1")
-    assert code == 0 and "1 of 1 hosts fit → hv1" in text and "accepted" in text and "host chosen" in text
+    assert code == 0 and "hv1 was chosen: it is the only one that fits." in text and "accepted" in text and "host chosen" in text
     shown = as_json("instance_show", listed[1]["id"])
     assert shown["scheduling"][0]["verdicts"] and shown["timeline"][-1]["name"] == "finished"
 

@@ -154,9 +154,9 @@ def test_an_unchanged_table_reads_no_host(cloud: Cloud, feed: Counted, monkeypat
     read: list[set[uuid.UUID] | None] = []
     fill = feeds._fill
 
-    def watched(table: HostTable, ids: set[uuid.UUID] | None) -> None:
+    def watched(table: HostTable, ids: set[uuid.UUID] | None, **more: Any) -> None:
         read.append(ids)
-        fill(table, ids)
+        fill(table, ids, **more)
 
     monkeypatch.setattr(feeds, "_fill", watched)
     claim(host(cloud, "alpha").id, VCPU=1)

@@ -18,6 +18,7 @@ from apps.placement import selectors as placement
 from apps.placement.models import Inventory, ResourceProvider
 from apps.placement.services import claims
 from apps.scheduler import selectors as scheduler
+from apps.scheduler.explain import words
 from apps.scheduler.feed import Feed, feed
 from apps.scheduler.services import choose
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
@@ -107,7 +108,7 @@ def test_when_no_alternate_is_left_or_fits_there_is_a_new_decision(cloud: Cloud)
     cloud.schedule()
     instance.refresh_from_db()
     assert cloud.host_of(instance) is last
-    assert scheduler.decisions(instance.pk)[0].summary == "1 of 5 hosts fit"
+    assert words.outcome(scheduler.decisions(instance.pk)[0]) == "last was chosen: it is the only one that fits."
     assert_consistent()
 
 
@@ -166,7 +167,7 @@ def test_who_loses_the_race_for_the_last_place_is_refused_in_truth(cloud: Cloud,
     cloud.schedule()
     instance.refresh_from_db()
     assert instance.error["code"] == "scheduler.no_host"
-    assert "at most 0 free" in instance.error["message"]
+    assert instance.error["message"].startswith("No host has room for 1 vCPU")
 
 
 def test_a_host_that_disappears_during_a_decision_is_lost_like_a_race(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """manage.py simulate: what comes of small loads, counted by hand; nothing of the cloud changes, nothing is left behind."""
 
 import builtins
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from django.db import connection, connections
 
 from apps.scheduler.feed import feed
 from apps.scheduler.simulation import scratch
+from apps.scheduler.simulation.replay import Replay
 from tests.support.cloud import Cloud
 from tests.support.commands import as_json, run
 
@@ -204,6 +206,21 @@ def test_without_matplotlib_a_plot_is_refused_before_anything_is_run(monkeypatch
     monkeypatch.setattr(builtins, "__import__", without)
     code, text = run("simulate", "--trace", load, "--plot", str(tmp_path / "load.png"))
     assert code == 5 and "pip install matplotlib" in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
+def test_who_stops_it_gets_no_half_result(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    real = Replay._place
+
+    def place(self: Replay) -> None:
+        signal.raise_signal(number)  # in the middle of the work
+        real(self)
+
+    monkeypatch.setattr(Replay, "_place", place)
+    before = signal.getsignal(number)
+    code, text = run("simulate", "--hosts", "5", "--events", "300")
+    assert (code, text) == (130, "Stopped. Nothing is kept.\n")
+    assert signal.getsignal(number) is before
 
 
 # The scratch database.

@@ -60,6 +60,7 @@ class Yard:
             "assignment": lambda: self._id("role-assignments", {**self._role(), "user_id": self.key("user"), "project_id": self.key("project")}),
             "class": lambda: self._custom("resource-classes"),
             "clerk": lambda: self._user("clerk"),
+            "decision": lambda: str(self.mine("GET", f"instances/{self.key('instance')}/scheduling")["decisions"][0]["id"]),
             "domain": lambda: self._id("domains", {"name": self._name()}),
             "closed_domain": lambda: self._id("domains", {"name": self._name(), "enabled": False}),
             "flavor": lambda: self._id("flavors", {"name": self._name(), "vcpus": 1, "memory_mb": 1, "disk_gb": 0}),

@@ -61,7 +61,10 @@ class View(views.View):
         method = "GET" if request.method == "HEAD" else request.method or ""
         # Whoever is nobody is told nothing, not even what there is.
         caller = None if method in self.public else authenticate(self.api, request)
-        if request.META.get("CONTENT_LENGTH") not in (None, "", "0") and not request.META.get("CONTENT_TYPE"):
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal():
+            raise Refused(400, UNDEFINED, "content-length header must be an integer")
+        if length != "0" and not request.META.get("CONTENT_TYPE"):
             raise Refused(400, UNDEFINED, "content-type header required when content-length > 0")
         self._there(method, version)
         if method == "OPTIONS":

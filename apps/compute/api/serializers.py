@@ -10,6 +10,7 @@ from apps.compute.models import Flavor, KeyPair
 from apps.compute.services import cards, needs
 from apps.compute.states import POWER_FROM, InstanceState
 from apps.operations.api.serializers import ErrorSerializer, OperationSerializer
+from apps.scheduler.api import decision_shapes
 from contracts.compute.v1 import PowerState
 
 USER_DATA_BYTES = 64 * 1024
@@ -185,35 +186,9 @@ class ConsoleSerializer(serializers.Serializer[Any]):
     truncated = serializers.BooleanField(help_text="Older text was left out.")
 
 
-class VerdictSerializer(serializers.Serializer[Any]):
-    host = serializers.CharField()
-    passed = serializers.BooleanField()
-    reason = serializers.CharField(help_text="The first filter that refused it.")
-
-
-class WeighedSerializer(serializers.Serializer[Any]):
-    host = serializers.CharField()
-    free_memory_mb = serializers.IntegerField()
-
-
-class DecisionSerializer(serializers.Serializer[Any]):
-    at = serializers.DateTimeField()
-    operation_id = serializers.UUIDField(allow_null=True)
-    summary = serializers.CharField()
-    placed = serializers.BooleanField()
-    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Reason → how many hosts; `passed` among them.")
-    asked = serializers.DictField(child=serializers.IntegerField(), help_text="Resource class → amount.")
-    zone = serializers.CharField()
-    took_ms = serializers.FloatField()
-    host_name = serializers.CharField(required=False, help_text="For operators.")
-    verdicts = VerdictSerializer(many=True, required=False, help_text="For operators.")
-    best = WeighedSerializer(many=True, required=False, help_text="For operators.")
-    lost_races = serializers.ListField(child=serializers.CharField(), required=False, help_text="For operators.")
-
-
 class SchedulingSerializer(serializers.Serializer[Any]):
     instance_id = serializers.UUIDField()
-    decisions = DecisionSerializer(many=True, help_text="The newest first.")
+    decisions = decision_shapes.DecisionSerializer(many=True, help_text="The newest first.")
 
 
 def flavor(row: Flavor) -> dict[str, Any]:

@@ -31,23 +31,25 @@ _ARCHITECTURES = {"amd64": "x86_64", "x86-64": "x86_64", "arm64": "aarch64", "i3
 
 
 def gather(
-    *, actor: Actor, flavor: Flavor, image: Image, required_traits: Sequence[str] = (), hosts: Sequence[str] = (),
-    avoided_hosts: Sequence[str] = (),
+    *, actor: Actor, flavor: Flavor | None, image: Image | None, required_traits: Sequence[str] = (),
+    forbidden_traits: Sequence[str] = (), hosts: Sequence[str] = (), avoided_hosts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """As `Instance.needs` has it. `hosts`, `avoided_hosts`: names or ids, for operators.
 
     Raises Forbidden, NotFound `host.not_found`, Invalid `trait.unknown`, `image.trait`, `instance.traits`, `instance.hosts`.
     """
-    if len(required_traits) > MOST_TRAITS:
-        raise Invalid("instance.traits", f"required_traits: at most {MOST_TRAITS} traits, got {len(required_traits)}.", field="required_traits")
-    check_traits(required_traits, field="required_traits")
-    of_image = _traits_of(image)
+    for field, names in (("required_traits", required_traits), ("forbidden_traits", forbidden_traits)):
+        if len(names) > MOST_TRAITS:
+            raise Invalid("instance.traits", f"{field}: at most {MOST_TRAITS} traits, got {len(names)}.", field=field)
+        check_traits(names, field=field)
+    of_image = _traits_of(image) if image is not None else {_REQUIRED: [], _FORBIDDEN: []}
     required = {
         **dict.fromkeys(required_traits, "the request"), **dict.fromkeys(of_image[_REQUIRED], "the image"),
-        **dict.fromkeys(flavor.required_traits, "the flavor"),
+        **dict.fromkeys(flavor.required_traits if flavor is not None else (), "the flavor"),
     }
     forbidden = {
-        **dict.fromkeys(of_image[_FORBIDDEN], "the image"), **dict.fromkeys(flavor.forbidden_traits, "the flavor"),
+        **dict.fromkeys(forbidden_traits, "the request"), **dict.fromkeys(of_image[_FORBIDDEN], "the image"),
+        **dict.fromkeys(flavor.forbidden_traits if flavor is not None else (), "the flavor"),
     }
     for name in sorted(required.keys() & forbidden.keys()):
         raise Invalid(
@@ -55,8 +57,9 @@ def gather(
             field="required_traits" if required[name] == "the request" else "flavor_id", trait=name,
         )
     found = {
-        "required_traits": sorted(required), "forbidden_traits": sorted(forbidden), "host_metadata": dict(flavor.host_metadata),
-        "image": _properties_of(image), **_hosts(actor, hosts, avoided_hosts),
+        "required_traits": sorted(required), "forbidden_traits": sorted(forbidden),
+        "host_metadata": dict(flavor.host_metadata) if flavor is not None else {},
+        "image": _properties_of(image) if image is not None else {}, **_hosts(actor, hosts, avoided_hosts),
     }
     return {name: value for name, value in found.items() if value}
 

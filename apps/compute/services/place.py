@@ -26,6 +26,7 @@ from apps.operations.states import OpState
 from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 from apps.placement.services import claims
 from apps.scheduler import selectors as scheduler
+from apps.scheduler.explain import tenants
 from apps.scheduler.request import Group, Request
 from apps.scheduler.services import choose, groups
 from apps.scheduler.services.choose import Choice
@@ -134,7 +135,8 @@ def _refuse(refused: list[tuple[Job, Choice]]) -> None:
     )
     for (operation, instance), choice in refused:
         if not choice.busy:
-            error = NoCapacity("scheduler.no_host", choice.summary, hosts=choice.counts, asked=dict(choice.request.amounts))
+            reasons = tenants.kinds(choice.judged.refused)
+            error = NoCapacity("scheduler.no_host", choice.summary, reasons=reasons, asked=dict(choice.request.amounts))
             release.build_failed(operation, instance, error)
 
 

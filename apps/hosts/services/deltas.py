@@ -57,13 +57,16 @@ def note(host_ids: Iterable[uuid.UUID], *, claims_only: bool = False) -> None:
     if connection.vendor != "postgresql":
         insert_rows(rows)
         return
-    fetch_prepared(
-        f"""
-            INSERT INTO {HostDelta._meta.db_table} (tick, host_id, claims_only, at)
-            SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), id, %s, %s FROM unnest(CAST(%s AS uuid[])) AS id RETURNING 1
-        """,
-        [claims_only, now, [row.host_id for row in rows]],
-    )
+    statement = f"{noting('unnest(CAST(%s AS uuid[])) AS host_id')} RETURNING 1"
+    fetch_prepared(statement, [claims_only, now, [row.host_id for row in rows]])
+
+
+def noting(source: str) -> str:
+    """The same as a part of PostgreSQL's statement that changes them: the column `host_id` of `source`. It takes `claims_only` and the time."""
+    return f"""
+        INSERT INTO {HostDelta._meta.db_table} (tick, host_id, claims_only, at)
+        SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), host_id, CAST(%s AS boolean), CAST(%s AS timestamptz) FROM {source}
+    """
 
 
 def read(cursor: Cursor | None) -> News:

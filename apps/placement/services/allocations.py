@@ -155,9 +155,10 @@ def _put_new(actor: Actor, sets: Sequence[Wanted]) -> bool:
         return False
     try:
         with transaction.atomic():
+            # Before the claim: others who want the same provider then wait for no more than the commit.
+            _tell(actor, "placement.allocation.update", sets)
             if claims.claim_lines(lines, new=True):
                 raise _NotSo
-            _tell(actor, "placement.allocation.update", sets)
     except (IntegrityError, _NotSo):
         return False
     return True
@@ -301,7 +302,7 @@ def _no_room(full: Mapping[Slot, int], there: Mapping[Slot, Inventory]) -> NoCap
     (provider_id, name), more = min(full.items())
     row = there[provider_id, name]
     message = (
-        f"Unable to create allocation for '{name}' on resource provider '{provider_id}'. The requested amount would exceed the "
+        f"Unable to allocate inventory: '{name}' on resource provider '{provider_id}': the requested amount would exceed the "
         f"capacity: {more} more asked, {max(0, row.capacity - row.used)} free."
     )
     return NoCapacity("placement.capacity", message, resource_class=name, asked=more, free=max(0, row.capacity - row.used))

@@ -32,13 +32,15 @@ class Claim:
     user_id: uuid.UUID | None = None
 
 
+# Schedulers hear of the hosts of the providers that were raised.
+_TOLD = deltas.noting("(SELECT DISTINCT root_id AS host_id FROM raised) AS changed")
 # (consumer, project, user, type of consumer, provider, resource class, amount)
 Line = tuple[uuid.UUID, str, str, str, uuid.UUID, str, int]
 
 
 def claim(claims: Sequence[Claim]) -> set[uuid.UUID]:
     """Claim capacity inside the caller's transaction. Returns the providers that were too full, or do not give such amounts:
-    none of the claims on these was made, all others were. Two statements in PostgreSQL, however many claims."""
+    none of the claims on these was made, all others were. One statement in PostgreSQL, however many claims."""
     if not any(each.amounts for each in claims):
         return set()
     with transaction.atomic(savepoint=False):
@@ -66,9 +68,8 @@ def claim_lines(lines: Sequence[Line], *, new: bool = False) -> set[uuid.UUID]:
     """The same for whoever owns the consumers, in PostgreSQL. `new`: they are none of ours, and a consumer that is there already
     is an IntegrityError."""
     now = clock.now()
-    found = fetch_prepared(_claim_statement(new=new), [*map(list, zip(*lines, strict=True)), now, not new, now, now])
-    deltas.note((row[0] for row in found if not row[1]), claims_only=True)
-    return {row[0] for row in found if row[1]}
+    refused = fetch_prepared(_claim_statement(new=new), [*map(list, zip(*lines, strict=True)), now, True, now, not new, now, now])
+    return {row[0] for row in refused}
 
 
 @cache
@@ -98,7 +99,7 @@ def _claim_statement(*, new: bool) -> str:
         ), taken AS (
             UPDATE {_table(Inventory)} i SET used = i.used + l.amount FROM locked l
             WHERE i.id = l.id AND l.provider_id NOT IN (SELECT provider_id FROM refused) RETURNING i.provider_id
-        ), raised AS ({_raising("taken")}), made AS (
+        ), raised AS ({_raising("taken")}), told AS ({_TOLD}), made AS (
             INSERT INTO {_table(Consumer)} AS c (id, generation, project_id, user_id, type, managed, created_at, updated_at)
             SELECT DISTINCT ON (consumer_id)
                 consumer_id, 1, project_id, user_id, type, CAST(%s AS boolean), CAST(%s AS timestamptz), CAST(%s AS timestamptz)
@@ -109,7 +110,7 @@ def _claim_statement(*, new: bool) -> str:
             SELECT consumer_id, provider_id, resource_class, amount FROM w
             WHERE provider_id NOT IN (SELECT provider_id FROM refused) AND (SELECT count(*) FROM made) > 0
         )
-        SELECT provider_id, true FROM refused UNION SELECT root_id, false FROM raised
+        SELECT provider_id FROM refused
     """
 
 
@@ -152,8 +153,8 @@ def _claim_alone(claims: Sequence[Claim]) -> set[uuid.UUID]:
 
 def _release_at_once(consumer_ids: Collection[uuid.UUID]) -> None:
     ids = list(consumer_ids)
-    freed = fetch_prepared(_release_statement(), [ids, ids, clock.now(), ids])
-    deltas.note((row[0] for row in freed), claims_only=True)
+    now = clock.now()
+    fetch_prepared(_release_statement(), [ids, ids, now, True, now, ids])
 
 
 @cache
@@ -175,10 +176,10 @@ def _release_statement() -> str:
             UPDATE {_table(Inventory)} i SET used = i.used - freed.amount, ceiling = GREATEST(i.capacity, i.used - freed.amount)
             FROM locked l JOIN freed ON freed.provider_id = l.provider_id AND freed.resource_class = l.resource_class
             WHERE i.id = l.id RETURNING i.provider_id
-        ), raised AS ({_raising("given")}), left_over AS (
+        ), raised AS ({_raising("given")}), told AS ({_TOLD}), left_over AS (
             DELETE FROM {_table(Consumer)} WHERE id = ANY(CAST(%s AS uuid[])) AND (SELECT count(*) FROM raised) >= 0
         )
-        SELECT DISTINCT root_id FROM raised
+        SELECT count(*) FROM raised
     """
 
 

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 from apps.common.admin import drawing
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
+from apps.scheduler.admin import picture
 from apps.scheduler.models import Decision
 
 
@@ -24,6 +25,7 @@ class DecisionAdmin(RecordAdmin):
     operation = reference("operation_id", "operation", "operation")
     host = reference("host_id", "host", "host")
     facts = (("Facts", ("instance", "operation", "host", "asked", "summary", "took", "races", "age")),)
+    pictures = (("Verdict", "drawn"),)
 
     def headline(self, decision: Decision) -> SafeString:
         return drawing.badge("placed", "good") if decision.host_id else drawing.badge("no host", "bad")
@@ -38,9 +40,11 @@ class DecisionAdmin(RecordAdmin):
 
     @admin.display(description="asked")
     def asked(self, decision: Decision) -> str:
-        amounts = decision.request.get("amounts", {})
-        zone = decision.request.get("zone")
-        return ", ".join(f"{amount} {name}" for name, amount in amounts.items()) + (f", zone {zone}" if zone else "")
+        return picture.asked(decision)
+
+    @admin.display(description="verdict")
+    def drawn(self, decision: Decision) -> SafeString:
+        return picture.draw(decision)
 
     @admin.display(description="took")
     def took(self, decision: Decision) -> str:

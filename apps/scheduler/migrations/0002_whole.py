@@ -39,6 +39,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='decision',
+            name='among',
+            field=models.PositiveSmallIntegerField(default=1),
+        ),
+        migrations.AddField(
+            model_name='decision',
             name='hosts',
             field=models.PositiveIntegerField(default=0, help_text='Looked at.'),
         ),

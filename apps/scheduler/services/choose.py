@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import orjson
 
 from apps.common.sql import insert_rows
 from apps.placement.names import MEMORY_MB
-from apps.scheduler import explain, tuning
+from apps.scheduler import tuning
+from apps.scheduler.explain import kept, nearest, tenants
+from apps.scheduler.explain.kept import Miss
 from apps.scheduler.feed import Taken, feed
 from apps.scheduler.filters import BUILDING, PASSED, Judged, judge
 from apps.scheduler.models import Decision
@@ -44,7 +45,8 @@ class Choice:
 
     `host_id` None: nothing fits (`summary` says why), or, if `busy`, hosts that fit have enough builds under way and one may
     try again soon. `judged` has the verdict of every row of the table, whose host's name is in `names`. `alternates`: the next
-    best, (id, name). `retaken`: it was an alternate of an earlier decision, and nothing was weighed.
+    best, (id, name). `among`: the choice was made at random among so many. `misses`: when nothing fits, the nearest.
+    `retaken`: it was an alternate of an earlier decision, and nothing was weighed.
     """
 
     request: Request
@@ -54,6 +56,8 @@ class Choice:
     host_id: uuid.UUID | None = None
     host_name: str = ""
     best: list[Weight] = field(default_factory=list)
+    among: int = 1
+    misses: list[Miss] = field(default_factory=list)
     alternates: list[tuple[uuid.UUID, str]] = field(default_factory=list)
     busy: bool = False
     retaken: bool = False
@@ -90,7 +94,7 @@ def choose(requests: Sequence[Request], *, kept: bool = True, tuned: Tuning | No
     with feed.lock:
         table = feed.current()
         for request in requests:
-            choice = decide(table, request, tuned)
+            choice = decide(table, request, tuned, told=is_fresh)
             if choice.host_id is None and not is_fresh:
                 table, is_fresh = feed.current(surely=True, taken=taken), True
                 choice = decide(table, request, tuned)
@@ -103,8 +107,8 @@ def choose(requests: Sequence[Request], *, kept: bool = True, tuned: Tuning | No
     return choices
 
 
-def decide(table: HostTable, request: Request, tuned: Tuning) -> Choice:
-    """One choice, which changes nothing."""
+def decide(table: HostTable, request: Request, tuned: Tuning, *, told: bool = True) -> Choice:
+    """One choice, which changes nothing. `told`: if nothing fits, with the nearest misses and a summary."""
     began = time.perf_counter()
     judged = judge(table, request, builds_per_host=tuned.builds_per_host)
     retaken = _alternate(table, request, judged)
@@ -113,8 +117,9 @@ def decide(table: HostTable, request: Request, tuned: Tuning) -> Choice:
     elif len(passing := judged.passing):
         choice = _weighed(table, request, judged, passing, tuned)
     else:
-        summary = explain.nothing_fits(table, judged, request)
-        choice = Choice(request, judged, table.names, summary, busy=BUILDING in judged.refused)
+        choice = Choice(request, judged, table.names, "", busy=BUILDING in judged.refused)
+        if told:
+            _tell(table, choice, tuned)
     choice.took_ms = round((time.perf_counter() - began) * 1000, 3)
     return choice
 
@@ -128,23 +133,33 @@ def lost(choice: Choice) -> None:
 
 def record(decisions: Sequence[tuple[uuid.UUID, Choice]]) -> None:
     """Store (operation id, choice) pairs, inside the caller's transaction."""
-    told: dict[tuple[bytes, frozenset[str]], str] = {}
-    rows = []
-    for operation_id, choice in decisions:
-        request, judged = choice.request, choice.judged
-        if choice.retaken:
-            verdicts = "{}"
-        else:
-            key = judged.verdicts.tobytes(), request.wires
-            verdicts = told.get(key) or told.setdefault(key, explain.by_reason(choice.names, judged, request))
-        rows.append(Decision(
-            instance_id=request.instance_id, operation_id=operation_id, project_id=request.project_id, request=_facts(request),
-            hosts=judged.hosts, steps=_json(list(zip(judged.names, judged.left, strict=True))), verdicts=verdicts,
-            best=_json([_shown(weight) for weight in choice.best]), alternates=_json(choice.alternates),
-            lost_races=choice.lost_races, host_id=choice.host_id, host_name=choice.host_name, summary=choice.summary,
-            took_ms=choice.took_ms,
-        ))
-    insert_rows(rows)
+    known: dict[tuple[bytes, tuple[str, ...]], str] = {}
+    insert_rows([row_of(operation_id, choice, known) for operation_id, choice in decisions])
+
+
+def row_of(operation_id: uuid.UUID | None, choice: Choice, known: dict[tuple[bytes, tuple[str, ...]], str] | None = None) -> Decision:
+    """As it is stored. `known`: verdicts that were written down for others of the batch."""
+    request, judged, known = choice.request, choice.judged, {} if known is None else known
+    key = judged.verdicts.tobytes(), judged.names
+    if choice.retaken:
+        verdicts = "{}"
+    else:
+        verdicts = known.get(key) or known.setdefault(key, kept.verdicts(choice.names, judged))
+    return Decision(
+        instance_id=request.instance_id, operation_id=operation_id, project_id=request.project_id, request=kept.request(request),
+        hosts=judged.hosts, steps=kept.steps(judged), verdicts=verdicts, best=kept.text([_shown(weight) for weight in choice.best]),
+        among=choice.among, alternates=kept.text(choice.alternates), nearest=kept.text(choice.misses), lost_races=choice.lost_races,
+        host_id=choice.host_id, host_name=choice.host_name, summary=choice.summary, took_ms=choice.took_ms,
+    )
+
+
+def _tell(table: HostTable, choice: Choice, tuned: Tuning) -> None:
+    """Why there is no host."""
+    if choice.busy:
+        choice.summary = tenants.BUSY
+    else:
+        choice.misses = nearest.misses(table, choice.request, builds_per_host=tuned.builds_per_host)
+        choice.summary = tenants.nothing_fits(choice.request, choice.judged.refused)
 
 
 def _alternate(table: HostTable, request: Request, judged: Judged) -> int | None:
@@ -171,7 +186,7 @@ def _weighed(table: HostTable, request: Request, judged: Judged, passing: Ints, 
     rows = passing[best].tolist()
     line = table.classes[MEMORY_MB]
     return Choice(
-        request, judged, table.names, f"{len(passing)} of {len(table)} hosts fit", table.ids[row], table.names[row],
+        request, judged, table.names, tenants.fits(request), table.ids[row], table.names[row], among=len(near),
         best=[
             Weight(
                 table.ids[at], table.names[at], float(weighed.total[n]), {name: float(part[n]) for name, part in weighed.parts.items()},
@@ -209,28 +224,8 @@ def _give_back(table: HostTable, choice: Choice) -> None:
         table.take(row, choice.request.amounts, -1)
 
 
-def _facts(request: Request) -> dict[str, Any]:
-    """What was asked, without what was not."""
-    group = request.group
-    asked: dict[str, Any] = {
-        "wires": sorted(request.wires), "required_traits": sorted(request.required_traits),
-        "forbidden_traits": sorted(request.forbidden_traits), "host_metadata": dict(request.host_metadata),
-        "architecture": request.architecture, "hypervisor_type": request.hypervisor_type,
-        "hosts": sorted(map(str, request.hosts)), "avoided_hosts": sorted(map(str, request.avoided)),
-        "group": None if group is None else {"id": str(group.id), "policy": group.policy.value},
-    }
-    return {
-        "amounts": dict(request.amounts), "zone": request.zone, "excluded": [str(host_id) for host_id in request.excluded],
-        **{name: value for name, value in asked.items() if value},
-    }
-
-
 def _shown(weight: Weight) -> dict[str, Any]:
     return {
         "host": weight.host_name, "free_memory_mb": weight.free_memory_mb, "weight": round(weight.total, 4),
         "weights": {name: round(part, 4) for name, part in weight.parts.items()},
     }
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()

@@ -1,6 +1,7 @@
 """Loads as they usually are, made by chance from a seed: which shapes come, how long they stay, how day and night differ.
 
-Arrivals follow a Poisson process in groups; lifetimes are lognormal. Nothing runs at the beginning.
+Arrivals follow a Poisson process in groups; lifetimes are lognormal. At the beginning there is what would run by then, had it always
+been so: it is created at the first moment, and stays for the rest of its life.
 """
 
 import heapq
@@ -78,12 +79,23 @@ def rate_for(mix: Mix, capacity: Mapping[str, int], load: float) -> float:
     return load * scarcest
 
 
+def running_at_once(mix: Mix, rate: float) -> int:
+    """How many, on average."""
+    return round(rate * sum(each.share * each.mean_life_s for each in mix.kinds))
+
+
 def generate(mix: Mix, *, rate: float, seed: int) -> Iterator[Event]:
     """Without end, the same for the same seed. `rate`: arrivals per second, on average over a day."""
     chance = random.Random(seed)
     shares = [each.share for each in mix.kinds]
     ends: list[tuple[float, str]] = []
     now, made, line = 0.0, 0, 0
+    for kind in chance.choices(mix.kinds, [each.share * each.mean_life_s for each in mix.kinds], k=running_at_once(mix, rate)):
+        made, line = made + 1, line + 1
+        yield Event(0.0, f"i{made}", kind.shape, line)
+        # Who is met at any moment lives longer than others do, and part of that life is over.
+        life = chance.random() * chance.lognormvariate(math.log(kind.life_s) + kind.sigma**2, kind.sigma)
+        heapq.heappush(ends, (life, f"i{made}"))
     while True:
         now = _next(mix, rate / mix.together, now, chance)
         while ends and ends[0][0] <= now:

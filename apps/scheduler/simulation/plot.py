@@ -54,7 +54,7 @@ def draw(data: dict[str, Any], path: Path) -> None:
             _fragmentation(middle, times, data)
             _running(below, times, data)
             below.set_xlabel(label)
-            below.set_xlim(times[0], times[-1] if times[-1] > times[0] else times[0] + 1)
+            below.set_xlim(times[0] - _interval(times), times[-1])
             figure.suptitle(_title(data), x=0.01, ha="left", fontsize=11, fontweight="bold")
             _write(figure, path, form)
         finally:
@@ -69,6 +69,11 @@ def _times(data: dict[str, Any]) -> tuple[list[float], str]:
     return [each["at"] / size for each in data["samples"]], f"{names[unit]} since the first event"
 
 
+def _interval(times: list[float]) -> float:
+    """How far samples are from each other; the last one may come right after the one before."""
+    return (times[1] - times[0] if len(times) > 1 else 0.0) or 1.0
+
+
 def _title(data: dict[str, Any]) -> str:
     hosts = f"{data['fleet']['hosts']:,} host{'s' if data['fleet']['hosts'] != 1 else ''}"
     return f"{data['trace']['name']} on {hosts}: {data['placed']:,} placed, {data['refused']:,} refused ({data['refused'] / data['creates']:.1%})"
@@ -80,11 +85,11 @@ def _utilisation(axes: Any, times: list[float], data: dict[str, Any]) -> None:
         shares = [100 * each["utilisation"][name] for each in samples]
         axes.plot(times, shares, _STYLES[number % 4], color=_COLOURS[number % 6], linewidth=1.6, label=name)
     marked = False
-    for begin, end, each in zip([times[0], *times], times, samples, strict=False):
+    for begin, end, each in zip([times[0] - _interval(times), *times], times, samples, strict=False):
         if each["refused"]:
             strength = 0.12 + 0.33 * each["refused"] / (each["placed"] + each["refused"])
             label = None if marked else "something was refused (darker: a larger share)"
-            axes.axvspan(begin, max(end, begin), color=_REFUSED, alpha=strength, linewidth=0, label=label)
+            axes.axvspan(begin, end, color=_REFUSED, alpha=strength, linewidth=0, label=label)
             marked = True
     axes.set_ylim(0, 102)
     _frame(axes, "claimed, % of capacity")
@@ -105,15 +110,13 @@ def _running(axes: Any, times: list[float], data: dict[str, Any]) -> None:
     axes.set_ylim(0, max(1, data["running"]["peak"]) * 1.08)
     refused = [each["refused"] for each in samples]
     if any(refused):
-        # The last sample may come right after the one before: as wide as the others all the same.
-        width = (times[-1] - times[0]) / max(1, len(times) - 1)
         other = axes.twinx()
         other.spines["right"].set_visible(True)
-        other.bar(times, refused, width=-width, align="edge", color=_REFUSED, alpha=0.6, linewidth=0, label="refused")
+        other.bar(times, refused, width=-_interval(times), align="edge", color=_REFUSED, alpha=0.6, linewidth=0)
         other.set_ylim(0, max(refused) * 1.08)
         other.set_ylabel("refused per interval")
         other.yaxis.get_major_locator().set_params(integer=True)
-        axes.bar([], [], color=_REFUSED, alpha=0.6, label="refused per interval")
+        axes.fill_between([], [], color=_REFUSED, alpha=0.6, linewidth=0, label="refused per interval")
     _frame(axes, "instances")
 
 

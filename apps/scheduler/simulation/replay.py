@@ -1,7 +1,7 @@
 """The run: every event in its order, with the scheduler's own choice and Placement's own claims. Nobody waits: time is the trace's.
 
-A creation is placed in a transaction of its own, as one request would be. What one cannot know is left out: builds take no time and
-do not fail, hosts have no load.
+What is created at one moment is placed in one transaction, up to a hundred, as the instances of one request are. What one cannot know
+is left out: builds take no time and do not fail, hosts have no load.
 """
 
 import time
@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.placement import selectors as placement
 from apps.placement.services import claims
+from apps.scheduler.feed import feed
 from apps.scheduler.request import Request
 from apps.scheduler.services import choose
 from apps.scheduler.simulation.fleet import Fleet
@@ -23,8 +24,8 @@ from apps.scheduler.simulation.stage import host_id, number_of
 from apps.scheduler.simulation.trace import Amounts, Event, Shape, Survey
 from apps.scheduler.tuning import Tuning
 
-# So many who go, one after the other, are released in one transaction.
-_RELEASED_AT_ONCE = 100
+# So many who come, or go, one after the other, do so in one transaction.
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Sample:
 @dataclass
 class Outcome:
     """`reasons`: filter → in how many refusals it had a part, and the sum of the shares of hosts that it refused. `mean`: of
-    utilisation, over time. Times in ms, a value per creation."""
+    utilisation, over time. `choice_ms`: of each choice alone; `whole_ms`: for each, how long its transaction took."""
 
     usual_shape: Amounts
     largest_shape: Amounts
@@ -76,8 +77,8 @@ class Replay:
         largest = max(survey.shapes, key=lambda each: (self._fits_an_empty_host(each), self.ledger.weight(each), each))
         self.outcome = Outcome(usual, largest)
         self._alive: dict[str, tuple[uuid.UUID, int, Amounts]] = {}
+        self._coming: list[tuple[str, Request, Amounts]] = []
         self._leaving: list[uuid.UUID] = []
-        self._news = False
         self._made = self._seen = 0
         self._told = (0, 0)
         self._clock = survey.begin
@@ -93,10 +94,11 @@ class Replay:
             else:
                 self._come(event.key, event.shape)
             self._seen += 1
-            if not self._seen % 100:
-                advance(self._seen)
             if self._survey.begin == self._survey.end:
                 self._sample_if(self._seen / self._survey.events)
+            if not self._seen % 100:
+                advance(self._seen)
+        self._place()
         self._release()
         self._finish()
         self.outcome.took_s = time.perf_counter() - began
@@ -107,6 +109,7 @@ class Replay:
         """Time goes on: what was until now lasted so long."""
         survey, outcome = self._survey, self.outcome
         if at > self._clock:
+            self._place()
             step = (survey.end - survey.begin) / self._points
             while (due := survey.begin + len(outcome.samples) * step) < at:
                 self._sample(due)
@@ -117,22 +120,31 @@ class Replay:
     def _come(self, key: str, shape: Shape) -> None:
         self._release()
         self._made += 1
-        consumer_id = uuid.UUID(int=self._made)
-        request = Request(consumer_id, dict(shape.amounts), zone=shape.zone, required_traits=shape.traits)
+        request = Request(uuid.UUID(int=self._made), dict(shape.amounts), zone=shape.zone, required_traits=shape.traits)
+        self._coming.append((key, request, shape.amounts))
+        if len(self._coming) >= _AT_ONCE:
+            self._place()
+
+    def _place(self) -> None:
+        """Those who have come meanwhile."""
+        if not self._coming:
+            return
+        coming, self._coming = self._coming, []
         began = time.perf_counter()
-        choose.catch_up(surely=self._news)
-        self._news = False
+        choose.catch_up()
         with transaction.atomic():
-            (choice,) = choose.choose([request], tuned=self._tuned)
-            if choice.host_id is not None:
-                full = claims.claim([claims.Claim(consumer_id, None, choice.host_id, request.amounts)])
-                assert not full, f"{choice.host_name} was chosen, and is too full: nobody else claims here"
-        self.outcome.whole_ms.append((time.perf_counter() - began) * 1000)
-        self.outcome.choice_ms.append(choice.took_ms)
-        if choice.host_id is None:
-            self._refuse(shape.amounts, choice)
-        else:
-            self._keep(key, consumer_id, number_of(choice.host_id), shape.amounts)
+            choices = choose.choose([request for _, request, _ in coming], tuned=self._tuned)
+            full = claims.claim([
+                claims.Claim(each.request.instance_id, None, each.host_id, each.request.amounts) for each in choices if each.host_id is not None
+            ])
+            assert not full, f"{full} were chosen, and are too full: nobody else claims here"
+        self.outcome.whole_ms += [(time.perf_counter() - began) * 1000] * len(coming)
+        for (key, request, amounts), choice in zip(coming, choices, strict=True):
+            self.outcome.choice_ms.append(choice.took_ms)
+            if choice.host_id is None:
+                self._refuse(amounts, choice)
+            else:
+                self._keep(key, request.instance_id, number_of(choice.host_id), amounts)
 
     def _keep(self, key: str, consumer_id: uuid.UUID, host: int, amounts: Amounts) -> None:
         self._alive[key] = consumer_id, host, amounts
@@ -150,6 +162,7 @@ class Replay:
             self.outcome.reasons[name] = times + 1, shares + count / self._size
 
     def _go(self, key: str) -> None:
+        self._place()
         found = self._alive.pop(key, None)
         if found is None:  # it was refused
             self.outcome.passed_over += 1
@@ -158,16 +171,20 @@ class Replay:
         self.outcome.deleted += 1
         self.ledger.move(host, amounts, -1)
         self._leaving.append(consumer_id)
-        if len(self._leaving) >= _RELEASED_AT_ONCE:
+        if len(self._leaving) >= _AT_ONCE:
             self._release()
 
     def _release(self) -> None:
         if self._leaving:
             claims.release(self._leaving)
-            self._leaving, self._news = [], True
+            self._leaving = []
+            # What became free is seen at once, not when some milliseconds are over: they pass differently in every run.
+            feed.expire()
 
     def _sample_if(self, done: float) -> None:
         """Where all is at one moment, the order of events is the time."""
+        if len(self.outcome.samples) < done * self._points:
+            self._place()
         while len(self.outcome.samples) < done * self._points:
             self._sample(float(self._seen))
 

@@ -66,11 +66,12 @@ def over_time(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     samples = data["samples"]
     every = max(1, -(-len(samples) // _ROWS))
     rows = sorted({*range(len(samples) - 1, -1, -every)})
+    size, unit = unit_for(data["trace"]["seconds"])
     before = -1
     for at in rows:
         each, since = samples[at], samples[before + 1 : at + 1]
         yield {
-            "after": span(each["at"]) if data["trace"]["seconds"] else f"event {each['at']:g}", "running": each["running"],
+            "after": f"{each['at'] / size:.3g} {unit}" if data["trace"]["seconds"] else f"event {each['at']:g}", "running": each["running"],
             "placed": sum(sample["placed"] for sample in since), "refused": sum(sample["refused"] for sample in since),
             **{name: f"{share:.1%}" for name, share in each["utilisation"].items()},
             "fragmented_usual": f"{each['fragmentation']['usual']:.1%}", "fragmented_largest": f"{each['fragmentation']['largest']:.1%}",

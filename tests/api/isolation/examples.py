@@ -18,7 +18,7 @@ NEW_PASSWORD = "another correct horse"
 # Part of an address, field of a body or parameter of a query → the kind of thing that it names.
 PARTS = {
     "access_rule_id": "access_rule", "access_key_id": "access", "aggregate_id": "aggregate", "class_name": "class", "trait_name": "trait", "zone_id": "zone", "application_credential_id": "application_credential",
-    "assignment_id": "assignment", "consumer": "consumer", "credential_id": "credential", "domain_id": "domain", "endpoint_id": "endpoint",
+    "assignment_id": "assignment", "consumer": "consumer", "credential_id": "credential", "decision_id": "decision", "domain_id": "domain", "endpoint_id": "endpoint",
     "flavor_id": "flavor", "floating_ip_id": "floating_ip", "group_id": "group", "host_id": "host", "image_id": "image", "implied_id": "implied_role",
     "instance_id": "instance", "key_id": "access_key", "limit_id": "limit", "name": "key_pair", "network_id": "network",
     "operation_id": "operation", "owner_id": "project", "policy_id": "policy", "pool_id": "pool", "port_id": "port", "project_id": "project", "provider_id": "host",
@@ -317,6 +317,10 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
     "resource_classes_create": Example(body={"name": "CUSTOM_NEW"}),
     "resource_providers_set_traits": Example(body={"traits": ["HW_CPU_X86_AVX"]}, parts={"provider_id": "idle_provider"}),
     "traits_create": Example(body={"name": "CUSTOM_NEW"}),
+    "scheduling_dry_run": (
+        Example(body={"flavor_id": "{flavor}"}),
+        Example(body={"flavor_id": "{flavor}", "network_ids": ["{network}"]}, target="network", answers=("network.not_found",)),
+    ),
     "server_groups_create": Example(body={"name": "new", "policy": "affinity"}, answers=("auth.project_needed",)),
     "server_groups_delete": (
         Example(parts={"server_group_id": "idle_server_group"}), Example(answers=("server_group.in_use",)),

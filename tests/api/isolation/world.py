@@ -40,7 +40,7 @@ from apps.placement.models import ResourceProvider
 from apps.placement.services import allocations, classes, inventories, providers, traits
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.services import reservations
-from apps.scheduler.models import GroupMember
+from apps.scheduler.models import Decision, GroupMember
 from apps.scheduler.services import groups as server_groups
 from tests.api.isolation.expected import Pairs, Places, Thing
 from tests.support.cloud import make_flavor, make_image, make_network, unlimited
@@ -284,7 +284,12 @@ def _resources(world: World) -> None:
     GroupMember.objects.create(instance_id=instance.pk, group=group, host_id=host.pk, seat=1)
     Instance.objects.filter(pk=instance.pk).update(server_group_id=group.pk)
     by_group = (("scheduler.server_group.get", here),)
+    decision = Decision.objects.create(
+        instance_id=instance.pk, operation_id=operation.pk, project_id=world.project.pk, host_id=host.pk, host_name=host.name,
+        request={"amounts": {"VCPU": 1}}, hosts=1, summary=f"{MARK}-decision",
+    )
     world.things |= {
+        "decision": _thing(decision.pk, "", world, "compute.instance.explain", places=here, more=(f"{MARK}-decision",)),
         "server_group": _thing(
             group.pk, group.name, world, "scheduler.server_group.get", places=here, seen_in=(("compute.instance.get", here),)
         ),

@@ -52,8 +52,8 @@ def weights(name: str, *hosts: dict[str, Any], **fields: Any) -> list[float]:
         ("cpu", [{"VCPU": 16}, {"VCPU": 64}], [0.25, 1.0]),
         ("disk", [{"DISK_GB": 1}, {"DISK_GB": 2}], [0.5, 1.0]),
         ("load", [{"load": 0}, {"load": 50}, {"load": 900}], [0.0, -0.5, -1.0]),
-        ("building", [{"building": 0}, {"building": 2}, {"building": 8}], [0.0, -0.25, -1.0]),
-        ("failures", [{"failures": 0}, {"failures": 3}, {"failures": 30}], [0.0, -0.1, -1.0]),
+        ("building", [{"building": 0}, {"building": 2}], [0.0, -0.25]), ("building", [{"building": 4}, {"building": 16}], [-0.25, -1.0]),
+        ("failures", [{"failures": 0}, {"failures": 1}], [0.0, -1 / 3]), ("failures", [{"failures": 3}, {"failures": 30}], [-0.1, -1.0]),
     ],
 )
 def test_each_weigher_says_a_share_of_the_most(name: str, hosts: list[dict[str, Any]], expected: list[float]) -> None:
@@ -70,6 +70,7 @@ def test_company_of_a_soft_group_is_sought_or_shunned(policy: GroupPolicy, expec
 
 def test_hosts_without_anything_free_weigh_nothing() -> None:
     assert weights("memory", {"MEMORY_MB": 0}, {"MEMORY_MB": -10}) == [0.0, 0.0]
+    assert weights("memory", {"MEMORY_MB": 10}, {"MEMORY_MB": -10}) == [1.0, 0.0]
 
 
 # The choice.
@@ -80,7 +81,7 @@ def test_only_hosts_on_all_wires_that_the_network_needs_are_chosen(feed: FixedFe
     assert one(wires=frozenset({"physnet1", "physnet2"})).host_name == "host2"
     choice = one(wires=frozenset({"elsewhere"}))
     assert choice.host_id is None
-    assert "3 hosts not plugged into what the network runs on" in choice.summary
+    assert "all have no way into its networks" in choice.summary
     assert "elsewhere" not in choice.summary
 
 
@@ -127,7 +128,7 @@ def test_each_choice_counts_for_the_next(feed: FixedFeed) -> None:
     choices = choose.choose([make_request() for _ in range(4)])
     assert sorted(choice.host_name for choice in choices[:3]) == ["host0", "host0", "host1"]
     assert choices[3].host_id is None
-    assert choices[3].summary == "No host fits: 2 hosts too small: 1024 MiB of memory asked, at most 0 free."
+    assert choices[3].summary == "No host has room for 2 vCPUs, 1024 MiB of memory and 10 GiB of disk at the moment."
     assert sorted(feed.doubted) == [host_id(0), host_id(0), host_id(1)]
 
 
@@ -135,7 +136,7 @@ def test_in_a_batch_members_of_a_group_see_each_other(feed: FixedFeed) -> None:
     apart = Group(uuid.uuid4(), GroupPolicy.ANTI_AFFINITY, 1, {})
     choices = choose.choose([make_request(group=apart) for _ in range(4)])
     assert {choice.host_name for choice in choices[:3]} == {"host0", "host1", "host2"}
-    assert choices[3].summary == "No host fits: 3 hosts with others of the server group."
+    assert choices[3].summary == "No host fits 2 vCPUs, 1024 MiB of memory and 10 GiB of disk at the moment: all have others of its server group."
     together = Group(uuid.uuid4(), GroupPolicy.AFFINITY, 1, {})
     assert len({choice.host_name for choice in choose.choose([make_request(group=together) for _ in range(9)])}) == 1
 

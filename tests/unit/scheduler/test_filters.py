@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from apps.scheduler import explain
 from apps.scheduler.filters import FILTERS, GONE, PASSED, WORDS, judge
 from apps.scheduler.request import Group, Request
 from apps.scheduler.states import GroupPolicy
@@ -170,36 +169,6 @@ def test_filters_change_nothing() -> None:
 
 def test_every_filter_has_words() -> None:
     assert all(WORDS[each.name] for each in FILTERS)
-
-
-# The explanation.
-
-
-def test_the_explanation_names_the_nearest_miss_and_no_host() -> None:
-    table = make_table({"MEMORY_MB": 100}, {"MEMORY_MB": 900}, {"VCPU": 1}, {"up": False}, {"enabled": False}, {"zone": "b"})
-    request = make_request(zone="a", amounts={**AMOUNTS, "MEMORY_MB": 1024})
-    text = explain.nothing_fits(table, judge(table, request), request)
-    assert text == (
-        "No host fits: 2 hosts too small: 1024 MiB of memory asked, at most 900 free; "
-        "1 host too small: 2 vCPUs asked, at most 1 free; 1 host disabled; 1 host down; 1 host not in zone a."
-    )
-    assert "host0" not in text
-
-
-def test_the_stored_verdicts_give_one_row_per_host() -> None:
-    table = make_table({}, {"up": False})
-    stored = explain.by_reason(table.names, judge(table, make_request()), make_request())
-    assert explain.rows(stored) == [
-        {"host": "host1", "passed": False, "reason": "down"}, {"host": "host0", "passed": True, "reason": ""},
-    ]
-    assert explain.counts(stored) == {"down": 1, "passed": 1}
-
-
-def test_of_very_many_hosts_some_are_named_and_all_counted() -> None:
-    table = make_table(*({"up": number % 2 == 0} for number in range(1000)))
-    stored = explain.by_reason(table.names, judge(table, make_request()), make_request())
-    assert explain.counts(stored) == {"down": 500, "passed": 500}
-    assert len(explain.rows(stored)) < 100 and len(stored) < 2000
 
 
 def test_ten_thousand_hosts_are_judged_in_a_moment() -> None:

@@ -1,7 +1,8 @@
 """manage.py simulate"""
 
+import signal
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from apps.scheduler.weighers import WEIGHERS
 # What packing and spreading turn round.
 _FREE = ("memory", "cpu", "disk")
 _EVENTS = 10_000
+# What shells give who was stopped by Ctrl-C.
+STOPPED = 130
 
 
 class Command(CloudCommand):
@@ -42,7 +45,7 @@ class Command(CloudCommand):
         load.add_argument("--azure-types", type=Path, metavar="FILE", help="CSV of vmType, for a CSV of vm (default: vmType.csv beside it)")
         load.add_argument("--azure-machine", metavar="ID", help="whose shares are taken (default: the machine that most types run on)")
         load.add_argument("--mix", choices=sorted(mixes.MIXES), help="; ".join(f"{name}: {each.words}" for name, each in sorted(mixes.MIXES.items())))
-        load.add_argument("--events", type=whole(1, 100_000_000), metavar="N", help=f"of a trace: the first N; of a mix: so many (default: {_EVENTS})")
+        load.add_argument("--events", type=whole(1, 100_000_000), metavar="N", help=f"of a trace: the first N; of a mix: so many (default: what runs at the beginning, and {_EVENTS})")
         load.add_argument("--load", type=whole(1, 1000), default=95, metavar="PERCENT", help="what a mix wants of the fleet's scarcest resource in the long run (default: %(default)s)")
         load.add_argument("--seed", type=whole(0, 2**31), default=1, help="of the mix and of the choice among equals (default: %(default)s)")
         hosts = parser.add_argument_group("the hosts; amounts are what can be claimed, overcommitment included")
@@ -68,11 +71,15 @@ class Command(CloudCommand):
         tuned = _tuned(options)
         hosts = _fleet(options)
         trace = _trace(options, hosts)
-        with self._progress() as progress:
-            reading = progress.add_task("reading the trace", total=None)
-            survey = look_through(trace)
-            progress.remove_task(reading)
-            outcome = self._run(trace, survey, hosts, tuned, options, progress)
+        try:
+            with self._progress() as progress:
+                reading = progress.add_task("reading the trace", total=None)
+                survey = look_through(trace)
+                progress.remove_task(reading)
+                outcome = self._run(trace, survey, hosts, tuned, options, progress)
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped. Nothing is kept.")
+            return STOPPED
         data = report.as_data(outcome, _about(trace, survey, hosts, tuned, options))
         if options["plot"]:
             plot.draw(data, options["plot"])
@@ -86,8 +93,13 @@ class Command(CloudCommand):
             progress.update(bar, description="placing")
             choose.seed(options["seed"])
             try:
-                replay = Replay(hosts, survey, tuned, points=options["points"])
-                return replay.run(trace, lambda done: progress.update(bar, completed=done))
+                with _between_events() as look:
+
+                    def advance(done: int) -> None:
+                        progress.update(bar, completed=done)
+                        look()
+
+                    return Replay(hosts, survey, tuned, points=options["points"]).run(trace, advance)
             finally:
                 choose.seed(None)
 
@@ -116,6 +128,23 @@ class Command(CloudCommand):
             self.say("")
         classes = data["fleet"]["capacity"]
         self.show(report.over_time(data), "after", "running", "placed", "refused", *classes, "fragmented_usual", "fragmented_largest", nothing="")
+
+
+@contextmanager
+def _between_events() -> Iterator[Callable[[], None]]:
+    """Whoever stops us does so where we look, and not in the middle of a transaction: then the scratch database goes, too."""
+    came: list[int] = []
+
+    def look() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    old = {each: signal.signal(each, lambda number, _: came.append(number)) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield look
+    finally:
+        for each, handler in old.items():
+            signal.signal(each, handler)
 
 
 def _weight(text: str) -> tuple[str, float]:
@@ -161,7 +190,8 @@ def _trace(options: dict[str, Any], hosts: Fleet) -> Trace:
     if path is None:
         mix = mixes.MIXES[name := options["mix"] or "mixed"]
         rate = mixes.rate_for(mix, hosts.capacity, options["load"] / 100)
-        return Trace(f"mix {name}", lambda: mixes.generate(mix, rate=rate, seed=options["seed"]), limit or _EVENTS)
+        limit = limit or mixes.running_at_once(mix, rate) + _EVENTS
+        return Trace(f"mix {name}", lambda: mixes.generate(mix, rate=rate, seed=options["seed"]), limit)
     if options["mix"]:
         raise Invalid("simulation.trace", "Either --trace or --mix.", field="trace")
     readers.check(path)

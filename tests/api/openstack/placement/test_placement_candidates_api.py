@@ -141,6 +141,17 @@ def test_a_limit_limits(placement: Speaker, keys: dict[str, str]) -> None:
         assert used <= set(found["provider_summaries"])
 
 
+def test_of_several_limits_and_policies_the_first_counts(placement: Speaker, keys: dict[str, str]) -> None:
+    assert len(ways(placement, keys, "resources=VCPU:1&limit=2&limit=1")) == 2
+    two = "resources1=SRIOV_NET_VF:1&resources2=SRIOV_NET_VF:1"
+    assert len(ways(placement, keys, f"{two}&group_policy=isolate&group_policy=none")) == 2
+    assert len(ways(placement, keys, f"{two}&group_policy=none&group_policy=isolate")) == 4
+
+
+def test_space_around_an_amount_is_none(placement: Speaker, keys: dict[str, str]) -> None:
+    assert ways(placement, keys, "resources=VCPU:%205%20,MEMORY_MB:1%20") == ["big"]
+
+
 @pytest.mark.parametrize(
     ("since", "query"),
     [

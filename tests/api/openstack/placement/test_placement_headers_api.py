@@ -5,9 +5,7 @@ import uuid
 import pytest
 from django.conf import LazySettings
 
-from apps.common.context import SYSTEM
 from apps.identity.models import Project
-from apps.identity.services import roles
 from tests.api.openstack.kit import Keystone, of, signed_in
 from tests.api.openstack.placement.speaker import NEWEST, Speaker, claims
 from tests.support.identity import give, make_user
@@ -122,6 +120,11 @@ def test_a_body_needs_its_type_also_where_none_is_read(placement: Speaker) -> No
     placement("PUT", "traits/CUSTOM_X", content_type="").ok(201)
 
 
+@pytest.mark.parametrize("length", ["many", "-1", "1.5"])
+def test_a_length_is_a_number(placement: Speaker, length: str) -> None:
+    assert "content-length" in placement.post(PROVIDERS, {"name": "one"}, CONTENT_LENGTH=length).refused(400)
+
+
 @pytest.mark.parametrize("path", [PROVIDERS, "resource_classes", "traits", f"allocations/{SOMEWHERE}", "allocation_candidates?resources=VCPU:1"])
 def test_answers_are_json_or_nothing(placement: Speaker, path: str) -> None:
     assert placement.get(path, headers={"Accept": "text/plain"}).refused(406) == "Only application/json is provided"
@@ -167,9 +170,8 @@ def test_a_reader_of_the_system_changes_nothing(auditor: Keystone, placement: Sp
     assert placement.get(PROVIDERS).ok() == before
 
 
-def test_another_clouds_service_has_a_role_of_its_own(placement: Speaker, red: Project) -> None:
+def test_another_clouds_service_has_the_role_for_that(placement: Speaker, red: Project) -> None:
     """As that cloud's services are set up: a token for a project; the role is on the system."""
-    roles.create_role(actor=SYSTEM, name="service", permissions=["placement.*"])
     user = make_user("nova", red)
     speaker, key = Speaker(signed_in(user, of(red)).token), placement.provider("one", VCPU=8)
     body = claims({key: {"VCPU": 1}})

@@ -2,9 +2,7 @@
 
 import pytest
 
-from apps.common.context import SYSTEM
 from apps.identity.models import Project
-from apps.identity.services import roles
 from tests.api.openstack.kit import of, signed_in
 from tests.api.openstack.placement.cases import EXAMPLES
 from tests.api.openstack.placement.reference import OPERATIONS
@@ -53,7 +51,6 @@ def test_admins_of_the_system_do_everything(placement: Speaker) -> None:
 
 def test_services_do_everything(placement: Speaker, project: Project) -> None:
     """As another cloud's services are set up: a token for a project, and the role on the system."""
-    roles.create_role(actor=SYSTEM, name="service", permissions=["placement.*"])
     user = make_user("nova", project)
     give(user, "service")
     assert refused(World(placement), Speaker(signed_in(user, of(project)).token)) == set()
@@ -76,7 +73,6 @@ def test_roles_in_a_project_see_its_usages_and_nothing_else(placement: Speaker, 
         assert world.ask(OPERATIONS[title], EXAMPLES[title], OPERATIONS[title].until, by=by).status == 200
 
 
-def test_a_role_without_permissions_sees_nothing(placement: Speaker, project: Project) -> None:
-    """A role that only bears the name is worth nothing."""
-    roles.create_role(actor=SYSTEM, name="service")
-    assert refused(World(placement), speaker("service")) == set(OPERATIONS) - {PUBLIC}
+def test_a_service_in_a_project_sees_nothing(placement: Speaker, project: Project) -> None:
+    """Only on the system is the role more than a name."""
+    assert refused(World(placement), speaker("service", project)) == set(OPERATIONS) - {PUBLIC}
