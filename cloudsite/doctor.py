@@ -24,6 +24,7 @@ from apps.common.logs import masked
 from apps.hosts import selectors as hosts
 from apps.hosts.states import HostState
 from apps.identity.services import directory_health
+from apps.images import conversion
 from apps.network.selectors import hosts as host_networks
 from apps.operations import selectors as operations
 from cloudsite import tls
@@ -121,7 +122,7 @@ def _broker() -> Iterator[Finding]:
         yield Finding("broker", "fault", f"{shown} does not answer: {masked(str(error))}", "start it, or correct CLOUDSITE_BROKER_URL")
         return
     yield Finding("broker", "ok", shown)
-    for queue in (topics.SCHEDULER, topics.CONDUCTOR):
+    for queue in (topics.SCHEDULER, topics.CONDUCTOR, topics.IMAGES):
         length = bus.queue_length(queue) or 0
         if length > 1000:
             yield Finding("queues", "warning", f"{length} messages wait in {queue}", f"is the {queue} running? Start more of them")
@@ -169,6 +170,16 @@ def _disk() -> Iterator[Finding]:
         yield Finding("disk", verdict, f"{free:.1f} GiB free in {path}", "" if verdict == "ok" else "delete images, or make room")
         if not os.access(present, os.W_OK):
             yield Finding("disk", "fault", f"{present} cannot be written to", "run as its owner")
+
+
+def _images() -> Iterator[Finding]:
+    """Of this machine; where the image worker runs on another one, it is asked there."""
+    if lacking := conversion.missing():
+        packages = f"apt-get install {conversion.PACKAGE} util-linux, where worker-images runs"
+        yield Finding("images", "warning", f"missing: {', '.join(lacking)}: images cannot be converted", packages)
+    else:
+        opened = ", ".join(settings.ENV.image_import_private)
+        yield Finding("images", "ok", "can be converted here" + (f"; may be imported from {opened}, too" if opened else ""))
 
 
 def _ticker() -> Iterator[Finding]:
@@ -325,5 +336,5 @@ def _is_public(host: str) -> bool:
 # In this order; with each whether it needs the database.
 CHECKS: tuple[tuple[Callable[[], Iterator[Finding]], bool], ...] = (
     (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False),
-    (_web, False), (_s3, False), (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_networks, True), (_refused, True), (_local_host, False),
+    (_web, False), (_s3, False), (_images, False), (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_networks, True), (_refused, True), (_local_host, False),
 )

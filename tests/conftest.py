@@ -75,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
         CLOUDSITE_RATE_ADDRESS="0",
         CLOUDSITE_RATE_PROJECT="0",
         CLOUDSITE_RATE_SIGN_IN="0",
-        CLOUDSITE_S3_RATE_ADDRESS="0",
+        CLOUDSITE_S3_RATE="0",
         # Nobody listens here: a message that a test does not catch fails at once, and is not delivered to anybody.
         CLOUDSITE_BROKER_URL=f"redis+socket://{session.var / 'no-broker.sock'}",
     )

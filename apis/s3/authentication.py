@@ -43,7 +43,7 @@ def of_claim(request: Request, claim: Claim) -> signed.Caller:
                 StringToSign=claim.text, CanonicalRequest=claim.canonical or None,
             ) from None
         raise
-    rates.check_project(found.actor.project_id)
+    rates.check_project(found.actor.project_id, "s3_project")
     return found
 
 

@@ -104,7 +104,6 @@ _BY_CODE = {
     "object.incomplete": "IncompleteBody",
     "object.is_marker": "MethodNotAllowed",
     "object.md5": "BadDigest",
-    "object.metadata": "MetadataTooLarge",
     "object.not_found": "NoSuchKey",
     "object.not_modified": "NotModified",
     "object.range": "InvalidRange",
@@ -121,6 +120,8 @@ _BY_CODE = {
     "upload.not_found": "NoSuchUpload",
     "version.not_found": "NoSuchVersion",
 }
+# What is wrong with it is only that it is too much.
+_TOO_MUCH = {"object.metadata": "MetadataTooLarge", "key.invalid": "KeyTooLongError"}
 
 
 class Refused(CloudError):
@@ -138,7 +139,8 @@ def refusal(error: CloudError) -> Refused:
     """What a service said, in S3's words."""
     if isinstance(error, Refused):
         return error
-    code = _BY_CODE.get(error.code) or _BY_KIND.get(error.kind, "InternalError")
+    too_much = error.facts.get("too_large") or error.facts.get("too_long")
+    code = (_TOO_MUCH.get(error.code) if too_much else None) or _BY_CODE.get(error.code) or _BY_KIND.get(error.kind, "InternalError")
     headers = {}
     if wait := error.facts.get("retry_after_s"):
         headers["Retry-After"] = str(int(wait) + 1)

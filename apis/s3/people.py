@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from apis.s3 import xml
 from apps.common.context import Actor
 from apps.identity import selectors
+from apps.objects.access.asking import ANONYMOUS
 
-# Who wrote without a signature.
-ANONYMOUS = "65a011a29cdf8ec533ec3d1ccaae921c"
 _HEX = re.compile(r"[0-9a-f]{32}")
 
 

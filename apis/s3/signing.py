@@ -20,9 +20,9 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _CREDENTIAL = re.compile(r"(.+)/(\d{8})/([^/]+)/([^/]+)/aws4_request")
 _V2_HEADER = re.compile(r"AWS ([^:\s]+):(\S+)")
 _IN_QUERY = ("X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature")
-# What of the query counts in version 2.
+# What of the query counts in version 2; with `attributes`, which no such client knows, so that nobody else can add it.
 _V2_SUBRESOURCES = frozenset({
-    "accelerate", "acl", "analytics", "cors", "delete", "encryption", "inventory", "legal-hold", "lifecycle", "location", "logging",
+    "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "inventory", "legal-hold", "lifecycle", "location", "logging",
     "metrics", "notification", "object-lock", "partNumber", "policy", "publicAccessBlock", "replication", "requestPayment", "restore",
     "retention", "select", "select-type", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
     "response-cache-control", "response-content-disposition", "response-content-encoding", "response-content-language",

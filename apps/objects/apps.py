@@ -7,13 +7,11 @@ class ObjectsConfig(AppConfig):
     verbose_name = "Object store"
 
     def ready(self) -> None:
-        from apps.identity.services import holdings
         from apps.objects.selectors import buckets
         from apps.objects.services import sweep
         from apps.operations.services import ticker
         from apps.quotas.registry import counted
 
         counted(("buckets", "object_bytes"), buckets.usage)
-        holdings.register(buckets.in_use)
         # A slow disk, or a server elsewhere, holds up nothing else.
         ticker.DUTIES.append(ticker.Duty("object leftovers", 5.0, sweep.sweep, apart=True))

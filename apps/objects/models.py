@@ -1,7 +1,8 @@
 """Buckets, the versions of their objects, uploads in parts, and content that nobody needs any more: global tables.
 
 Content is in a store (`stores/`) under ids of its own, its *blobs*. A version without parts has one, named by the version's
-id; one with parts has one for each. An empty object has none.
+id; one with parts has one for each. An empty object has none. Foreign keys have no index of their own: constraints and indexes that
+begin with them serve.
 """
 
 from typing import ClassVar
@@ -73,7 +74,7 @@ class Version(Described):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    bucket = models.ForeignKey(Bucket, models.DO_NOTHING, related_name="versions")
+    bucket = models.ForeignKey(Bucket, models.DO_NOTHING, related_name="versions", db_index=False)
     key = KeyField()
     version = models.CharField(max_length=32)
     is_latest = models.BooleanField()
@@ -108,7 +109,7 @@ class Upload(Described):
     """An object that comes in parts. `algorithm`, `checksum_type`: of the checksums asked for, empty for none."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    bucket = models.ForeignKey(Bucket, models.DO_NOTHING, related_name="uploads")
+    bucket = models.ForeignKey(Bucket, models.DO_NOTHING, related_name="uploads", db_index=False)
     key = KeyField()
     algorithm = models.CharField(max_length=16, blank=True)
     checksum_type = models.CharField(max_length=16, blank=True)
@@ -127,8 +128,8 @@ class Part(models.Model):
     """
 
     blob_id = models.UUIDField(primary_key=True)
-    upload = models.ForeignKey(Upload, models.DO_NOTHING, null=True, related_name="parts")
-    held_by = models.ForeignKey(Version, models.DO_NOTHING, null=True, related_name="parts")
+    upload = models.ForeignKey(Upload, models.DO_NOTHING, null=True, related_name="parts", db_index=False)
+    held_by = models.ForeignKey(Version, models.DO_NOTHING, null=True, related_name="parts", db_index=False)
     number = models.PositiveIntegerField()
     size_bytes = models.PositiveBigIntegerField()
     starts_at = models.PositiveBigIntegerField(null=True)

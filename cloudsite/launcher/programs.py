@@ -14,6 +14,7 @@ PROCFILE = BASE_DIR / "Procfile"
 # In this order they start, and in the opposite order they stop.
 CONTROL_PLANE = ("web", "scheduler", "conductor", "ticker")
 S3 = "s3"
+IMAGES = "worker-images"
 # Where it says whether it can work; no bucket has such a name.
 S3_READY = "/-/readyz"
 AGENT = "agent"

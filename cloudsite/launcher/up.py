@@ -97,7 +97,7 @@ class Up:
         return choice
 
     def _start_processes(self, surroundings: Mapping[str, str]) -> None:
-        names = (*programs.CONTROL_PLANE, programs.S3, programs.AGENT, programs.FLOWER)
+        names = (*programs.CONTROL_PLANE, programs.S3, programs.IMAGES, programs.AGENT, programs.FLOWER)
         running = programs.ours(self._env, names, surroundings)
         if self._env.broker_url == f"redis+socket://{self._env.run / 'redis.sock'}":
             running = servers.Redis(self._env.run, self._log, surroundings).programs() + running

@@ -157,6 +157,7 @@ SPECTACULAR_SETTINGS = {
         "InstanceState": "apps.compute.api.serializers.STATES",
         "OperationState": "apps.operations.api.serializers.STATES",
         "ImageState": "apps.images.api.serializers.STATES",
+        "ImageFormat": "apps.images.api.serializers.FORMATS",
         "HostState": "apps.hosts.api.serializers.STATES",
         "NetworkKind": "apps.network.api.network_shapes.KINDS",
         "SegmentKind": "apps.network.api.provider_shapes.KINDS",

@@ -60,8 +60,9 @@ class Environment:
         16, "Requests that one S3 process handles at once; half of them may be uploads by nobody in particular.", least=2, most=256
     )
     s3_workers: int = _option(1, "S3 processes.", least=1, most=64)
-    s3_rate_address: int = _option(
-        2000, "Requests to S3 a second from one address, averaged over 10 s; each process counts for itself. 0: no limit.", least=0, most=100000
+    s3_rate: int = _option(
+        2000, "Requests to S3 a second from one address, and likewise in one project, averaged over 10 s; each S3 process counts for itself."
+        " 0: no limit.", least=0, most=100000,
     )
     public_url: str = _option("", "How users and hosts reach the API; empty: `http://<listen>`.", schemes=("http", "https"))
     allowed_hosts: tuple[str, ...] = _option(("localhost", "127.0.0.1", "[::1]"), "Host names that the web process answers to.")
@@ -110,6 +111,10 @@ class Environment:
     scheduler_failure_minutes: int = _option(60, "For how long a failed build counts against its host.", least=1, most=10080)
     build_timeout_s: float = _option(600.0, "A build that has not ended after so long is looked into.", least=1, most=86400)
     power_timeout_s: float = _option(120.0, "The same for start, stop and reboot, and for network cards that come and go.", least=1, most=86400)
+    transfer_timeout_s: float = _option(
+        3600.0, "The same for snapshots, and for images that a host is to have before anybody boots them: copying and sending whole disks.",
+        least=1, most=86400,
+    )
     delete_timeout_s: float = _option(120.0, "The same for delete.", least=1, most=86400)
     observe_timeout_s: float = _option(20.0, "How long a host may take to say what is true.", least=1, most=3600)
     resend_s: float = _option(5.0, "A message unanswered for so long is sent again (then after twice as long …).", least=0.2, most=600)
@@ -170,6 +175,27 @@ class Environment:
     rate_project: int = _option(200, "The same for all requests that work in one project.", least=0, most=100000)
     rate_sign_in: int = _option(300, "Sign-ins a minute from one address, also counted by each web process. 0: no limit.", least=0, most=100000)
     max_image_gb: int = _option(50, "Largest image, GiB.", least=1, most=10240)
+    max_image_virtual_gb: int = _option(
+        2048, "Largest disk in an image, GiB, however small its file is. No larger than all disks of a project may be in any case.", least=1, most=65536
+    )
+    image_upload_hours: int = _option(24, "An upload in pieces that nobody goes on with for so long ends.", least=1, most=8760)
+    image_workers: int = _option(1, "Images that one image worker fetches or converts at once.", least=1, most=16)
+    image_queue_timeout_s: float = _option(
+        86400.0, "An import or conversion that no image worker has taken up after so long fails.", least=1, most=604800
+    )
+    image_worker_silent_s: float = _option(
+        120.0, "An image worker that has said nothing for so long is dead: what it had begun is begun anew.", least=2, most=3600
+    )
+    image_import_timeout_s: float = _option(21600.0, "Longest import of an image, all tries together.", least=1, most=604800)
+    image_import_stall_s: float = _option(
+        30.0, "A server that sends less than 1 KiB a second for so long has stalled: the import goes on with a new connection.", least=1, most=600
+    )
+    image_import_private: tuple[str, ...] = _option(
+        (), "Networks that images may be imported from although they are private, such as `10.20.0.0/16`. A network opens what lies inside"
+        " of one range only: `0.0.0.0/0` opens nothing.", networks=True,
+    )
+    image_convert_timeout_s: float = _option(3600.0, "Longest conversion of an image, by the clock and by the processor.", least=1, most=86400)
+    image_convert_memory_mb: int = _option(1024, "Address space of `qemu-img`, MiB; below 600 it fails for want of threads.", least=128, most=65536)
     object_store: str = _option("files", "Where objects are kept: in `<var>/objects`, or on another S3 server.", choices=("files", "s3"))
     object_folder: Path = _option(Path(), "Folder of the object store's files; empty: `<var>/objects`. S3 processes on several machines need one that they share.")
     object_s3_url: str = _option("", "That other S3 server.", pattern=r"https?://\S+|", form="https://s3.example.org")
@@ -273,6 +299,8 @@ def _parse(name: str, spec: "dataclasses.Field[Any]", text: str) -> Any:
         return _number(name, spec, text)
     if kind == tuple[str, ...]:
         parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        if "networks" in meta:
+            return tuple(_any_network(name, part) for part in parts)
         return tuple(_proxy(name, part) for part in parts) if "proxies" in meta else parts
     if "choices" in meta and text not in meta["choices"]:
         raise SettingError(f"{name}={text!r}: expected one of {', '.join(meta['choices'])}.")
@@ -317,8 +345,10 @@ def _network(name: str, text: str) -> str:
 
 
 def _proxy(name: str, text: str) -> str:
-    if text == "unix":
-        return text
+    return text if text == "unix" else _any_network(name, text)
+
+
+def _any_network(name: str, text: str) -> str:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:

@@ -66,14 +66,16 @@ def test_open_uploads_end_with_their_bucket(shelf: Shelf) -> None:
 
 def test_what_is_said_of_a_bucket_is_kept_and_in_the_trail(shelf: Shelf) -> None:
     actor, name = shelf.actor, shelf.name
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
     buckets.put_acl(actor=actor, name=name, acl={"grants": []})
-    buckets.put_policy(actor=actor, name=name, policy={"Statement": []})
+    buckets.put_policy(actor=actor, name=name, policy=policy)
     buckets.put_cors(actor=actor, name=name, rules=[{"AllowedOrigins": ["*"]}])
     buckets.put_tags(actor=actor, name=name, tags={"a": "b"})
     buckets.put_versioning(actor=actor, name=name, versioning=Versioning.ENABLED)
     found = buckets_there.bucket(actor=actor, name=name)
     assert (found.acl, found.policy, found.cors, found.tags, found.versioning) == (
-        {"grants": []}, {"Statement": []}, [{"AllowedOrigins": ["*"]}], {"a": "b"}, "enabled"
+        {"grants": []}, policy, [{"AllowedOrigins": ["*"]}], {"a": "b"}, "enabled"
     )
     buckets.put_policy(actor=actor, name=name, policy=None)
     buckets.put_cors(actor=actor, name=name, rules=[])

@@ -43,6 +43,7 @@ _OTHER: dict[str, tuple[Example, ...]] = {
     "instances_interfaces_detach": (Example(answers=("instance.state",)),),
     "network_pools_create": (Example(body={"kind": "vxlan", "first": 100, "last": 199}),),
     "networks_create_whole": (Example(body={"name": "whole"}),),
+    "objects_presign": (Example(body={"key": "new", "method": "PUT"}, answers=("access_key.none",)),),
     "ports_create": (Example(body={"network_id": "{network}"}),),
     "ports_update": (Example(body={"name": "changed", "security_groups": ["{security_group}"]}),),
     "project_tags_remove": (Example(parts={"tag": "=tag"}),),

@@ -59,16 +59,16 @@ class Shelf:
         return objects.copy(actor=self.actor, source=Source(bucket=self.name, key=source), bucket=self.name, key=key, **more)
 
     def begin(self, key: str = "key", **more: Any) -> Upload:
-        return uploads.begin(actor=self.actor, bucket=self.name, key=key, about=more.pop("about", About()), **more)
+        return uploads.begin(actor=more.pop("actor", self.actor), bucket=self.name, key=key, about=more.pop("about", About()), **more)
 
     def part(self, upload: Upload, number: int, data: bytes, **more: Any) -> Part:
         return uploads.put_part(
-            actor=self.actor, bucket=self.name, key=upload.key, upload_id=upload.pk.hex, number=number, stream=io.BytesIO(data), **more
+            actor=more.pop("actor", self.actor), bucket=self.name, key=upload.key, upload_id=upload.pk.hex, number=number, stream=io.BytesIO(data), **more
         )
 
     def complete(self, upload: Upload, parts: Sequence[Part], **more: Any) -> Version:
         named = [NamedPart(part.number, part.etag) for part in parts]
-        return uploads.complete(actor=self.actor, bucket=self.name, key=upload.key, upload_id=upload.pk.hex, parts=named, **more)
+        return uploads.complete(actor=more.pop("actor", self.actor), bucket=self.name, key=upload.key, upload_id=upload.pk.hex, parts=named, **more)
 
     def put_in_parts(self, key: str = "key", sizes: Sequence[int] = (PART_LEAST_BYTES, 3)) -> bytes:
         """An object made of parts of these sizes; its bytes."""

@@ -10,8 +10,20 @@ from apis.s3.answers import Answer, document
 from apis.s3.call import Call
 from apis.s3.describing import version_id
 from apis.s3.errors import Refused
-from apis.s3.people import ANONYMOUS, Names, user_id_of
+from apis.s3.people import Names, user_id_of
 from apps.identity import selectors
+from apps.objects.access.acl import (
+    ALL,
+    AUTHENTICATED,
+    BUCKET_OWNER,
+    CANNED,
+    MOST_GRANTS,
+    PERMISSIONS,
+    Acl,
+    Grant,
+    spelled_out,
+)
+from apps.objects.access.asking import ANONYMOUS, canonical
 from apps.objects.selectors import buckets as bucket_reads
 from apps.objects.selectors import objects as object_reads
 from apps.objects.services import buckets, objects
@@ -19,23 +31,11 @@ from apps.objects.services import buckets, objects
 if TYPE_CHECKING:  # tables are private to their context; a type may be named
     from apps.objects.models import Bucket
 
-Acl = Mapping[str, Any]
-# (grantee, permission): a canonical id, or one of the two groups.
-Grant = tuple[str, str]
-ALL, AUTHENTICATED = "all", "authenticated"
 _URI = "http://acs.amazonaws.com/groups/global/"
 _GROUPS = {f"{_URI}AllUsers": ALL, f"{_URI}AuthenticatedUsers": AUTHENTICATED}
 _URIS = {name: uri for uri, name in _GROUPS.items()}
-_PERMISSIONS = ("FULL_CONTROL", "WRITE", "WRITE_ACP", "READ", "READ_ACP")
-_HEADERS = {f"x-amz-grant-{name.lower().replace('_', '-')}": name for name in _PERMISSIONS}
-_CANNED: dict[str, tuple[Grant, ...]] = {
-    "private": (), "public-read": ((ALL, "READ"),), "public-read-write": ((ALL, "READ"), (ALL, "WRITE")),
-    "authenticated-read": ((AUTHENTICATED, "READ"),), "aws-exec-read": (),
-}
-# Of objects only: what the owner of the bucket is given.
-_BUCKET_OWNER = {"bucket-owner-read": "READ", "bucket-owner-full-control": "FULL_CONTROL"}
+_HEADERS = {f"x-amz-grant-{name.lower().replace('_', '-')}": name for name in PERMISSIONS}
 _GRANTEE = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*"?([^",]*)"?\s*')
-_MOST = 100
 
 
 def of_headers(call: Call) -> Acl | None:
@@ -50,7 +50,7 @@ def of_words(canned: str, granting: Mapping[str, str], *, is_object: bool) -> Ac
     if canned and grants:
         raise Refused("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
     if canned:
-        if canned not in _CANNED and not (is_object and canned in _BUCKET_OWNER):
+        if canned not in CANNED and not (is_object and canned in BUCKET_OWNER):
             raise Refused("InvalidArgument", "", ArgumentName="x-amz-acl", ArgumentValue=canned[:64])
         return {"canned": canned}
     return _checked(grants) if grants else None
@@ -78,8 +78,8 @@ def _grantee(kind: str, value: str) -> str:
 
 def _checked(grants: list[Grant]) -> Acl:
     """Raises Refused if there are too many, or somebody among them does not exist."""
-    if len(grants) > _MOST:
-        raise Refused("InvalidRequest", f"An access list has at most {_MOST} grants.")
+    if len(grants) > MOST_GRANTS:
+        raise Refused("InvalidRequest", f"An access list has at most {MOST_GRANTS} grants.")
     asked = {found for grantee, _ in grants if (found := user_id_of(grantee)) is not None and grantee != ANONYMOUS}
     if unknown := asked - selectors.user_names(asked).keys():
         raise Refused("InvalidArgument", "Invalid id", ArgumentName="id", ArgumentValue=min(unknown).hex)
@@ -135,7 +135,7 @@ def _read(call: Call) -> Acl:
 
 def _grant(element: Element) -> Grant:
     grantee, permission = element.find("Grantee"), xml.text(element, "Permission")
-    if grantee is None or permission not in _PERMISSIONS:
+    if grantee is None or permission not in PERMISSIONS:
         raise Refused("MalformedACLError")
     for kind, child in (("id", "ID"), ("uri", "URI"), ("emailAddress", "EmailAddress")):
         if value := xml.text(grantee, child):
@@ -143,20 +143,8 @@ def _grant(element: Element) -> Grant:
     raise Refused("MalformedACLError")
 
 
-def grants_of(acl: Acl | None, owner: str, bucket_owner: str) -> list[Grant]:
-    """What a stored list gives, spelled out; the owners by their canonical ids."""
-    if acl and "grants" in acl:
-        return [(each["grantee"], each["permission"]) for each in acl["grants"]]
-    canned = (acl or {}).get("canned", "private")
-    grants = [(owner, "FULL_CONTROL"), *_CANNED.get(canned, ())]
-    if canned in _BUCKET_OWNER and bucket_owner != owner:
-        grants.append((bucket_owner, _BUCKET_OWNER[canned]))
-    return grants
-
-
 def _rendered(call: Call, acl: Acl | None, owner: Any, bucket: "Bucket") -> Answer:
-    canonical = [each.hex if each is not None else ANONYMOUS for each in (owner, bucket.user_id)]
-    grants = grants_of(acl, *canonical)
+    grants = spelled_out(acl, canonical(owner), canonical(bucket.user_id))
     names = Names(call.actor, [owner, *(user_id_of(grantee) for grantee, _ in grants)])
     nodes = [("Grant", [_shown(grantee, names), ("Permission", permission)]) for grantee, permission in grants]
     return document("AccessControlPolicy", [("Owner", names.person(owner)), ("AccessControlList", nodes)])

@@ -26,7 +26,7 @@ from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import mend
 from apps.compute.services.place import amounts_of
 from apps.compute.states import InstanceState
-from apps.images.services import contents
+from apps.images.services import contents, uploads
 from apps.network import selectors as networks
 from apps.network.services import addresses
 from apps.network.services.audit import drifts as network_drifts
@@ -229,9 +229,9 @@ def _content() -> Iterator[Finding]:
     for loss in contents.lost():
         what = f"the content of image {loss.name} ({loss.image_id}) is missing in the store"
         yield Finding("image.content_missing", what, "delete the image and upload it again", str(loss.image_id))
-    for loss in contents.interrupted():
+    for loss in uploads.interrupted():
         what = f"the upload of image {loss.name} ({loss.image_id}) broke off"
-        yield Finding("image.interrupted", what, "let it wait for its data again", str(loss.image_id), partial(contents.give_up, loss.image_id))
+        yield Finding("image.interrupted", what, "let it wait for its data again", str(loss.image_id), partial(uploads.give_up, loss.image_id))
     for name in contents.unowned():
         what = f"the store holds {name}, which belongs to no image"
         yield Finding("image.content_orphan", what, "delete the file", name, partial(contents.sweep_out, name))

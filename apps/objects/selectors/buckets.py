@@ -17,12 +17,14 @@ from apps.objects.selectors import gate
 _NAMED = Compiled(lambda name: Bucket.objects.filter(name=name)[:1], "a name that no bucket has")
 
 
-def buckets(*, actor: Actor) -> "QuerySet[Bucket]":
-    """Those of the project that the actor works in, by name; all for whom has the permission everywhere and works in none.
-    Raises Forbidden."""
+def buckets(*, actor: Actor, all_projects: bool = False) -> "QuerySet[Bucket]":
+    """Those of the project that the actor works in, by name. All of them: for whom has the permission everywhere, and asks for
+    `all_projects` or works in none. Raises Forbidden."""
     policy.require(actor, "objects.bucket.list")
+    if all_projects:
+        policy.require_everywhere(actor, "objects.bucket.list")
     rows = Bucket.objects.order_by("name")
-    if actor.project_id is None and policy.everywhere(actor, "objects.bucket.list"):
+    if all_projects or (actor.project_id is None and policy.everywhere(actor, "objects.bucket.list")):
         return rows
     return rows.filter(project_id=actor.project_id) if actor.project_id else rows.none()
 
@@ -31,6 +33,17 @@ def bucket(*, actor: Actor, name: str, action: str = "s3:ListBucket", context: C
     """One with which the actor may do `action`, named as in bucket policies. Raises NotFound `bucket.not_found`, Forbidden."""
     found = named(name)
     gate.require(actor, action, found, context=context)
+    return found
+
+
+def shown(*, actor: Actor, name: str, action: str = "s3:ListBucket", key: str = "", context: Context = NO_CONTEXT) -> Bucket:
+    """The same where a bucket that the actor has no business with is as good as none. Raises NotFound, Forbidden."""
+    policy.require(actor, gate.permission(action))
+    found = named(name)
+    ways = ((action, key), ("s3:ListBucket", ""))
+    if not gate.knows(actor, found) and not any(gate.allows(actor, each, found, key=of, context=context) for each, of in ways):
+        raise not_found(name)
+    gate.require(actor, action, found, key=key, context=context)
     return found
 
 
@@ -65,9 +78,3 @@ def usage(project_ids: Collection[uuid.UUID] | None) -> dict[uuid.UUID, dict[str
             if bucket_id in owners:
                 found[owners[bucket_id]]["object_bytes"] += size or 0
     return {project_id: dict(amounts) for project_id, amounts in found.items()}
-
-
-def in_use(project_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, int]]:
-    """How many buckets these projects have: as long as there is one, a project is not deleted."""
-    counted = Bucket.objects.filter(project_id__in=list(project_ids)).values_list("project_id").annotate(Count("pk")).order_by()
-    return {project_id: {"buckets": count} for project_id, count in counted}

@@ -67,7 +67,10 @@ class Content:
 
 
 def open_content(version: Version, *, first: int = 0, last: int | None = None) -> Content:
-    """Opened so far that what is missing is known before the first byte is sent. Raises Unavailable `object.content`."""
+    """Opened so far that what is missing is known before the first byte is sent.
+
+    Raises Unavailable `object.content`, `object.replaced` (since it was looked for: what is there now is found by trying again).
+    """
     end = version.size_bytes if last is None else min(last + 1, version.size_bytes)
     if first >= end:
         return Content([])
@@ -79,8 +82,15 @@ def open_content(version: Version, *, first: int = 0, last: int | None = None) -
         offset = max(first - (starts_at or 0), 0)
         pieces.append(_Piece(blob_id, offset, min(end - (starts_at or 0), size) - offset))
     if sum(piece.size for piece in pieces) != end - first:
-        raise _damaged()
+        raise missing_parts(version)
     return Content(pieces)
+
+
+def missing_parts(version: Version) -> Unavailable:
+    """The refusal where not all parts of a version are found."""
+    if Version.objects.filter(pk=version.pk).exists():
+        return _damaged()
+    return Unavailable("object.replaced", "The object was replaced or deleted at this very moment: try again.")
 
 
 def open_blob(blob_id: uuid.UUID, size_bytes: int) -> Content:

@@ -8,6 +8,7 @@ from apps.common import ids
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
 from apps.common.sql import SAMPLE, Compiled
+from apps.objects.access.decide import facts_of_version
 from apps.objects.inputs import NO_CONTEXT, Condition, Context
 from apps.objects.models import Bucket, Part, Version
 from apps.objects.selectors import buckets, gate
@@ -34,9 +35,12 @@ def found(
     """
     holder = buckets.named(bucket)
     row = of_version(holder, key, version) if version else _LATEST.first(holder.pk, key)
+    context = {**context, **facts_of_version(version)}
     if row is None or row.is_marker:
-        gate.require(actor, action, holder, key=key, context=context)
-        gate.require(actor, "s3:ListBucket", holder, context=context)
+        # Who may list the bucket sees as well that it is not there.
+        if not gate.allows(actor, "s3:ListBucket", holder, context=context):
+            gate.require(actor, action, holder, key=key, context=context)
+            gate.require(actor, "s3:ListBucket", holder, context=context)
         raise _missing(key, version, row)
     gate.require(actor, action, holder, key=key, version=row, context=context)
     return holder, row

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 
 from django.db import connection
+from django.db.models import Count, Sum
 
 from apps.common import clock
 from apps.common.sql import insert_rows
@@ -31,6 +32,12 @@ def add(upload: Upload, part: Part) -> int:
     less = let_go(Part.objects.filter(upload_id=upload.pk, number=part.number).values_list("blob_id", "size_bytes"))
     insert_rows([part])
     return less
+
+
+def counted(upload: Upload) -> tuple[int, int]:
+    """How many parts it has, and their bytes."""
+    found = Part.objects.filter(upload_id=upload.pk).aggregate(count=Count("pk"), size=Sum("size_bytes"))
+    return found["count"], found["size"] or 0
 
 
 def adopt(upload: Upload, version: Version) -> None:

@@ -10,6 +10,8 @@ from apps.common import clock
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
 from apps.identity import policy as roles
+from apps.objects.access import acl as access_lists
+from apps.objects.access import policy as policies
 from apps.objects.inputs import NO_CONTEXT, Context
 from apps.objects.models import Bucket, Upload, Version
 from apps.objects.selectors import buckets, gate
@@ -21,13 +23,14 @@ from apps.quotas.services import reservations
 def create(*, actor: Actor, name: str, acl: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None) -> Bucket:
     """A new bucket of the project that the actor works in.
 
-    Raises Forbidden, Invalid `bucket.name`, `tags.invalid`, Conflict `bucket.yours` (the project has it already) or
+    Raises Forbidden, Invalid `bucket.name`, `tags.invalid`, `acl.invalid`, Conflict `bucket.yours` (the project has it already) or
     `bucket.taken` (somebody else has), QuotaExceeded.
     """
     project_id = roles.in_project(actor)
     roles.require(actor, "objects.bucket.create", project_id=project_id)
     checking.check_bucket_name(name)
     checking.check_tags(tags or {})
+    access_lists.check(acl, is_object=False)
     bucket = Bucket(
         name=name, project_id=project_id, user_id=actor.user_id, acl=dict(acl or {}), tags=dict(tags or {}), created_at=clock.now()
     )
@@ -59,7 +62,8 @@ def delete(*, actor: Actor, name: str, context: Context = NO_CONTEXT) -> None:
 
 
 def put_acl(*, actor: Actor, name: str, acl: Mapping[str, Any], context: Context = NO_CONTEXT) -> Bucket:
-    """Raises NotFound, Forbidden."""
+    """Raises NotFound, Forbidden, Invalid `acl.invalid`."""
+    access_lists.check(acl, is_object=False)
     return _change(actor, name, "s3:PutBucketAcl", context, acl=dict(acl))
 
 
@@ -67,6 +71,7 @@ def put_policy(*, actor: Actor, name: str, policy: Mapping[str, Any] | None, con
     """None takes it away. Raises NotFound, Forbidden, Invalid `bucket.policy`."""
     if policy is None:
         return _change(actor, name, "s3:DeleteBucketPolicy", context, policy=None)
+    policies.check(policy, bucket=name)
     return _change(actor, name, "s3:PutBucketPolicy", context, policy=dict(policy))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 from apps.common.errors import Invalid
+from apps.objects.access import acl as access_lists
 from apps.objects.inputs import About
 from apps.objects.states import BUCKET_MOST_TAGS, KEY_MOST_BYTES, METADATA_MOST_BYTES, OBJECT_MOST_TAGS
 
@@ -38,7 +39,7 @@ def check_key(key: str) -> None:
 
 
 def check_about(about: About) -> None:
-    """Raises Invalid `object.metadata`, `tags.invalid`."""
+    """Raises Invalid `object.metadata`, `tags.invalid`, `acl.invalid`."""
     if not about.headers.keys() <= _HEADERS:
         raise Invalid("object.metadata", f"headers: expected some of {', '.join(sorted(_HEADERS))}.", field="headers")
     size = sum(len(name.encode()) + len(value.encode()) for name, value in about.metadata.items())
@@ -48,6 +49,7 @@ def check_about(about: About) -> None:
     if len(about.content_type) > 255 or any("\0" in text for text in texts):
         raise Invalid("object.metadata", "Content types have at most 255 characters; NUL is nowhere allowed.", field="metadata")
     check_tags(about.tags, most=OBJECT_MOST_TAGS)
+    access_lists.check(about.acl, is_object=True)
 
 
 def check_tags(tags: Mapping[str, str], *, most: int = BUCKET_MOST_TAGS) -> None:

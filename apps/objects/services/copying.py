@@ -1,13 +1,13 @@
 """Copies inside the store: a second name for the same blocks of the disk, whatever the size."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from apps.common.context import Actor
-from apps.common.errors import CloudError, Unavailable
+from apps.common.errors import CloudError, Conflict, Unavailable
 from apps.common.ids import new_id
 from apps.common.sql import insert_rows
 from apps.objects.hashing import Hashes
@@ -16,6 +16,7 @@ from apps.objects.models import Bucket, Part, Upload, Version
 from apps.objects.selectors import content
 from apps.objects.selectors import objects as objects_there
 from apps.objects.services import assembling, placing, writing
+from apps.objects.states import MOST_PARTS
 from apps.objects.stores import store
 from apps.objects.stores.base import CHUNK_BYTES, Kept, Missing, Writer
 
@@ -34,7 +35,7 @@ def described_as(
 def copy(
     *, actor: Actor, holder: Bucket, origin: Version, new: Version, algorithm: str, condition: Condition | None
 ) -> Version:
-    """Put `new`, a copy of `origin`, in its place. Raises Unavailable `object.content`, and what `objects.put` raises."""
+    """Put `new`, a copy of `origin`, in its place. Raises Unavailable `object.content`, `object.replaced`, and what `objects.put` raises."""
     if algorithm and algorithm not in origin.checksums:
         new.checksums = {algorithm: _computed(origin, algorithm), "type": "FULL_OBJECT"}
     if origin.parts_count:
@@ -68,7 +69,9 @@ def _copy_parts(actor: Actor, holder: Bucket, origin: Version, new: Version, con
         with placing.committed(holder):
             placing.lock(holder, new.key)
             assembling.locked(upload)
-            new.parts_count = Part.objects.filter(upload_id=upload.pk).count()
+            new.parts_count, size = assembling.counted(upload)
+            if size != new.size_bytes:  # an upload can be seen, and so be written to
+                raise Conflict("upload.changed", "Somebody else has changed the parts of this copy.")
             less = placing.place(holder, new, condition=condition)
             assembling.adopt(upload, new)
             writing.write_down(actor, "objects.object.create", holder, new)
@@ -100,11 +103,12 @@ def _link_parts(holder: Bucket, origin: Version, upload: Upload) -> None:
                 placing.count(holder.project_id, more=sum(row.size_bytes for row in rows), less=0)
 
 
-def _all_parts(origin: Version) -> Iterator[Part]:
-    after = 0
-    while some := objects_there.parts(origin, after=after):
-        yield from some
-        after = some[-1].number
+def _all_parts(origin: Version) -> list[Part]:
+    """In one statement: the parts of a version that is replaced meanwhile are all there, or none of them."""
+    parts = objects_there.parts(origin, most=MOST_PARTS)
+    if len(parts) != origin.parts_count:
+        raise content.missing_parts(origin)
+    return parts
 
 
 def _computed(origin: Version, algorithm: str) -> str:

@@ -7,6 +7,8 @@ from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import CloudError, Forbidden, Invalid, NotFound
 from apps.common.ids import new_id
+from apps.objects.access import acl as access_lists
+from apps.objects.access.decide import facts_of_new, facts_of_version
 from apps.objects.inputs import NO_CONTEXT, About, Condition, Context, Deleted, Doomed, Expected, Source, Stream
 from apps.objects.models import Version
 from apps.objects.selectors import buckets, gate
@@ -84,7 +86,8 @@ def delete(
     """
     checking.check_key(key)
     holder = buckets.named(bucket)
-    gate.require(actor, "s3:DeleteObjectVersion" if version else "s3:DeleteObject", holder, key=key, context=context)
+    action = "s3:DeleteObjectVersion" if version else "s3:DeleteObject"
+    gate.require(actor, action, holder, key=key, context={**context, **facts_of_version(version)})
     with placing.committed(holder):
         placing.lock(holder, key)
         deleted, less = deleting.delete(actor, holder, key, version, condition)
@@ -107,7 +110,7 @@ def delete_many(*, actor: Actor, bucket: str, doomed: Sequence[Doomed], context:
         action = "s3:DeleteObjectVersion" if each.version else "s3:DeleteObject"
         try:
             checking.check_key(each.key)
-            gate.require(actor, action, holder, key=each.key, context=context)
+            gate.require(actor, action, holder, key=each.key, context={**context, **facts_of_version(each.version)})
         except (Invalid, Forbidden) as error:
             results[position] = error
         else:
@@ -132,13 +135,14 @@ def put_tags(
     checking.check_tags(tags, most=OBJECT_MOST_TAGS)
     verb = "Put" if tags else "Delete"
     action = f"s3:{verb}Object{'Version' if version else ''}Tagging"
-    return _change(actor, bucket, key, version, action, context, tags=dict(tags))
+    return _change(actor, bucket, key, version, action, {**context, **facts_of_new(tags)}, tags=dict(tags))
 
 
 def put_acl(
     *, actor: Actor, bucket: str, key: str, acl: Mapping[str, Any], version: str = "", context: Context = NO_CONTEXT
 ) -> Version:
-    """Raises as `put_tags`. Always in the audit trail."""
+    """Raises as `put_tags`, Invalid `acl.invalid`. Always in the audit trail."""
+    access_lists.check(acl, is_object=True)
     action = f"s3:PutObject{'Version' if version else ''}Acl"
     return _change(actor, bucket, key, version, action, context, acl=dict(acl))
 

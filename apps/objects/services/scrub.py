@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from django.conf import settings
@@ -139,13 +140,12 @@ def _md5(blob_id: uuid.UUID, size: int, report: Report, pace: Pace) -> str:
 
 
 def _unowned() -> Iterator[Finding]:
-    for batch in store().names(idle_s=_SETTLED_S):
-        for first in range(0, len(batch), _AT_ONCE):
-            some = batch[first : first + _AT_ONCE]
-            known: set[uuid.UUID] = set()
-            for rows in (Version.objects.filter(parts_count=0), Part.objects.all(), Garbage.objects.all()):
-                known.update(rows.filter(pk__in=some).values_list("pk", flat=True))
-            yield from (Finding(UNOWNED, blob_id, detail="belongs to no object") for blob_id in some if blob_id not in known)
+    waiting = chain.from_iterable(store().names(idle_s=_SETTLED_S))
+    while some := list(islice(waiting, _AT_ONCE)):
+        known: set[uuid.UUID] = set()
+        for rows in (Version.objects.filter(parts_count=0), Part.objects.all(), Garbage.objects.all()):
+            known.update(rows.filter(pk__in=some).values_list("pk", flat=True))
+        yield from (Finding(UNOWNED, blob_id, detail="belongs to no object") for blob_id in some if blob_id not in known)
 
 
 def _fix(actor: Actor, report: Report) -> None:

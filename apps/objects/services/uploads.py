@@ -112,8 +112,8 @@ def complete(
     """
     completing.check_order(parts)
     holder = buckets.named(bucket)
-    gate.require(actor, "s3:PutObject", holder, key=key, context=context)
     upload = uploads_there.rows(holder, key, upload_id).first()
+    gate.require(actor, "s3:PutObject", holder, key=key, version=upload, context=context)
     if upload is None:
         return _completed(holder, key, upload_id)
     with placing.committed(holder):

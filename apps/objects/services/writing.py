@@ -7,6 +7,7 @@ from django.conf import settings
 from apps.audit.services import record
 from apps.common import clock
 from apps.common.context import Actor
+from apps.objects.access.decide import facts_of_new
 from apps.objects.inputs import About, Context
 from apps.objects.models import Bucket, Version
 from apps.objects.selectors import gate
@@ -23,11 +24,12 @@ def described(actor: Actor, about: About) -> dict[str, Any]:
 
 def allow_writing(actor: Actor, bucket: Bucket, key: str, about: About, context: Context) -> None:
     """Raises Forbidden: to say who may read it, or to tag it, one needs more than to write."""
-    gate.require(actor, "s3:PutObject", bucket, key=key, context=context)
+    facts = {**context, **facts_of_new(about.tags, about.acl)}
+    gate.require(actor, "s3:PutObject", bucket, key=key, context=facts)
     if about.tags:
-        gate.require(actor, "s3:PutObjectTagging", bucket, key=key, context=context)
+        gate.require(actor, "s3:PutObjectTagging", bucket, key=key, context=facts)
     if about.acl is not None:
-        gate.require(actor, "s3:PutObjectAcl", bucket, key=key, context=context)
+        gate.require(actor, "s3:PutObjectAcl", bucket, key=key, context=facts)
 
 
 def write_down(actor: Actor, permission: str, bucket: Bucket, version: Version) -> None:

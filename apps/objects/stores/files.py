@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from apps.common import filelocks
 from apps.objects.stores.base import Missing, Reader, Writer, failed
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class Files:
             if not _is_blob(entry.name) or not _idle(entry.path, idle_s):
                 continue
             with contextlib.suppress(FileNotFoundError), open(entry.path, "rb") as file:
-                if not _lock_exclusive(file.fileno(), Path(entry.path)):
+                if not filelocks.take(file.fileno(), Path(entry.path)):
                     continue
                 if wanted(uuid.UUID(entry.name)):
                     self.settle(uuid.UUID(entry.name))
@@ -155,11 +156,7 @@ class Files:
 
     def sync_incoming(self) -> None:
         """The names in `incoming` survive a loss of power from now on."""
-        folder = os.open(self._incoming, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        filelocks.sync_folder(self._incoming)
 
     @staticmethod
     def _made(folder: Path) -> Path:
@@ -220,30 +217,13 @@ def _lock_shared(descriptor: int, path: Path) -> bool:
     """Shared, since hard links to one file have one lock. False if the sweep took the file away before: then it is closed."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if _is_there(descriptor, path):
+        if filelocks.is_there(descriptor, path):
             return True
     except OSError:
         os.close(descriptor)
         raise
     os.close(descriptor)
     return False
-
-
-def _lock_exclusive(descriptor: int, path: Path) -> bool:
-    """False while somebody writes it, or if it is not there any more."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return _is_there(descriptor, path)
-
-
-def _is_there(descriptor: int, path: Path) -> bool:
-    try:
-        named, opened = os.stat(path), os.fstat(descriptor)
-    except FileNotFoundError:
-        return False
-    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def _idle(path: str, idle_s: float) -> bool:

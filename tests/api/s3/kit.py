@@ -11,8 +11,10 @@ import boto3
 import pytest
 import urllib3
 from botocore import UNSIGNED
-from botocore.awsrequest import AWSResponse
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from apis.s3.application import Application
@@ -96,6 +98,12 @@ class Server:
         if method != "HEAD" and got.status not in (204, 304):
             assert int(got.headers["content-length"]) == len(content)
         return got
+
+    def signed(self, key: Key, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Got:
+        """A request of any kind, signed."""
+        request = AWSRequest(method, f"http://{HOST}{target}", headers=dict(headers or {}), data=body)
+        S3SigV4Auth(Credentials(key.access, key.secret), "s3", REGION).add_auth(request)
+        return self.url(method, request.url, body, {name: str(value) for name, value in request.headers.items()})
 
     def client(self, key: Key | None, *, https: bool = False, **config: Any) -> Any:
         """boto3 for S3. None: without signatures."""

@@ -24,6 +24,13 @@ def prefixes(page: Any) -> list[str]:
     return [row["Prefix"] for row in page.get("CommonPrefixes", [])]
 
 
+def unquoted(client: Any, bucket: str) -> str:
+    """An address that lists, by a signature of version 2, which is not over these parameters: a test adds its own."""
+    url: str = client.generate_presigned_url("list_objects", Params={"Bucket": bucket})
+    assert "Signature=" in url and "X-Amz-Signature" not in url
+    return url.replace("encoding-type=url&", "")
+
+
 @pytest.mark.parametrize("operation", ["list_objects", "list_objects_v2"])
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
 def test_all_are_listed_once_in_order_whatever_the_page(ann: Any, filled: str, operation: str, size: int) -> None:
@@ -71,14 +78,12 @@ def test_limits_of_pages(ann: Any, filled: str, operation: str) -> None:
 
 @pytest.mark.parametrize("query", ["list-type=3", "encoding-type=xml", "max-keys=x", "list-type=2&continuation-token=%21", "list-type=2&continuation-token="])
 def test_what_makes_no_sense_is_refused(server: Server, ann: Any, bucket: str, query: str) -> None:
-    signed = ann.generate_presigned_url("list_objects", Params={"Bucket": bucket})
-    # Of an old signature these parameters are no part.
-    assert server.url("GET", f"{signed}&{query}".replace("s3.test/annes-bucket?&", "s3.test/annes-bucket?")).refused(400, "InvalidArgument") is not None
+    server.url("GET", f"{unquoted(ann, bucket)}&{query}").refused(400, "InvalidArgument")
 
 
 def test_keys_are_only_quoted_if_asked(server: Server, ann: Any, bucket: str) -> None:
     ann.put_object(Bucket=bucket, Key="a b+<ü>", Body=b"")
-    url = ann.generate_presigned_url("list_objects", Params={"Bucket": bucket}).replace("encoding-type=url", "")
+    url = unquoted(ann, bucket)
     assert server.url("GET", url).xml.findtext("Contents/Key") == "a b+<ü>"
     assert server.url("GET", f"{url}&encoding-type=url").xml.findtext("Contents/Key") == "a%20b%2B%3C%C3%BC%3E"
 

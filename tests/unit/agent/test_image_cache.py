@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from agent.drivers.base import DriverError
-from agent.images import ImageCache
+from agent.images import DOWNLOADS, ImageCache
 from agent.trace import Trace
 from contracts.compute import v1 as compute
 
@@ -175,7 +175,7 @@ def test_a_beginning_that_was_wrong_is_thrown_away_once(cache: ImageCache, serve
 def test_wrong_content_is_corrupt_and_leaves_nothing(cache: ImageCache, server: Server, tmp_path: Path) -> None:
     server.content = bytes(len(CONTENT))
     error = refusal(cache, image(server))
-    assert (error.code, error.retryable) == ("image.corrupt", False)
+    assert (error.code, error.retryable, len(server.asked)) == ("image.corrupt", True, DOWNLOADS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,3 +284,60 @@ def test_a_qcow2_image_that_refers_to_other_files_or_is_none_is_unsafe(
     server.content = content
     error = refusal(cache, image(server, content, "qcow2"))
     assert (error.code, error.retryable) == ("image.unsafe", False)
+
+
+def test_fifty_callers_of_a_new_image_cause_one_download(cache: ImageCache, server: Server, tmp_path: Path) -> None:
+    server.delay_s = 0.1
+    together = threading.Barrier(50)
+
+    def boot(number: int) -> bytes:
+        together.wait(30)
+        link = tmp_path / f"base-{number}"
+        link.hardlink_to(cache.ensure(image(server), Trace()).path)
+        return link.read_bytes()
+
+    with ThreadPoolExecutor(50) as pool:
+        assert list(pool.map(boot, range(50))) == [CONTENT] * 50
+    assert server.asked == [""]
+
+
+def test_a_corrupted_download_is_thrown_away_and_tried_again(cache: ImageCache, server: Server, tmp_path: Path) -> None:
+    wanted = image(server)
+    spoilt, whole = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]), server.content
+    contents = [spoilt, spoilt, whole]
+    server.content = contents[0]
+    original = server.asked
+
+    class Changing(list[str]):
+        def append(self, asked: str) -> None:
+            server.content = contents[len(original)]
+            original.append(asked)
+
+    server.asked = Changing()
+    assert cache.ensure(wanted, Trace()).path.read_bytes() == CONTENT
+    assert original == ["", "", ""]
+    assert [path.name for path in tmp_path.iterdir()] == [wanted.sha256]
+
+
+def test_what_others_are_fetching_counts_for_the_room_that_is_made(tmp_path: Path, server: Server) -> None:
+    cache = ImageCache(tmp_path, limit_bytes=1000)
+    oldest = fetched(cache, server, b"a" * 400, age_s=300)
+    slow = image(server, b"b" * 500)
+    server.content, server.delay_s = b"b" * 500, 0.3
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(cache.ensure, slow, Trace())
+        while not server.asked[1:]:
+            time.sleep(0.01)
+        with pytest.raises(DriverError):  # its content is the other's, which does not matter here
+            cache.ensure(image(server, b"c" * 400), Trace())
+        coming.result()
+    assert not oldest.exists()
+
+
+def test_the_cache_says_what_it_holds(cache: ImageCache, server: Server, tmp_path: Path) -> None:
+    used, idle = fetched(cache, server, b"a" * 400), fetched(cache, server, b"b" * 300, age_s=1000)
+    (tmp_path / "base").hardlink_to(used)
+    (tmp_path / f"{'0' * 64}.part").write_bytes(b"x")
+    listed = {each.sha256: each for each in cache.listed()}
+    assert {(each.size_bytes, each.in_use) for each in listed.values()} == {(400, True), (300, False)}
+    assert abs(listed[idle.name].last_used - (time.time() - 1000)) < 60

@@ -30,9 +30,9 @@ def asked(method: str, target: str, headers: dict[str, str] | None = None, host:
     return request.read(environ, domains=("s3.test",))
 
 
-def as_sent(model: OperationModel) -> Request:
-    """The request of an operation, with what it cannot do without."""
-    uri = model.http["requestUri"].replace("{Bucket}", "bucket").replace("{Key+}", "some/key")
+def sent(model: OperationModel, bucket: str = "bucket") -> tuple[str, str, dict[str, str]]:
+    """Method, target and headers of an operation, with what it cannot do without."""
+    uri = model.http["requestUri"].replace("{Bucket}", bucket).replace("{Key+}", "some/key")
     headers, query = {}, []
     for name in model.input_shape.required_members if model.input_shape else ():
         where = model.input_shape.members[name].serialization
@@ -40,12 +40,12 @@ def as_sent(model: OperationModel) -> Request:
             query.append(f"{where['name']}=1")
         elif where.get("location") == "header":
             headers[where["name"]] = "1"
-    return asked(model.http["method"], uri + ("&" if "?" in uri else "?") + "&".join(query), headers)
+    return model.http["method"], uri + ("&" if "?" in uri else "?") + "&".join(query), headers
 
 
 @pytest.mark.parametrize("name", sorted(MODEL.operation_names))
 def test_every_operation_of_the_service_model_is_known_by_its_request(name: str) -> None:
-    assert routing.operation(as_sent(MODEL.operation_model(name))) == SAME.get(name, name)
+    assert routing.operation(asked(*sent(MODEL.operation_model(name)))) == SAME.get(name, name)
 
 
 def test_the_table_has_the_operations_of_the_service_model_and_the_form() -> None:
