@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.quotas.resources import RESOURCES
-from bench import addresses, floor, identity, measures, networks, placement, scheduling
+from bench import addresses, floor, identity, measures, networks, objects, placement, scheduling
 from bench.client import Client, Timing, concurrently
 from bench.figures import Figures, Load
 from bench.measures import Counters, conninfo
@@ -44,6 +44,9 @@ def main() -> int:
     if options.scheduling:
         say("scheduling decisions …")
         scheduling.measure(figures)
+    if options.objects:
+        say("objects: a large one, small ones, and up to 1,000,000 in a bucket …")
+        objects.measure(figures)
     if options.real:
         from bench import real
 
@@ -65,6 +68,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--placement", action=argparse.BooleanOptionalAction, default=True, help="allocation candidates and allocations (yes)")
     parser.add_argument(
         "--scheduling", action=argparse.BooleanOptionalAction, default=True, help="scheduling decisions among up to 100,000 hosts (yes)"
+    )
+    parser.add_argument(
+        "--objects", action=argparse.BooleanOptionalAction, default=True, help="the object store: 1 GiB, 4 KiB, and a bucket that grows (yes)"
     )
     parser.add_argument("--real", type=int, default=5, help="real guests to boot, 0: none (5)")
     parser.add_argument("--json", metavar="FILE", help="write the same figures as JSON")

@@ -51,6 +51,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """What it has, for a host that boots from it."""
+        self.server.asked.append("GET")
         self._answer(200, body=self.server.content or b"")
 
     def do_PUT(self) -> None:

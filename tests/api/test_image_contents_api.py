@@ -134,7 +134,7 @@ def test_an_image_is_shared_accepted_and_booted(cloud: Cloud, ann: Http, sign_in
     put(ann, image_id, DATA).ok()
     friend.get(f"images/{image_id}/content").problem(404, "image.not_found")
     mine = f"images/{image_id}/members/{blue.pk}"
-    ann.patch(mine, {"status": "accepted"}).problem(403, "image.member_status")
+    ann.patch(mine, {"status": "accepted"}).problem(403, "policy.forbidden")
     assert friend.patch(mine, {"status": "accepted"}).ok()["status"] == "accepted"
     assert friend.get(f"images/{image_id}/content").content == DATA
     assert image_id in [each["id"] for each in friend.get("images").ok()["items"]]

@@ -15,6 +15,7 @@ from apps.common import states
 from apps.common.context import SYSTEM
 from apps.images import inspect, store, workrooms
 from apps.images.fetching import download
+from apps.images.models import Image
 from apps.images.services import arrivals, desk, images, imports, work
 from apps.images.states import ImageState
 from apps.operations.models import Operation
@@ -25,6 +26,7 @@ from apps.quotas.services import limits
 from contracts import topics
 from tests.support.bus import FakeBus
 from tests.support.cloud import make_project, refusal
+from tests.support.commands import as_json, run
 from tests.support.fixtures import Time
 from tests.support.identity import make_actor
 from tests.support.imports import Bench, Killed, fresh, notes
@@ -363,3 +365,16 @@ def test_rooms_of_the_living_are_left_alone(bench: Bench) -> None:
     (dead / "content").write_bytes(b"x")
     assert workrooms.clear() == 1
     assert bench.rooms() == []
+
+
+def test_the_command_has_a_worker_fetch_it(bench: Bench, server: Origin) -> None:
+    order = ("image_import", "--url", server.url(), "--name", "new", "--format", "raw", "--project", bench.project.name)
+    made = as_json(*order, "--protected")
+    assert (made["image"]["state"], made["operation"]["state"]) == ("importing", "queued")
+    bench.work()
+    image = Image.objects.get(pk=made["image"]["id"])
+    assert (image.state, image.protected, image.project_id) == ("active", True, bench.project.pk)
+    assert run(*order, "--wait", "--timeout", "0")[0] == 5, "no worker is there"
+    assert run("image_import", "--url", "ftp://example.org/", "--name", "new", "--format", "raw", "--project", bench.project.name)[0] == 2
+    assert run("image_import", "--name", "new", "--format", "raw")[0] == 2
+    assert Image.objects.exclude(state="deleted").count() == 2

@@ -111,7 +111,7 @@ def test_only_the_owner_shares_and_only_the_member_answers(owner: Actor, friend:
     assert refusal(members.add, actor=friend, image_id=row.pk, project_id=other.pk).code == "image.not_yours"
     assert refusal(members.remove, actor=friend, image_id=row.pk, project_id=friend.project_id).code == "image.not_yours"
     error = refusal(members.answer, actor=owner, image_id=row.pk, project_id=friend.project_id, status="accepted")
-    assert (error.kind, error.code) == ("forbidden", "image.member_status")
+    assert (error.kind, error.code) == ("forbidden", "policy.forbidden")
     share(owner, row, make_actor(other))
     assert {each.project_id for each in selectors.members(actor=owner, image_id=row.pk)} == {friend.project_id, other.pk}
     assert {each.project_id for each in selectors.members(actor=friend, image_id=row.pk)} == {friend.project_id}

@@ -81,8 +81,8 @@ def test_pieces_become_the_file(actor: Actor, image: Image, image_store: Path) -
 
 
 def test_what_came_before_the_connection_broke_need_not_be_sent_again(actor: Actor, image: Image) -> None:
-    with pytest.raises(ConnectionResetError):
-        put(actor, image, 0, len(DATA), stream=Breaks(DATA, 123_000))
+    error = refusal(put, actor, image, 0, len(DATA), stream=Breaks(DATA, 123_000))
+    assert (error.kind, error.code) == ("invalid", "image.incomplete")
     assert offset(actor, image) == 123_000
     assert Image.objects.get().state == "saving"
     assert put(actor, image, 123_000, len(DATA)).sha256 == hashlib.sha256(DATA).hexdigest()

@@ -76,7 +76,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 def made_key(stack: Stack, user: str, project: str) -> Key:
     key = json.loads(stack.manage("access_key_create", user, "--project", project, "--json", check=True).stdout)
-    return Key(key["access_key_id"], key["secret_access_key"])
+    return Key(key["access"], key["secret"])
 
 
 @pytest.fixture(scope="module")

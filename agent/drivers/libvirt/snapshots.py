@@ -9,7 +9,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -98,10 +99,11 @@ class Snapshots:
         self._spare_bytes = spare_bytes
         self._retry_after_s = retry_after_s
         self._locks = KeyedLocks()
+        self._at_work: set[str] = set()
 
     def take(self, command: compute.Snapshot, trace: Trace, stopped: Callable[[], bool]) -> compute.Saved:
         """Raises DriverError `instance.absent`, `snapshot.*`, `command.superseded`."""
-        with self._locks.hold(command.instance_id):
+        with self._alone(command.instance_id):
             guest = self._guest_of(command.instance_id)
             folder = self._folders.of(command.instance_id)
             if guest.state() is PowerState.ABSENT or not (folder / DISK).exists():
@@ -120,15 +122,24 @@ class Snapshots:
         """Take back what is left of copies that nobody is at work on. Raises DriverError for the last that did not work."""
         failed: DriverError | None = None
         for instance_id in self._folders.ids():
-            if not _left(self._folders.of(instance_id)):
+            if instance_id in self._at_work or not _left(self._folders.of(instance_id)):
                 continue
-            with self._locks.hold(instance_id):
+            with self._alone(instance_id):
                 try:
                     self._clean(instance_id)
                 except DriverError as error:
                     failed = error
         if failed is not None:
             raise failed
+
+    @contextmanager
+    def _alone(self, instance_id: str) -> Iterator[None]:
+        with self._locks.hold(instance_id):
+            self._at_work.add(instance_id)
+            try:
+                yield
+            finally:
+                self._at_work.discard(instance_id)
 
     def _take(
         self, command: compute.Snapshot, guest: Copied, folder: Path, upload: Upload, trace: Trace, stopped: Callable[[], bool]

@@ -55,13 +55,13 @@ def remove(*, actor: Actor, image_id: uuid.UUID, project_id: uuid.UUID) -> None:
 def answer(*, actor: Actor, image_id: uuid.UUID, project_id: uuid.UUID, status: str) -> Member:
     """A project that the image is shared with accepts it, rejects it, or has not decided. Only that project does.
 
-    Raises NotFound, Forbidden `image.member_status`, Invalid.
+    Raises NotFound, Forbidden, Invalid `image.member_status`.
     """
     image = selectors.shown(actor=actor, image_id=image_id, permission=_ACCEPT)
     if status not in list(MemberStatus):
         raise Invalid("image.member_status", f"status: expected one of {', '.join(MemberStatus)}.", field="status")
     if project_id != actor.project_id and not policy.everywhere(actor, _ACCEPT):
-        raise Forbidden("image.member_status", "Whether a project accepts an image is said by that project.")
+        raise Forbidden("policy.forbidden", "Whether a project accepts an image is said by that project.", permission=_ACCEPT)
     member = Member.objects.select_for_update().filter(image=image, project_id=project_id).first()
     if member is None:
         raise selectors.no_member(project_id)

@@ -195,7 +195,7 @@ def _take_in(row: Upload, scratch: store.Scratch, stream: BinaryIO, *, most: int
     """Write the stream; what had come when it broke off is made sure, if it can be."""
     marked = scratch.size
     try:
-        while chunk := stream.read(store.CHUNK):
+        while chunk := _read(stream):
             if scratch.size + len(chunk) > most:
                 raise store.too_large(most)
             scratch.write(chunk)
@@ -209,6 +209,13 @@ def _take_in(row: Upload, scratch: store.Scratch, stream: BinaryIO, *, most: int
         with contextlib.suppress(NotFound, Unavailable):
             _mark(row, scratch)
         raise
+
+
+def _read(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(store.CHUNK)
+    except OSError as error:
+        raise Invalid("image.incomplete", f"The upload broke off: {error}.", field="file") from error
 
 
 def _mark(row: Upload, scratch: store.Scratch) -> None:

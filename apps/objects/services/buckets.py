@@ -26,8 +26,8 @@ def create(*, actor: Actor, name: str, acl: Mapping[str, Any] | None = None, tag
     Raises Forbidden, Invalid `bucket.name`, `tags.invalid`, `acl.invalid`, Conflict `bucket.yours` (the project has it already) or
     `bucket.taken` (somebody else has), QuotaExceeded.
     """
+    roles.require(actor, "objects.bucket.create")
     project_id = roles.in_project(actor)
-    roles.require(actor, "objects.bucket.create", project_id=project_id)
     checking.check_bucket_name(name)
     checking.check_tags(tags or {})
     access_lists.check(acl, is_object=False)

@@ -79,26 +79,28 @@
 
   const leaving = (event) => event.preventDefault();
 
+  /* Whether it went well. */
   async function run(work) {
     for (const button of buttons) button.disabled = true;
     window.addEventListener("beforeunload", leaving);
     said.className = "";
     try {
       await work();
+      return true;
     } catch (error) {
       said.className = "errornote";
       say(error.message);
+      return false;
     } finally {
       window.removeEventListener("beforeunload", leaving);
       for (const button of buttons) button.disabled = false;
     }
   }
 
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const chosen = file.files[0];
-    if (!chosen) return;
-    run(async () => { await send(chosen); window.location.assign(page); });
+    if (chosen && await run(() => send(chosen))) window.location.assign(page);
   });
   document.getElementById("upload-over").addEventListener("click", () => run(async () => {
     await ask("DELETE");

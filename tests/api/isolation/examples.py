@@ -210,7 +210,7 @@ def _changed(thing: str, **fields: Any) -> Example:
     return Example(body={thing: fields or {"description": "changed"}})
 
 
-_MEMBER = Example(parts={"image_id": "shared_image", "project_id": "empty_project"})
+_MEMBER = Example(parts={"image_id": "shared_image", "project_id": "other_project"})
 _IDLE = Example(parts={"network_id": "idle_network"})
 _POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:GetObjectTorrent", "Resource": "*"}]}
 _INSTANCE = {"name": "new", "flavor": "plain", "image": "public"}
@@ -273,7 +273,7 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
     "image_members_remove": _MEMBER,
     "images_action": Example(parts={"image_id": "whole_image"}, body={"action": "deactivate"}),
     "images_download": Example(parts={"image_id": "whole_image"}, answers=("image.content_missing",)),
-    "images_convert": Example(body={"disk_format": "qcow2"}, answers=("image.state",)),
+    "images_convert": Example(parts={"image_id": "whole_image"}, body={"disk_format": "raw"}),
     "images_import": (
         Example(body={"url": "https://images.example.org/disk.raw"}),
         Example(body={"bucket": "{bucket}", "key": "{object}"}),
@@ -285,7 +285,7 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
     "instances_console_log": Example(answers=("host.silent",)),
     "instances_create": Example(body=_INSTANCE),
     "instances_interfaces_attach": Example(body={"network_id": "{network}"}),
-    "instances_snapshot": Example(body={"name": "new"}),
+    "instances_snapshot": Example(body={"name": "new"}, answers=("host.too_old",)),
     "instances_update": Example(body={"name": "changed"}),
     "key_pairs_create": Example(body={"name": "new", "public_key": PUBLIC_KEY}),
     "floating_ips_create": Example(body={"network_id": "{street}"}, answers=("auth.project_needed",)),

@@ -261,6 +261,7 @@ def _resources(world: World) -> None:
     image = Image.objects.create(project_id=world.project.pk, name=f"{MARK}-image", disk_format="raw")
     whole = make_image(world.project, name=f"{MARK}-whole-image", visibility="private")
     shared, offered = _shared_images(world)
+    members = frozenset({world.beside.pk})
     now, host, flavor = clock.now(), world.rows["host"], world.rows["flavor"]
     instance = Instance.objects.create(
         project_id=world.project.pk, user_id=world.victim.pk, name=f"{MARK}-instance", state="ACTIVE", power_state="running",
@@ -305,7 +306,11 @@ def _resources(world: World) -> None:
         "idle_network": _thing(idle.pk, idle.name, world, "network.network.get", places=here),
         "image": _thing(image.pk, image.name, world, "images.image.get", places=here),
         "whole_image": _thing(whole.pk, whole.name, world, "images.image.get", places=here),
-        "shared_image": _thing(shared.pk, shared.name, world, "images.image.get", places=here),
+        "shared_image": _thing(
+            shared.pk, shared.name, world, "images.image.get", places=here, seen_in=(("images.image.get", members),),
+            wider=(("images.image.get", members),),
+        ),
+        "other_project": Thing(key=str(world.beside.pk), shared=True),
         "offered_image": _thing(
             offered.pk, offered.name, world, "images.image.get", places=here, seen_in=(("images.image.get", frozenset({world.away.pk})),)
         ),
@@ -318,7 +323,7 @@ def _shared_images(world: World) -> tuple[Image, Image]:
     now = clock.now()
     shared = Image.objects.create(project_id=world.project.pk, name=f"{MARK}-shared-image", disk_format="raw", visibility="shared")
     offered = Image.objects.create(project_id=world.away.pk, name=f"{MARK}-offered-image", disk_format="raw", visibility="shared")
-    for image, project in ((shared, world.rows["empty_project"]), (offered, world.project)):
+    for image, project in ((shared, world.beside), (offered, world.project)):
         Member.objects.create(image=image, project_id=project.pk, created_at=now, updated_at=now)
     return shared, offered
 

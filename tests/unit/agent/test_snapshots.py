@@ -288,6 +288,19 @@ def test_a_guest_that_cannot_be_thawed_is_asked_for_ever(host: Host, keeper: Kee
     assert host.left() == []
 
 
+def test_a_copy_that_is_being_made_is_left_alone_and_holds_up_nobody(host: Host, keeper: Keeper, tmp_path: Path) -> None:
+    copied = host.guest.copied
+
+    def meanwhile() -> Copy | None:
+        host.snapshots.tend()
+        assert (host.place / COPY).exists()
+        return copied()
+
+    host.guest.copied = meanwhile  # type: ignore[method-assign]
+    take(host, keeper)
+    assert_same_disk(host, keeper, tmp_path)
+
+
 def test_there_is_nothing_to_tend_where_nothing_was_left(host: Host) -> None:
     host.snapshots.tend()
     assert host.guest.calls == []

@@ -1,0 +1,144 @@
+"""One bucket that grows: what a put, a get and a page of a list take in it. Most of it are rows alone, made by COPY.
+
+`python -m bench.buckets HAVE SIZE` is the part that runs inside the installation's own settings: it adds the rows HAVE to SIZE.
+"""
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bench.figures import Figures
+from bench.rows import copy_rows
+from bench.signed import Access, Client
+from cloudsite.launcher.stack import Stack
+from cloudsite.settings.environment import BASE_DIR
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+NAME, PAGE, OBJECTS, PAGES, SIZE_BYTES = "bench-growth", 1000, 200, 50, 4096
+# As many folders as a page has entries, whatever is in them.
+_FOLDERS = PAGE
+_TOLD = {
+    "put": f"put of {SIZE_BYTES} bytes", "get": f"get of {SIZE_BYTES} bytes", "page": f"page of {PAGE:,} keys",
+    "folders": f"page of {PAGE:,} common prefixes",
+}
+
+
+def measure(stack: Stack, access: Access, figures: Figures, sizes: Iterable[int] = SIZES) -> dict[int, dict[str, float]]:
+    """Adds the figures of a bucket with so many objects, the smallest first; returns the medians in ms by size."""
+    client, found, have = Client(access.url, access), dict[int, dict[str, float]](), 0
+    client.ask(client.prepare("PUT", f"/{NAME}"))
+    for size in sorted(sizes):
+        subprocess.run([sys.executable, "-m", "bench.buckets", str(have), str(size)], cwd=BASE_DIR, env=stack.env, check=True)
+        client.close()  # it was idle
+        os.sync()
+        found[size], have = _at(client, size), size
+    for size, each in found.items():
+        for key, told in _TOLD.items():
+            figures.put(f"bucket with {size:,} objects: {told}, p50 ms", each[key], 2)
+    if len(found) > 1:
+        least, most = min(found), max(found)
+        for key, told in _TOLD.items():
+            figures.put(f"  {told}: with {most:,} objects as a multiple of {least:,}", found[most][key] / found[least][key], 2)
+    return found
+
+
+def draw(found: dict[int, dict[str, float]], path: Path) -> None:
+    """The curve, as SVG or PNG by the name's end; the same figures give the same file."""
+    import matplotlib
+
+    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "cloudsite"
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    sizes = sorted(found)
+    for key, style in zip(_TOLD, ("o-", "s-", "^--", "v--"), strict=True):
+        axes.plot(sizes, [found[size][key] for size in sizes], style, label=_TOLD[key])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=1)
+    axes.set_xlabel("objects in the bucket")
+    axes.set_ylabel("p50 over HTTP, ms")
+    axes.grid(visible=True, which="major", alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _at(client: Client, size: int) -> dict[str, float]:
+    """Medians in ms, by one client that asks one thing after the other."""
+    chosen, content = random.Random(size), os.urandom(SIZE_BYTES)
+    keys = [f"/{NAME}/{_folder(chosen.randrange(_FOLDERS))}/put-{size}-{number}" for number in range(OBJECTS)]
+    # Behind where a page begins there is enough to fill it.
+    last = max(0, _FOLDERS - PAGE * _FOLDERS // size)
+    starts = [_folder(chosen.randint(0, last)) for _ in range(PAGES)]
+    found = {"put": _median_ms([_request(client, "PUT", key, content=content) for key in keys])}
+    chosen.shuffle(keys)
+    found["get"] = _median_ms([_request(client, "GET", key, expected=(content, 1)) for key in keys])
+    page = f"/{NAME}?list-type=2&max-keys={PAGE}"
+    found["page"] = _median_ms([_request(client, "GET", f"{page}&start-after={start}", expected=(b"<Key>", PAGE)) for start in starts])
+    found["folders"] = _median_ms([_request(client, "GET", f"{page}&delimiter=%2F", expected=(b"<CommonPrefixes>", PAGE))] * PAGES)
+    return found
+
+
+def _request(
+    client: Client, method: str, target: str, *, content: bytes | None = None, expected: tuple[bytes, int] | None = None
+) -> Callable[[], float]:
+    """Calls return the seconds of the answer alone; `expected`: what must be in it, and how often."""
+    prepared = client.prepare(method, target)
+
+    def call() -> float:
+        began = time.perf_counter()
+        answer = client.ask(prepared, content)
+        taken = time.perf_counter() - began
+        if expected is not None:
+            assert answer.count(expected[0]) == expected[1], f"{target}: {answer[:300]!r}"
+        return taken
+
+    return call
+
+
+def _median_ms(calls: list[Callable[[], float]]) -> float:
+    """The first tenth of them warms what is cold after so many new rows."""
+    taken = [call() for call in calls]
+    return statistics.median(taken[len(taken) // 10 :]) * 1000
+
+
+def _folder(number: int) -> str:
+    return f"folder-{number:04d}"
+
+
+def _add(have: int, size: int) -> None:
+    """The rows of objects without content, spread over all folders, so that what is new is beside what is old."""
+    from django.apps import apps
+    from django.db import connection
+
+    from apps.common import clock
+    from apps.common.ids import new_id
+
+    version, bucket = apps.get_model("objects", "Version"), apps.get_model("objects", "Bucket").objects.get(name=NAME)
+    now = clock.now()
+    copy_rows(version, (
+        {
+            "id": new_id(), "bucket_id": bucket.pk, "key": f"{_folder(number % _FOLDERS)}/{number:07d}.bin", "version": "null",
+            "is_latest": True, "size_bytes": SIZE_BYTES, "etag": f"{number:032x}", "content_type": "application/octet-stream",
+            "project_id": bucket.project_id, "user_id": bucket.user_id, "created_at": now,
+        }
+        for number in range(have, size)
+    ))
+    with connection.cursor() as cursor:  # what autovacuum would have done in the time in which so many come
+        cursor.execute(f"VACUUM (ANALYZE) {version._meta.db_table}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloudsite.settings")
+    import django
+
+    django.setup()
+    _add(int(sys.argv[1]), int(sys.argv[2]))
