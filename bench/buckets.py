@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.figures import Figures
@@ -19,12 +19,13 @@ from cloudsite.launcher.stack import Stack
 from cloudsite.settings.environment import BASE_DIR
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-NAME, PAGE, OBJECTS, PAGES, SIZE_BYTES = "bench-growth", 1000, 200, 50, 4096
+NAME, PAGE, OBJECTS, SIZE_BYTES = "bench-growth", 1000, 200, 4096
+_LISTED_EVERY = 4
 # As many folders as a page has entries, whatever is in them.
 _FOLDERS = PAGE
 _TOLD = {
     "put": f"put of {SIZE_BYTES} bytes", "get": f"get of {SIZE_BYTES} bytes", "page": f"page of {PAGE:,} keys",
-    "folders": f"page of {PAGE:,} common prefixes",
+    "folders": f"page of {PAGE:,} common prefixes", "head": "beside it: HEAD of the bucket",
 }
 
 
@@ -57,7 +58,7 @@ def draw(found: dict[int, dict[str, float]], path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "cloudsite"
     figure, axes = pyplot.subplots(figsize=(7, 4))
     sizes = sorted(found)
-    for key, style in zip(_TOLD, ("o-", "s-", "^--", "v--"), strict=True):
+    for key, style in zip(_TOLD, ("o-", "s-", "^--", "v--", ":"), strict=True):
         axes.plot(sizes, [found[size][key] for size in sizes], style, label=_TOLD[key])
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -72,42 +73,29 @@ def draw(found: dict[int, dict[str, float]], path: Path) -> None:
 
 
 def _at(client: Client, size: int) -> dict[str, float]:
-    """Medians in ms, by one client that asks one thing after the other."""
+    """Medians in ms, by one client that asks one thing after the other, in turns, so that all have the same moments of the machine."""
     chosen, content = random.Random(size), os.urandom(SIZE_BYTES)
     keys = [f"/{NAME}/{_folder(chosen.randrange(_FOLDERS))}/put-{size}-{number}" for number in range(OBJECTS)]
     # Behind where a page begins there is enough to fill it.
     last = max(0, _FOLDERS - PAGE * _FOLDERS // size)
-    starts = [_folder(chosen.randint(0, last)) for _ in range(PAGES)]
-    found = {"put": _median_ms([_request(client, "PUT", key, content=content) for key in keys])}
-    chosen.shuffle(keys)
-    found["get"] = _median_ms([_request(client, "GET", key, expected=(content, 1)) for key in keys])
-    page = f"/{NAME}?list-type=2&max-keys={PAGE}"
-    found["page"] = _median_ms([_request(client, "GET", f"{page}&start-after={start}", expected=(b"<Key>", PAGE)) for start in starts])
-    found["folders"] = _median_ms([_request(client, "GET", f"{page}&delimiter=%2F", expected=(b"<CommonPrefixes>", PAGE))] * PAGES)
-    return found
+    page, taken = f"/{NAME}?list-type=2&max-keys={PAGE}", dict[str, list[float]]()
 
-
-def _request(
-    client: Client, method: str, target: str, *, content: bytes | None = None, expected: tuple[bytes, int] | None = None
-) -> Callable[[], float]:
-    """Calls return the seconds of the answer alone; `expected`: what must be in it, and how often."""
-    prepared = client.prepare(method, target)
-
-    def call() -> float:
+    def ask(name: str, method: str, target: str, body: bytes | None = None, expected: tuple[bytes, int] | None = None) -> None:
+        prepared = client.prepare(method, target)
         began = time.perf_counter()
-        answer = client.ask(prepared, content)
-        taken = time.perf_counter() - began
-        if expected is not None:
-            assert answer.count(expected[0]) == expected[1], f"{target}: {answer[:300]!r}"
-        return taken
+        answer = client.ask(prepared, body)
+        taken.setdefault(name, []).append(time.perf_counter() - began)
+        assert expected is None or answer.count(expected[0]) == expected[1], f"{target}: {answer[:300]!r}"
 
-    return call
-
-
-def _median_ms(calls: list[Callable[[], float]]) -> float:
-    """The first tenth of them warms what is cold after so many new rows."""
-    taken = [call() for call in calls]
-    return statistics.median(taken[len(taken) // 10 :]) * 1000
+    for number, key in enumerate(keys):
+        ask("head", "HEAD", f"/{NAME}")
+        ask("put", "PUT", key, content)
+        ask("get", "GET", keys[chosen.randint(0, number)], expected=(content, 1))
+        if number % _LISTED_EVERY == 0:
+            ask("page", "GET", f"{page}&start-after={_folder(chosen.randint(0, last))}", expected=(b"<Key>", PAGE))
+            ask("folders", "GET", f"{page}&delimiter=%2F", expected=(b"<CommonPrefixes>", PAGE))
+    # The first tenth warms what is cold after so many new rows.
+    return {name: statistics.median(each[len(each) // 10 :]) * 1000 for name, each in taken.items()}
 
 
 def _folder(number: int) -> str:

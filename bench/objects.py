@@ -7,21 +7,20 @@ the disk of this installation (`CLOUDSITE_VAR`), in a folder that is removed aga
 import argparse
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench import buckets, smallobjects, transfers
 from bench.figures import Figures
-from bench.signed import Access, access_to
+from bench.signed import access_to
 from cloudsite.launcher.stack import Stack
 from cloudsite.settings.environment import BASE_DIR
 
 
 def measure(
     figures: Figures, *, mib: int = transfers.MIB, rounds: int = transfers.ROUNDS, small: int = smallobjects.COUNT,
-    sizes: Iterable[int] = buckets.SIZES, other: Access | None = None,
+    sizes: Iterable[int] = buckets.SIZES,
 ) -> dict[int, dict[str, float]]:
     """Adds the figures; returns those of the growing bucket by its size. Of what is 0 or empty there are none."""
     var = Path(os.environ.get("CLOUDSITE_VAR") or BASE_DIR / "var")
@@ -34,10 +33,6 @@ def measure(
             transfers.measure(stack, access, figures, mib=mib, rounds=rounds)
         if small:
             smallobjects.measure(stack, access, figures, count=small)
-            if other is not None:
-                smallobjects.beside(other, figures, count=small)
-            else:
-                print(smallobjects.no_radosgw(), file=sys.stderr)
         sizes = list(sizes)
         return buckets.measure(stack, access, figures, sizes) if sizes else {}
 
@@ -49,14 +44,10 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=smallobjects.COUNT, help="how many objects of 4 KiB, 0: none (%(default)s)")
     parser.add_argument("--sizes", default=",".join(map(str, buckets.SIZES)), help="objects in the growing bucket, separated by commas; empty: none")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curve of the growing bucket (.svg, .png)")
-    parser.add_argument(
-        "--beside", metavar="URL", help="another S3 server that runs, such as radosgw: small objects there, too; its key from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    )
     options = parser.parse_args()
     figures = Figures()
     found = measure(
         figures, mib=options.mib, rounds=options.rounds, small=options.small, sizes=[int(size) for size in options.sizes.split(",") if size],
-        other=Access(options.beside, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]) if options.beside else None,
     )
     print(json.dumps(figures.values, indent=2))
     if options.plot:

@@ -1,48 +1,53 @@
-"""Objects of 4 KiB, eight requests at once, beside an authenticated HEAD of the same server; and any other S3 server by the same load."""
+"""Objects of 4 KiB, eight requests at once, beside an authenticated HEAD of the same server, and beside radosgw."""
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import floor
+from bench import floor, radosgw
 from bench.client import concurrently
 from bench.figures import Figures
 from bench.measures import conninfo
 from bench.signed import Access, Client, Prepared
+from cloudsite.launcher.programs import LaunchError
 from cloudsite.launcher.stack import Stack
 
 COUNT, THREADS, SIZE_BYTES = 2000, 8, 4096
-_BUCKET = "bench-small"
+_BATCH = 250
+_BUCKET, _METHODS = "bench-small", ("HEAD", "GET", "PUT")
 
 
 def measure(stack: Stack, access: Access, figures: Figures, *, count: int = COUNT) -> None:
     """Adds the figures of so many objects."""
     rates = load(access, count)
-    for name in ("HEAD", "GET", "PUT"):
-        figures.put(f"{name} of {SIZE_BYTES} bytes, {THREADS} at once, per second", rates[name])
+    for name in _METHODS:
+        figures.put(_told(name), rates[name])
         if name != "HEAD":
             figures.put(f"  {name} as a multiple of HEAD", rates[name] / rates["HEAD"], 2)
     rate = _floor(stack, count)
     figures.put("  floor: a file synced and renamed, and a bare commit, per second", rate)
     figures.put("  PUT / floor, %", 100 * rates["PUT"] / rate)
+    if reason := _beside(stack, figures, rates, count):
+        print(reason, file=sys.stderr)
 
 
-def beside(access: Access, figures: Figures, *, count: int = COUNT) -> None:
-    """The same load on another server, which runs already."""
-    rates = load(access, count)
-    for name in ("HEAD", "GET", "PUT"):
-        figures.put(f"the other S3 server: {name} of {SIZE_BYTES} bytes, {THREADS} at once, per second", rates[name])
-        figures.put(f"  {name}: Cloudsite / the other", figures.values[f"{name} of {SIZE_BYTES} bytes, {THREADS} at once, per second"] / rates[name], 2)
-
-
-def no_radosgw() -> str:
-    """Why nothing is beside it, in a sentence."""
-    if shutil.which("radosgw") is None:
-        return "No radosgw beside it: Debian's radosgw is not installed here."
-    return "No radosgw beside it: it is installed, but needs a running Ceph cluster; start one, and give its address with --beside."
+def _beside(stack: Stack, figures: Figures, rates: dict[str, float], count: int) -> str:
+    """The same load on radosgw, on the same disk; why there is none, in a sentence."""
+    if lacking := radosgw.missing():
+        return f"No radosgw beside it: {', '.join(lacking)} are not installed (Debian: radosgw, ceph-mon, ceph-osd)."
+    try:
+        with radosgw.running(stack.var / "ceph") as access:
+            theirs = load(access, count)
+    except LaunchError as error:
+        return f"No radosgw beside it: it cannot be started here. {error}"
+    for name in _METHODS:
+        figures.put(f"radosgw: {_told(name)}", theirs[name])
+        figures.put(f"  {name}: Cloudsite / radosgw", rates[name] / theirs[name], 2)
+    return ""
 
 
 def load(access: Access, count: int) -> dict[str, float]:
@@ -51,20 +56,25 @@ def load(access: Access, count: int) -> dict[str, float]:
     client.ask(client.prepare("PUT", f"/{_BUCKET}"))
     warm = [f"/{_BUCKET}/warm-{number}" for number in range(10 * THREADS)]
     for method in ("PUT", "HEAD", "GET"):  # every thread of the server has its connection then
-        _rate(client, [client.prepare(method, key) for key in warm], content if method == "PUT" else None)
-    keys = [f"/{_BUCKET}/object-{number}" for number in range(count)]
-    rates = {}
-    for method in ("PUT", "HEAD", "GET"):
-        rates[method] = _rate(client, [client.prepare(method, key) for key in keys], content if method == "PUT" else None)
-    return rates
+        _seconds(client, [client.prepare(method, key) for key in warm], content if method == "PUT" else None)
+    taken = dict.fromkeys(_METHODS, 0.0)
+    for first in range(0, count, _BATCH):  # in turns, so that all have the same moments of the machine
+        keys = [f"/{_BUCKET}/object-{number}" for number in range(first, min(first + _BATCH, count))]
+        for method in ("PUT", "HEAD", "GET"):
+            taken[method] += _seconds(client, [client.prepare(method, key) for key in keys], content if method == "PUT" else None)
+    return {method: count / seconds for method, seconds in taken.items()}
 
 
-def _rate(client: Client, requests: Sequence[Prepared], content: bytes | None) -> float:
+def _told(method: str) -> str:
+    return f"{method} of {SIZE_BYTES:,} bytes, {THREADS} at once, per second"
+
+
+def _seconds(client: Client, requests: Sequence[Prepared], content: bytes | None) -> float:
     work = [partial(client.ask, request, content) for request in requests]
     os.sync()
     began = time.perf_counter()
     concurrently(work, threads=THREADS)
-    return len(requests) / (time.perf_counter() - began)
+    return time.perf_counter() - began
 
 
 def _floor(stack: Stack, count: int) -> float:

@@ -47,7 +47,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         content, sha256 = self.server.content, self.headers.get("Content-SHA256", "")
         have = len(content) if content is not None else len(self.server.parts.get(sha256, b""))
-        self._answer(204, **{"Upload-Offset": str(have), "Upload-Complete": "?1" if content is not None else "?0"})
+        self._answer(204, headers={"Upload-Offset": str(have), "Upload-Complete": "?1" if content is not None else "?0"})
 
     def do_GET(self) -> None:
         """What it has, for a host that boots from it."""
@@ -84,9 +84,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = json.dumps({"code": code, "detail": f"No: {code}."}).encode()
         self._answer(status, body=b"" if self.command == "HEAD" else body)
 
-    def _answer(self, status: int, *, body: bytes = b"", **headers: str) -> None:
+    def _answer(self, status: int, *, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -45,6 +45,7 @@ agent() {
     for port in /sys/class/virtio-ports/*; do
         [ "$(cat $port/name)" = org.qemu.guest_agent.0 ] && exec 3<>/dev/${port##*/}
     done
+    echo "agent: here" >/dev/console
     while read -r line <&3; do
         id=$(echo "$line" | sed -n 's/.*"id": *\([0-9]*\).*/\1/p')
         case $line in
@@ -81,6 +82,8 @@ def booted(lab: Lab, script: str, *, agent: bool = False) -> compute.Build:
     command = msgspec.structs.replace(lab.a_build(script=script), guest_agent=agent)
     lab.build(command)
     lab.wait_for(command, "cloudsite: ready")
+    if AGENT in script:
+        lab.wait_for(command, "agent: here")
     return command
 
 

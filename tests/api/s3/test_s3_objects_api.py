@@ -13,7 +13,7 @@ from tests.api.s3.kit import Key, Server, body_of, refused
 def test_what_was_put_is_what_one_gets(ann: Any, bucket: str) -> None:
     made = ann.put_object(
         Bucket=bucket, Key="a/ü b+c", Body=b"hello", ContentType="text/plain", CacheControl="no-cache", ContentDisposition="inline",
-        ContentEncoding="gzip", ContentLanguage="de", Metadata={"with-dash": "1", "with_line": "zwei"}, Tagging="a=1&b=2%263",
+        ContentEncoding="gzip", ContentLanguage="de", Metadata={"with-dash": "1", "with_line": "zwei"}, Tagging="a=1&b=2%2B3",
     )
     assert made["ETag"] == f'"{hashlib.md5(b"hello").hexdigest()}"'
     found = ann.get_object(Bucket=bucket, Key="a/ü b+c")

@@ -179,7 +179,7 @@ def test_a_card_is_found_by_its_port_and_by_nothing_else() -> None:
 )
 def test_disks_are_on_the_bus_that_the_image_wants(bus: DiskBus, disk: str, drive: str, kind: str) -> None:
     domain = built(replace(SPEC, disk_bus=bus))
-    targets = [(one.get("device"), one.find("target").attrib) for one in domain.iterfind("devices/disk")]  # type: ignore[union-attr]
+    targets = [(one.get("device"), one.find("target").attrib) for one in domain.iterfind("devices/disk")]
     assert targets == [("disk", {"dev": disk, "bus": bus.value}), (kind, {"dev": drive, "bus": bus.value})]
     controller = domain.find("devices/controller[@type='scsi']")
     assert (controller is not None) == (bus is DiskBus.SCSI)

@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.config import Config
+from urllib3 import HTTPResponse
 
 from apis.s3 import request, signing
 from apis.s3.errors import Refused
@@ -29,7 +30,7 @@ def client(version: str = "s3v4", style: str = "path", seen: list[Any] | None = 
 
     def keep(request: Any, **_: Any) -> AWSResponse:
         (seen if seen is not None else []).append(request)
-        return AWSResponse(request.url, 200, {}, io.BytesIO(b""))
+        return AWSResponse(request.url, 200, {}, HTTPResponse(io.BytesIO(), preload_content=False))
 
     made.meta.events.register("before-send.s3", keep)
     return made
