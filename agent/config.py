@@ -19,7 +19,8 @@ class HostIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How simulated hosts behave. Latencies are drawn from a log-normal around `latency_ms` (0: none at all)."""
+    """How simulated hosts behave. Latencies are drawn from a log-normal around `latency_ms` (0: none at all). `traits`: what
+    they say they can do, such as HW_CPU_X86_AVX2; `load_percent`: how busy they say they are."""
 
     latency_ms: float = 0.0
     spread: float = 0.5
@@ -28,6 +29,8 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     vcpus: int = 32
     memory_mb: int = 131072
     disk_gb: int = 2000
+    traits: list[str] = msgspec.field(default_factory=list)
+    load_percent: int = 0
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -96,6 +96,7 @@ class Heartbeat:
             network_generation=self._generation(host.id),
             hypervisor_ok=not trouble,
             hypervisor_error=trouble,
+            load_percent=host.hypervisor.load_percent(),
         )
 
 

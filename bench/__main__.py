@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.quotas.resources import RESOURCES
-from bench import addresses, floor, identity, measures, networks
+from bench import addresses, floor, identity, measures, networks, placement, scheduling
 from bench.client import Client, Timing, concurrently
 from bench.figures import Figures, Load
 from bench.measures import Counters, conninfo
@@ -38,6 +38,12 @@ def main() -> int:
     if options.networks:
         say("telling hosts of networks …")
         networks.measure(figures)
+    if options.placement:
+        say("allocation candidates of up to 10,000 providers, and allocations …")
+        placement.measure(figures)
+    if options.scheduling:
+        say("scheduling decisions …")
+        scheduling.measure(figures)
     if options.real:
         from bench import real
 
@@ -55,6 +61,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--idle-boots", type=int, default=50, help="single boots on the idle system (50)")
     parser.add_argument(
         "--networks", action=argparse.BooleanOptionalAction, default=True, help="claim addresses, and tell 1,000 simulated hosts of networks (yes)"
+    )
+    parser.add_argument("--placement", action=argparse.BooleanOptionalAction, default=True, help="allocation candidates and allocations (yes)")
+    parser.add_argument(
+        "--scheduling", action=argparse.BooleanOptionalAction, default=True, help="scheduling decisions among up to 100,000 hosts (yes)"
     )
     parser.add_argument("--real", type=int, default=5, help="real guests to boot, 0: none (5)")
     parser.add_argument("--json", metavar="FILE", help="write the same figures as JSON")

@@ -27,6 +27,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("apps.placement.api.urls")),
     path("", include("apps.images.api.urls")),
     path("", include("apps.network.api.urls")),
+    path("", include("apps.scheduler.api.urls")),
     path("", include("apps.compute.api.urls")),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("openapi.yaml", SpectacularYAMLAPIView.as_view()),

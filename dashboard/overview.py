@@ -53,7 +53,7 @@ class Figures:
 
 
 def gather() -> Figures:
-    """Read all figures: six queries."""
+    """Read all figures: eight queries."""
     per_host = _shares()
     all_operations = operations.operations(actor=SYSTEM, all_projects=True)
     opened = all_operations.filter(state__in=OPEN_VALUES)
@@ -62,8 +62,8 @@ def gather() -> Figures:
     return Figures(
         instances=dict(living.order_by().values_list("state").annotate(Count("pk"))),
         hosts=[
-            HostCell(pk, name, state, enabled, per_host.shares.get(pk, 0.0))
-            for pk, name, _, enabled, state in sorted(hosts.scheduling_facts(), key=lambda fact: fact[1])
+            HostCell(fact.id, fact.name, fact.state, fact.enabled, per_host.shares.get(fact.id, 0.0))
+            for fact in sorted(hosts.scheduling_facts(), key=lambda fact: fact.name)
         ],
         open_by_state=dict(opened.order_by().values_list("state").annotate(Count("pk"))),
         waiting_longest=list(opened.order_by("pk")[:5]),

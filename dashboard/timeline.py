@@ -59,7 +59,7 @@ class Line:
 def draw(operation: Operation, events: Sequence[OperationEvent], chosen: Sequence[str] = ()) -> SafeString:
     """The picture of one operation. An open one ends with what it waits for at this moment.
 
-    `chosen`: names of the hosts that the scheduler chose, in order; tenants read events too, so they name none.
+    `chosen`: what the scheduler has chosen, in order, for operators; tenants read events too, so they name no host.
     """
     # In the order of what happened: a host's events arrive together, after what happened here meanwhile.
     names = iter(chosen)

@@ -29,7 +29,7 @@ class DriverError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What the host is. `inventory` in VCPU (threads), MEMORY_MB (MiB) and DISK_GB (GiB), totals."""
+    """What the host is. `inventory` in VCPU (threads), MEMORY_MB (MiB) and DISK_GB (GiB), totals. `traits`: placement's names."""
 
     hypervisor: str
     inventory: dict[str, int]
@@ -118,6 +118,9 @@ class Hypervisor(Protocol):
     """Instances on this host."""
 
     def capabilities(self) -> Capabilities: ...
+
+    def load_percent(self) -> int:
+        """How busy the host's processors are; at once, without asking the hypervisor."""
 
     def check(self) -> None:
         """Cheap proof of life. Raises DriverError `hypervisor.unavailable`."""

@@ -10,12 +10,12 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
-from apis.openstack import identity
+from apis.openstack import identity, placement
 from apis.openstack.common import errors
 from apis.openstack.common.api import Api
-from apis.openstack.common.faults import Fault
+from apis.openstack.common.faults import Fault, Refused
 
-APIS: dict[str, Api] = {api.path.removeprefix("/"): api for api in (identity.API,)}
+APIS: dict[str, Api] = {api.path.removeprefix("/"): api for api in (identity.API, placement.API)}
 _PROBLEM = "application/problem+json"
 
 
@@ -33,17 +33,26 @@ class Edge:
         request.path_info, request.path = request.path_info.rstrip("/"), request.path.rstrip("/")
         response = self.get_response(request)
         if response.headers.get("Content-Type") == _PROBLEM:
-            _reshape(api, response)
+            _reshape(api, request, response)
         response["x-openstack-request-id"] = response.headers.get("X-Request-Id", "")
         patch_vary_headers(response, ["X-Auth-Token"])
         return response
 
 
-def _reshape(api: Api, response: HttpResponse) -> None:
+def _reshape(api: Api, request: HttpRequest, response: HttpResponse) -> None:
     """A problem as the dialect's own kind of refusal; headers such as Retry-After stay."""
     problem = orjson.loads(response.content)
-    status = response.status_code
-    fault = Fault(status=status, title=errors.title(status), message=problem["detail"], code=problem["code"])
+    status, version = response.status_code, None
+    if api.microversions is not None:
+        try:
+            version = api.microversions.asked(request.headers)
+        except Refused:
+            version = api.microversions.minimum
+        api.microversions.echo(response, version)
+    fault = Fault(
+        status=status, title=errors.title(status), message=problem["detail"], code=problem["code"], version=version,
+        request_id=problem["request_id"],
+    )
     response.content = orjson.dumps(api.error(fault))
     response["Content-Type"] = "application/json"
     if "Content-Length" in response:

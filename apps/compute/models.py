@@ -9,13 +9,20 @@ from apps.compute.states import InstanceState
 
 
 class Flavor(models.Model):
-    """A size. `memory_mb` in MiB, `disk_gb` in GiB (0: the image's own size)."""
+    """A size. `memory_mb` in MiB, `disk_gb` in GiB (0: the image's own size).
+
+    What its hosts must be like: `required_traits`, `forbidden_traits`, and `host_metadata` (text → text) that one of their
+    aggregates each has.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=64)
     vcpus = models.PositiveIntegerField()
     memory_mb = models.PositiveIntegerField()
     disk_gb = models.PositiveIntegerField()
+    required_traits = models.JSONField(default=list, blank=True)
+    forbidden_traits = models.JSONField(default=list, blank=True)
+    host_metadata = models.JSONField(default=dict, blank=True)
     enabled = models.BooleanField(default=True)
 
     class Meta:
@@ -53,7 +60,9 @@ class Instance(models.Model):
     `addresses`: what its ports have, embedded so that lists join nothing: `[{"address", "family", "mac", "network_id",
     "port_id"}]`. `wanted_cards`: what it is to be built with, `[{"network_id" or "port_id", "address", "groups"}]`; none: one
     card in `network_id`, which is the first one's network. `cards_in_doubt`: ports that a silent host may or may not have
-    plugged in; they are taken out when it is heard again.
+    plugged in; they are taken out when it is heard again. `needs`: what its host must be like, from flavor, image and request
+    when it was created: `{"required_traits", "forbidden_traits", "host_metadata", "image", "hosts", "avoided_hosts"}`, none of
+    them if empty. `server_group_id`: that it is a member of.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -79,6 +88,8 @@ class Instance(models.Model):
     public_key = models.TextField(blank=True)
     user_data = models.TextField(blank=True)
     metadata = models.JSONField(default=dict)
+    needs = models.JSONField(default=dict, blank=True)
+    server_group_id = models.UUIDField(null=True)
     wanted_cards = models.JSONField(default=list, blank=True)
     cards_in_doubt = models.JSONField(default=list, blank=True)
     addresses = models.JSONField(default=list)

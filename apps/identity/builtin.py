@@ -1,4 +1,4 @@
-"""What every installation has from the start, under ids that are the same everywhere: a domain, four roles, services.
+"""What every installation has from the start, under ids that are the same everywhere: a domain, five roles, services.
 
 `services/bootstrap.py` makes the rows; migrations made the first ones under these ids. Pure data, no Django.
 """
@@ -15,12 +15,14 @@ def _id(kind: str, name: str) -> uuid.UUID:
 
 class Role(enum.StrEnum):
     """READER looks. MEMBER makes, changes and deletes resources. OPERATOR runs what is there: power, consoles; on the
-    system also hosts. ADMIN does all that and rules over who may do what."""
+    system also hosts. ADMIN does all that and rules over who may do what. SERVICE stands beside them, for services of other
+    clouds: on the system it keeps their books in Placement, in a project it is only a name."""
 
     READER = "reader"
     MEMBER = "member"
     OPERATOR = "operator"
     ADMIN = "admin"
+    SERVICE = "service"
 
 
 # Whoever has the first also has the second.
@@ -32,6 +34,7 @@ ROLE_TEXTS = {
     Role.MEMBER: "May create, change and delete the project's resources.",
     Role.OPERATOR: "May run what is there: power and consoles; on the system also hosts, flavors and capacity.",
     Role.ADMIN: "May do everything in its scope, and rules over who else may.",
+    Role.SERVICE: "For services of other clouds: given on the system, they keep their books in Placement; nothing in a project.",
 }
 ROLE_IDS = {role: _id("role", role.value) for role in Role}
 
@@ -42,8 +45,9 @@ REGION_ID = "RegionOne"
 # OpenStack service type → name. A service is in the catalog once it has an endpoint.
 SERVICES = {
     "identity": "keystone", "compute": "nova", "network": "neutron", "block-storage": "cinder", "image": "glance",
-    "object-store": "s3",
+    "object-store": "s3", "placement": "placement",
 }
 SERVICE_IDS = {kind: _id("service", kind) for kind in SERVICES}
-IDENTITY_ENDPOINT_ID = _id("endpoint", "identity")
-IDENTITY_URL = "%(public_url)s/identity/v3"
+# Where those services are that this installation speaks.
+ENDPOINTS = {"identity": "%(public_url)s/identity/v3", "placement": "%(public_url)s/placement"}
+ENDPOINT_IDS = {kind: _id("endpoint", kind) for kind in ENDPOINTS}

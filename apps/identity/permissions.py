@@ -1,8 +1,9 @@
 """The table of permissions: every decision that Cloudsite takes about who may do what, and the roles that allow it.
 
 For each scope in which a permission is asked: the built-in roles that have it, the lowest one that suffices (the others
-imply it). `None`: roles of that scope do not matter. `own`: everybody has it over themselves. Roles on the system count
-everywhere. `CLOUDSITE_POLICY_FILE` may name other roles; roles of the operator's own list permissions themselves.
+imply it; `service` stands beside them). `None`: roles of that scope do not matter. `own`: everybody has it over themselves.
+Roles on the system count everywhere. `CLOUDSITE_POLICY_FILE` may name other roles; roles of the operator's own list
+permissions themselves.
 """
 
 import difflib
@@ -14,6 +15,7 @@ from pathlib import Path
 Roles = tuple[str, ...] | None
 SCOPES = ("project", "domain", "system")
 READ, USE, RUN, OPERATE, RULE = ("reader",), ("member",), ("member", "operator"), ("operator",), ("admin",)
+SERVICE = ("service",)
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,18 @@ def _resources() -> Iterator[Permission]:
         yield Permission(f"{thing}.delete", f"delete {text}", USE, None, RULE)
     yield Permission("compute.instance.power", "start, stop and reboot instances", RUN, None, OPERATE)
     yield Permission("compute.instance.console", "read the console of instances", RUN, None, OPERATE)
+    yield Permission("compute.instance.place", "say on which hosts new instances are to be, or not to be", None, None, OPERATE)
     yield Permission("compute.instance.explain", "see why an instance is on its host, or on none", READ, None, READ)
+    yield Permission("compute.instance.dry_run", "ask whether an instance would get a host, and why", USE, None, READ)
     yield Permission("compute.key_pair.list", "list one's key pairs", READ, None, READ)
     yield Permission("compute.key_pair.get", "show one's key pairs", READ, None, READ)
     yield Permission("compute.key_pair.create", "take in key pairs of one's own", USE, None, RULE)
     yield Permission("compute.key_pair.delete", "delete key pairs of one's own", USE, None, RULE)
+    yield Permission("scheduler.decision.list", "list scheduling decisions", None, None, READ)
+    yield Permission("scheduler.server_group.list", "list server groups", READ, None, READ)
+    yield Permission("scheduler.server_group.get", "show server groups", READ, None, READ)
+    yield Permission("scheduler.server_group.create", "create server groups", USE, None, RULE)
+    yield Permission("scheduler.server_group.delete", "delete server groups", USE, None, RULE)
     yield Permission("compute.instance.attach", "attach network cards to instances, and detach them", USE, None, OPERATE)
     yield Permission("network.port.explain", "see hop by hop whether two ports can talk", READ, None, READ)
     yield Permission(
@@ -62,6 +71,7 @@ def _resources() -> Iterator[Permission]:
     yield Permission("images.image.publish", "make images public, and change public ones", None, None, RULE)
     yield Permission("operations.operation.list", "list operations", READ, None, READ)
     yield Permission("operations.operation.get", "show operations and their events", READ, None, READ)
+    yield Permission("placement.usage.get", "see what the consumers of a project have claimed", READ, None, READ + SERVICE)
     yield Permission("quotas.usage.get", "see limits and usage", READ, READ, READ)
     yield Permission("quotas.limit.list", "list limits", READ, READ, READ)
     yield Permission("quotas.limit.set", "set limits of projects", None, RULE, RULE)
@@ -85,9 +95,26 @@ def _installation() -> Iterator[Permission]:
     yield Permission("hosts.host.list", "list hosts and read their names", None, None, READ)
     yield Permission("hosts.host.get", "show hosts", None, None, READ)
     yield Permission("hosts.host.enrol", "enrol hosts", None, None, OPERATE)
-    yield Permission("hosts.host.update", "disable and enable hosts", None, None, OPERATE)
-    yield Permission("placement.provider.list", "see capacity and claims of hosts", None, None, READ)
-    yield Permission("placement.inventory.update", "set what of a host is offered", None, None, OPERATE)
+    yield Permission("hosts.host.update", "disable and enable hosts, move them to another zone", None, None, OPERATE)
+    yield Permission("hosts.zone.list", "list zones", READ, READ, READ)
+    yield Permission("hosts.zone.create", "create zones", None, None, OPERATE)
+    yield Permission("hosts.zone.update", "disable and enable zones, describe them", None, None, OPERATE)
+    yield Permission("hosts.zone.delete", "delete zones", None, None, OPERATE)
+    yield Permission("hosts.aggregate.list", "list aggregates of hosts", None, None, READ)
+    yield Permission("hosts.aggregate.create", "create aggregates of hosts", None, None, OPERATE)
+    yield Permission("hosts.aggregate.update", "say what an aggregate of hosts is, and which hosts are in it", None, None, OPERATE)
+    yield Permission("hosts.aggregate.delete", "delete aggregates of hosts", None, None, OPERATE)
+    yield Permission("placement.provider.list", "see capacity and claims of hosts", None, None, READ + SERVICE)
+    yield Permission("placement.provider.create", "make resource providers", None, None, OPERATE + SERVICE)
+    yield Permission("placement.provider.update", "rename resource providers and move them in their trees", None, None, OPERATE + SERVICE)
+    yield Permission("placement.provider.delete", "delete resource providers", None, None, OPERATE + SERVICE)
+    yield Permission("placement.inventory.update", "set what of a host is offered", None, None, OPERATE + SERVICE)
+    yield Permission("placement.aggregate.update", "say which aggregates resource providers are in", None, None, OPERATE + SERVICE)
+    yield Permission("placement.trait.update", "make and delete traits, and say which resource providers have them", None, None, OPERATE + SERVICE)
+    yield Permission("placement.resource_class.update", "make, rename and delete resource classes", None, None, OPERATE + SERVICE)
+    yield Permission("placement.candidate.list", "ask which resource providers could take a request", None, None, READ + SERVICE)
+    yield Permission("placement.allocation.update", "claim resources for any consumer, and give them back", None, None, RULE + SERVICE)
+    yield Permission("placement.allocation.reshape", "move inventories together with what is claimed of them", None, None, RULE + SERVICE)
     yield Permission("operations.queue.get", "see how the engine is doing", None, None, READ)
 
 

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,9 +10,10 @@ from django.db.models import Count, QuerySet
 
 from apps.common.context import Actor
 from apps.common.errors import NotFound
+from apps.common.ids import first_at
 from apps.identity import policy
 from apps.operations.models import Lease, Operation, OperationEvent, Rejection
-from apps.operations.states import OPEN_VALUES
+from apps.operations.states import OPEN_VALUES, OpState
 
 
 def operations(
@@ -59,6 +61,23 @@ def open_kinds(resource_ids: list[uuid.UUID] | None = None) -> dict[uuid.UUID, s
     if resource_ids is not None:
         rows = rows.filter(resource_id__in=resource_ids)
     return dict(rows.values_list("resource_id", "kind"))
+
+
+def open_by_host(task: str) -> dict[uuid.UUID, int]:
+    """Host id → how many open operations have sent it this command."""
+    rows = Operation.objects.filter(state__in=OPEN_VALUES, host_id__isnull=False, task=task)
+    return dict(rows.values_list("host_id").annotate(Count("pk")).order_by())
+
+
+def failed_by_host(moment: datetime) -> dict[uuid.UUID, int]:
+    """Host id → how often operations that began after this moment had to try elsewhere because of it."""
+    found: Counter[uuid.UUID] = Counter()
+    rows = Operation.objects.filter(pk__gte=first_at(moment), attempt__gt=1).exclude(excluded_hosts=[])
+    for excluded, state, host_id in rows.values_list("excluded_hosts", "state", "host_id"):
+        found.update(map(uuid.UUID, excluded))
+        if state == OpState.FAILED.value and host_id is not None:
+            found[host_id] += 1
+    return dict(found)
 
 
 def open_resources(resource_type: str) -> set[uuid.UUID]:

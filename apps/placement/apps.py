@@ -6,7 +6,9 @@ class PlacementConfig(AppConfig):
     label = "placement"
 
     def ready(self) -> None:
+        from apps.hosts.services import aggregates as aggregates_of_hosts
         from apps.operations.services import intake
-        from apps.placement.services import inventories
+        from apps.placement.services import aggregates, heard
 
-        intake.greeters.append(inventories.take_hello)
+        intake.greeters.append(heard.take_hello)
+        aggregates_of_hosts.followers.append(aggregates.sync)

@@ -76,6 +76,8 @@ class Usage(models.Model):
     vcpus = models.PositiveBigIntegerField(default=0)
     memory_mb = models.PositiveBigIntegerField(default=0)
     disk_gb = models.PositiveBigIntegerField(default=0)
+    server_groups = models.PositiveBigIntegerField(default=0)
+    server_group_members = models.PositiveBigIntegerField(default=0)
     ports = models.PositiveBigIntegerField(default=0)
     networks = models.PositiveBigIntegerField(default=0)
     floating_ips = models.PositiveBigIntegerField(default=0)

@@ -35,6 +35,8 @@ RESOURCES: dict[str, Resource] = {
         Resource("vcpus", "", "virtual processors of all instances", "compute", 40),
         Resource("memory_mb", "MiB", "memory of all instances", "compute", 80 * 1024),
         Resource("disk_gb", "GiB", "disks of all instances, as their flavors say", "compute", 1000),
+        Resource("server_groups", "", "server groups", "compute", 10),
+        Resource("server_group_members", "", "instances in server groups, of all groups together", "compute", 100),
         Resource("ports", "", "network ports; an instance on a host has one", "network", 100),
         Resource("networks", "", "networks", "network", 10),
         Resource("floating_ips", "", "floating addresses", "network", 10),

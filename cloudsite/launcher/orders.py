@@ -16,7 +16,7 @@ from apps.common.errors import Conflict
 from apps.compute import selectors as compute
 from apps.compute.services import catalog
 from apps.hosts import selectors as hosts
-from apps.hosts.services import enrol
+from apps.hosts.services import enrol, zones
 from apps.identity import builtin, selectors
 from apps.identity.services import assignments, bootstrap, projects, signin, tokens, users
 from apps.images import demo
@@ -154,11 +154,13 @@ def placeholder_image(say: Say) -> str:
 
 
 def enrol_hosts(
-    say: Say, *, names: list[str], config: str, state_dir: str, driver: str, zone: str = "default", **fields: Any
+    say: Say, *, names: list[str], config: str, state_dir: str, driver: str, zone: str = zones.DEFAULT, **fields: Any
 ) -> str:
     """The hosts of one agent enrolled and its configuration written; `fields` are further ones of it. Good keys are kept."""
     path = Path(config)
     held = _held(path)
+    if zone != zones.DEFAULT:
+        zones.ensure(actor=SYSTEM, name=zone)
     enrolled = [_known(name, held) or enrol.enrol(actor=SYSTEM, name=name, zone=zone, renew=True) for name in names]
     enrol.write_config(path, enrol.agent_config(enrolled=enrolled, state_dir=state_dir, driver=driver, **fields))
     return names[0] if len(names) == 1 else f"{len(names)} hosts"

@@ -76,6 +76,24 @@ class Environment:
     web_workers: int = _option(1, "Web processes.", least=1, most=64)
     host_silent_s: float = _option(60.0, "A host that is silent for so long is down.", least=2, most=3600)
     place_timeout_s: float = _option(60.0, "An instance that has no host after so long fails.", least=1, most=3600)
+    scheduler_among: int = _option(
+        5, "A host is chosen at random among so many of the best that are nearly as good, so that schedulers do not run for the same one;"
+        " 1: always the best.", least=1, most=100,
+    )
+    scheduler_builds_per_host: int = _option(0, "Builds under way at once on one host; further ones wait, or go elsewhere. 0: any number.", least=0, most=1000)
+    scheduler_weight_memory: float = _option(
+        1.0, "What free memory counts in the choice among hosts that fit. Below 0 the fullest host is taken first: instances are packed"
+        " and not spread.", least=-100, most=100,
+    )
+    scheduler_weight_cpu: float = _option(0.5, "The same for free processors.", least=-100, most=100)
+    scheduler_weight_disk: float = _option(0.2, "The same for free disk.", least=-100, most=100)
+    scheduler_weight_load: float = _option(0.3, "What the load of its processors counts against a host.", least=-100, most=100)
+    scheduler_weight_building: float = _option(0.5, "What builds under way count against a host.", least=-100, most=100)
+    scheduler_weight_failures: float = _option(1.0, "What builds that failed lately count against a host.", least=-100, most=100)
+    scheduler_weight_affinity: float = _option(
+        2.0, "What the company of its server group counts, for (soft-affinity) or against (soft-anti-affinity) a host.", least=-100, most=100
+    )
+    scheduler_failure_minutes: int = _option(60, "For how long a failed build counts against its host.", least=1, most=10080)
     build_timeout_s: float = _option(600.0, "A build that has not ended after so long is looked into.", least=1, most=86400)
     power_timeout_s: float = _option(120.0, "The same for start, stop and reboot, and for network cards that come and go.", least=1, most=86400)
     delete_timeout_s: float = _option(120.0, "The same for delete.", least=1, most=86400)
@@ -139,7 +157,8 @@ class Environment:
     rate_sign_in: int = _option(300, "Sign-ins a minute from one address, also counted by each web process. 0: no limit.", least=0, most=100000)
     max_image_gb: int = _option(50, "Largest image, GiB.", least=1, most=10240)
     max_batch: int = _option(500, "Most instances in one request.", least=1, most=10000)
-    events_days: int = _option(30, "How long closed operations, their events and decisions are kept.", least=1, most=3650)
+    events_days: int = _option(30, "How long closed operations and their events are kept.", least=1, most=3650)
+    scheduler_decision_days: int = _option(30, "How long scheduling decisions, and why they were made, are kept.", least=1, most=3650)
     log_level: str = _option("INFO", "Log level.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 
 

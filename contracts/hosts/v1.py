@@ -8,7 +8,9 @@ from contracts.compute import v1 as compute
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """First message after an agent's start.
 
-    `speaks`: the command topics it understands. `inventory`: totals by resource class (VCPU, MEMORY_MB, DISK_GB).
+    `speaks`: the command topics it understands. `inventory`: totals by resource class (VCPU, MEMORY_MB, DISK_GB). `traits`: what
+    it can do, by names of the field (HW_CPU_X86_AVX2) or of ours (CUSTOM_…); names that the control plane does not know are
+    dropped there.
     `unfinished`: operation ids that were begun and not ended when the agent last stopped. `started_at`, Unix seconds: what
     changed after this moment may be missing from `domains`. `repeated`: said again by an agent that has said it before, in
     case it was lost; only the first one means that commands may have been forgotten. `tunnel_address`: where other hosts
@@ -31,12 +33,14 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """I am alive; every 10 seconds. `hypervisor_ok` is false when the hypervisor does not answer its agent."""
+    """I am alive; every 10 seconds. `hypervisor_ok` is false when the hypervisor does not answer its agent. `load_percent`: of
+    all processors, over the last minute; more than 100 where work waits for one."""
 
     running_operations: int = 0
     network_generation: int = 0
     hypervisor_ok: bool = True
     hypervisor_error: str = ""
+    load_percent: int = 0
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

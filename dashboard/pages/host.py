@@ -15,7 +15,7 @@ from apps.common.admin.pages import add_section
 from apps.common.context import SYSTEM
 from apps.compute import selectors as compute
 from apps.compute.admin.instances import state_badge
-from apps.hosts.admin import HostAdmin
+from apps.hosts.admin.hosts import HostAdmin
 from apps.hosts.models import Host
 from apps.operations import selectors as operations
 from apps.operations.admin import progress

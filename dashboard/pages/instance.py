@@ -15,7 +15,9 @@ from apps.operations import selectors as operations
 from apps.operations.admin import progress, state_badge
 from apps.operations.models import Operation
 from apps.scheduler import selectors as scheduler
-from dashboard import timeline, verdict, words
+from apps.scheduler.admin import picture
+from apps.scheduler.explain import words as words_of
+from dashboard import timeline, words
 
 # Timelines of so many operations, the newest; each is also on a page of its own.
 _OPERATIONS = 20
@@ -37,7 +39,7 @@ def _timelines(request: HttpRequest, instance: Instance) -> SafeString:
     chosen: dict[UUID | None, list[str]] = {}
     for decision in reversed(scheduler.decisions(instance.pk)):
         if decision.host_name:
-            chosen.setdefault(decision.operation_id, []).append(decision.host_name)
+            chosen.setdefault(decision.operation_id, []).append(words_of.chosen(decision))
     drawn = format_html_join("", "{}", ((_operation(row, chosen.get(row.pk, ())),) for row in rows[:_OPERATIONS]))
     more = f"{reverse('admin:operations_operation_changelist')}?q={instance.pk}"
     rest = format_html('<p><a href="{}">Older operations</a></p>', more) if len(rows) > _OPERATIONS else drawing.EMPTY
@@ -82,6 +84,6 @@ def _scheduling(request: HttpRequest, instance: Instance) -> SafeString:
     older = format_html_join(
         "",
         '<details class="cs-details" id="decision-{}"><summary>An earlier decision, {}</summary>{}</details>',
-        ((each.pk, drawing.ago(each.at), verdict.draw(each)) for each in decisions[1:]),
+        ((each.pk, drawing.ago(each.at), picture.draw(each)) for each in decisions[1:]),
     )
-    return format_html("{}{}", verdict.draw(decisions[0]), older)
+    return format_html("{}{}", picture.draw(decisions[0]), older)

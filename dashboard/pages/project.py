@@ -16,7 +16,7 @@ from apps.quotas.admin import meters
 _LISTS = (
     ("Instances", "compute_instance", "compute.instance.list"), ("Networks", "network_network", "network.network.list"),
     ("Images", "images_image", "images.image.list"), ("Operations", "operations_operation", "operations.operation.list"),
-    ("Limits", "quotas_usage", "quotas.usage.get"),
+    ("Server groups", "scheduler_servergroup", "scheduler.server_group.list"), ("Limits", "quotas_usage", "quotas.usage.get"),
 )
 
 

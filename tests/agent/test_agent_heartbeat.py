@@ -133,6 +133,13 @@ def test_a_heartbeat_says_whether_the_hypervisor_answers(pipeline: Pipeline, sai
     assert said.beat() == hosts_v1.Heartbeat(hypervisor_ok=False, hypervisor_error="libvirtd is gone")
 
 
+def test_a_heartbeat_says_how_busy_the_host_is(pipeline: Pipeline, said: Said) -> None:
+    beats = Heartbeat([pipeline.host], said.announce, pipeline.running, on_hello=lambda: None)
+    pipeline.hypervisor.load = 42
+    beats.beat()
+    assert said.beat() == hosts_v1.Heartbeat(load_percent=42)
+
+
 def test_a_hanging_hypervisor_does_not_hold_up_the_heartbeat(
     pipeline: Pipeline, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:

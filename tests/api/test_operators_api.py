@@ -28,7 +28,7 @@ def test_a_disabled_host_takes_nothing_new(cloud: Cloud, operator: Http, ann: Ht
     assert operator.post(f"hosts/{host.id}/actions", {"action": "disable", "reason": "new disk"}).ok()["disabled_reason"] == "new disk"
     made = ann.post("instances", {"name": "x", "flavor": cloud.flavor.name, "image": "demo"}).ok(202)["instance"]
     cloud.run()
-    assert "1 host disabled" in ann.get(f"instances/{made['id']}").ok()["error"]["message"]
+    assert "No host is available for 1 vCPU" in ann.get(f"instances/{made['id']}").ok()["error"]["message"]
     enabled = operator.post(f"hosts/{host.id}/actions", {"action": "enable"}).ok()
     assert (enabled["enabled"], enabled["disabled_reason"]) == (True, "")
     ann.post(f"hosts/{host.id}/actions", {"action": "disable"}).problem(403, "policy.forbidden")

@@ -1,7 +1,7 @@
 """Concurrency is tested on PostgreSQL: SQLite has one writer at a time."""
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,18 +19,17 @@ def _on_postgres(postgres: "PrivatePostgres") -> None:
 @pytest.fixture(autouse=True)
 def _own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread stands for a process here, so each scheduler has a table of hosts of its own."""
-    from apps.scheduler import table
+    from apps.scheduler.feed import Feed
+    from apps.scheduler.services import choose
 
-    local = threading.local()
+    class OfThread(threading.local):
+        def __init__(self) -> None:
+            self.own = Feed()
 
-    def get(*, fresh: bool = False) -> table.HostTable:
-        if fresh or not hasattr(local, "cache"):
-            local.cache = table._Cache()
-        made: table.HostTable = table._Cache.get(local.cache, fresh=fresh)
-        return made
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.own, name)
 
-    monkeypatch.setattr(table.cache, "get", get)
-    return
+    monkeypatch.setattr(choose, "feed", OfThread())
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def test_the_instance_page_shows_its_timeline_and_the_verdict(cloud: Cloud, oper
         "addresses claimed",
         "cs-timeline",
         "node-1 was chosen",
-        "too few vCPUs free",
+        "too few vCPUs are free",
     ):
         assert text in page
     assert instance.addresses[0]["address"] in page

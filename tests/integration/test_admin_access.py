@@ -73,7 +73,7 @@ def test_an_operator_runs_hosts_and_instances_and_only_looks_at_identity(cloud: 
     host = cloud.host("node-1")
     instance, _ = cloud.active()
     client = with_role("olga", "operator")
-    assert labels(client, Host.objects.get(pk=host.id)) == ["Disable"]
+    assert labels(client, Host.objects.get(pk=host.id)) == ["Disable", "Change zone"]
     assert labels(client, instance) == ["Stop", "Soft reboot", "Hard reboot"]
     for row in (User.objects.get(username="olga"), Project.objects.get(pk=cloud.project.pk), Role.objects.get(name="member")):
         assert labels(client, row) == []

@@ -9,16 +9,19 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.common.admin.buttons import Button
+from apps.common.context import SYSTEM
 from apps.compute.admin.instances import BUTTONS
 from apps.compute.models import Flavor, Instance
-from apps.hosts.models import Host
+from apps.hosts.models import Aggregate, Host, Zone
 from apps.network.models import Network
 from apps.network.services import routers
 from apps.operations.models import Operation
-from apps.placement.models import Inventory
+from apps.placement.models import Inventory, ResourceClass, ResourceProvider, Trait
+from apps.placement.services import inventories
 from tests.support.admin import address, signed_in, user
 from tests.support.cloud import Cloud, make_image, operation_of
 from tests.support.identity import give, make_token
+from tests.support.placement import provider
 
 Press = Callable[..., str]
 
@@ -173,3 +176,76 @@ def test_making_and_deleting_a_flavor(operator: Client, press: Press) -> None:
     )
     press(flavor, "delete")
     assert not Flavor.objects.exists()
+
+
+def test_a_flavor_with_needs_of_its_hosts(operator: Client) -> None:
+    wanted = {"name": "fast", "vcpus": "1", "memory_mb": "512", "disk_gb": "5", "host_metadata": "disk=nvme\nrack = 7"}
+    page = operator.post(reverse("admin:compute_flavor_add"), {**wanted, "required_traits": "NO_SUCH_TRAIT"}).content.decode()
+    assert "(trait.unknown)" in page and not Flavor.objects.exists()
+    page = operator.post(reverse("admin:compute_flavor_add"), {**wanted, "host_metadata": "nvme"}).content.decode()
+    assert "Expected lines of the form name=value." in page
+    wanted["required_traits"] = "HW_CPU_X86_AVX2\nHW_CPU_X86_AVX"
+    page = operator.post(reverse("admin:compute_flavor_add"), wanted, follow=True).content.decode()
+    assert "HW_CPU_X86_AVX2" in page and "disk=nvme" in page
+    flavor = Flavor.objects.get(name="fast")
+    assert flavor.required_traits == ["HW_CPU_X86_AVX", "HW_CPU_X86_AVX2"]
+    assert flavor.host_metadata == {"disk": "nvme", "rack": "7"}
+
+
+def test_zones_and_hosts_in_them(cloud: Cloud, operator: Client, press: Press) -> None:
+    host = cloud.host("hv1")
+    operator.post(reverse("admin:hosts_zone_add"), {"name": "west", "description": "room 2"})
+    zone, row = Zone.objects.get(name="west"), Host.objects.get(pk=host.id)
+    assert "is in the zone west" in press(row, "zone", zone="west")
+    assert "zone.in_use" in press(zone, "delete") and "hv1" in press(zone, "delete")
+    assert "take no new instances" in press(zone, "disable")
+    assert "Select a valid choice" in press(row, "zone", zone="nowhere")
+    press(row, "zone", zone="default")
+    press(zone, "delete")
+    assert not Zone.objects.filter(name="west").exists()
+
+
+def test_aggregates_and_hosts_in_them(cloud: Cloud, operator: Client, press: Press) -> None:
+    host = cloud.host("hv1")
+    wanted = {"name": "fast", "metadata": "disk=nvme", "project_ids": str(cloud.project.pk)}
+    assert "Expected ids" in operator.post(reverse("admin:hosts_aggregate_add"), {**wanted, "project_ids": "x"}).content.decode()
+    operator.post(reverse("admin:hosts_aggregate_add"), wanted)
+    aggregate = Aggregate.objects.get(name="fast")
+    page = press(aggregate, "add_host", host=str(host.id))
+    assert "is in the aggregate fast" in page and "disk=nvme" in page and cloud.project.name in page
+    assert "fast" in operator.get(address(Host.objects.get(pk=host.id), "change")).content.decode()
+    form = operator.get(address(aggregate, "do", "change")).content.decode()
+    assert "disk=nvme" in form and str(cloud.project.pk) in form
+    press(aggregate, "change", name="fast", metadata="disk=ssd", project_ids="")
+    aggregate.refresh_from_db()
+    assert (aggregate.metadata, aggregate.project_ids) == ({"disk": "ssd"}, [])
+    assert "aggregate.in_use" in press(aggregate, "delete")
+    press(aggregate, "remove_host", host=str(host.id))
+    press(aggregate, "delete")
+    assert not Aggregate.objects.exists()
+
+
+def test_traits_are_made_given_to_a_provider_and_deleted(cloud: Cloud, operator: Client, press: Press) -> None:
+    row = ResourceProvider.objects.get(pk=cloud.host("hv1").id)
+    assert "(trait.name)" in operator.post(reverse("admin:placement_trait_add"), {"name": "gold"}).content.decode()
+    operator.post(reverse("admin:placement_trait_add"), {"name": "CUSTOM_GOLD"})
+    trait = Trait.objects.get()
+    assert "(trait.unknown)" in press(row, "traits", traits="CUSTOM_SILVER")
+    assert "CUSTOM_GOLD" in press(row, "traits", traits="CUSTOM_GOLD\nHW_CPU_X86_AVX")
+    assert "CUSTOM_GOLD" in operator.get(address(row, "do", "traits")).content.decode()
+    assert "(trait.in_use)" in press(trait, "delete")
+    press(row, "traits", traits="")
+    press(trait, "delete")
+    assert not Trait.objects.exists()
+
+
+def test_resource_classes_are_made_and_deleted(operator: Client, press: Press) -> None:
+    operator.post(reverse("admin:placement_resourceclass_add"), {"name": "CUSTOM_LICENSE"})
+    row = ResourceClass.objects.get()
+    shelf = provider("shelf", CUSTOM_LICENSE=3)
+    page = operator.get(address(shelf, "change")).content.decode()
+    assert "CUSTOM_LICENSE" in page and "0 / 3" in page
+    assert "(resource_class.in_use)" in press(row, "delete")
+    inventories.remove_all(actor=SYSTEM, provider_id=shelf.pk)
+    press(row, "delete")
+    assert not ResourceClass.objects.exists()

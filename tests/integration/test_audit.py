@@ -17,7 +17,7 @@ from apps.images.services import images
 from apps.network.models import AddressSpan, FixedIP, Port
 from apps.network.services import addresses
 from apps.operations.models import Operation
-from apps.placement.models import Allocation, Inventory
+from apps.placement.models import Allocation, Consumer, Inventory
 from apps.quotas.models import Usage
 from contracts.compute.v1 import PowerState
 from tests.support.audit import assert_consistent, assert_nothing_is_claimed
@@ -69,6 +69,7 @@ def test_what_nobody_holds_is_given_back(cloud: Cloud) -> None:
     host = cloud.host()
     cloud.active()
     nobody = uuid.uuid4()
+    Consumer.objects.create(pk=nobody, managed=True)
     Allocation.objects.create(consumer_id=nobody, provider_id=host.id, resource_class="VCPU", amount=2)
     Inventory.objects.filter(provider_id=host.id, resource_class="VCPU").update(used=F("used") + 2)
     port = Port.objects.create(network=cloud.network, project_id=cloud.project.pk, device_id=nobody, mac="02:00:00:00:00:01")

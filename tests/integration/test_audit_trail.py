@@ -22,7 +22,7 @@ from apps.common.context import SYSTEM
 from apps.common.errors import Forbidden
 from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import audit, catalog, delete, power, strays, update
-from apps.hosts.services import admission, enrol
+from apps.hosts.services import admission, enrol, zones
 from apps.identity.permissions import TABLE
 from apps.images.services import images
 from apps.network.services import networks, subnets
@@ -288,6 +288,7 @@ def test_what_users_do_to_other_things_is_recorded(cloud: Cloud, trail: Callable
 
 def test_what_operators_do_is_recorded_in_nobodys_project(cloud: Cloud, trail: Callable[[], list[Record]]) -> None:
     root = make_actor(cloud.project, user=make_user("root", operator=True), operator=True)
+    zones.ensure(actor=root, name="west")
     trail()
     host = enrol.enrol(actor=root, name="hv1", zone="west").host
     enrol.enrol(actor=root, name="hv1", renew=True)

@@ -77,7 +77,7 @@ def test_instances_are_made_shown_and_deleted(working: Cloud) -> None:
     assert "There is no instance" in run("instance_list", "--state", "ERROR")[1]
 
     code, text = run("instance_show", "web-1")
-    assert code == 0 and "1 of 1 hosts fit → hv1" in text and "accepted" in text and "host chosen" in text
+    assert code == 0 and "hv1 was chosen: it is the only one that fits." in text and "accepted" in text and "host chosen" in text
     shown = as_json("instance_show", listed[1]["id"])
     assert shown["scheduling"][0]["verdicts"] and shown["timeline"][-1]["name"] == "finished"
 
@@ -149,8 +149,59 @@ def test_a_host_is_told_its_wires_and_its_tunnel_address_at_enrolment() -> None:
     assert not Host.objects.filter(name="hv2").exists()
 
 
+def test_zones_are_made_closed_and_deleted_and_hosts_move_between_them(demo: Cloud) -> None:
+    assert run("zone_create", "west", "--description", "room 2")[0] == 0
+    assert as_json("zone_create", "east", "--disabled")["enabled"] is False
+    assert run("zone_create", "east")[0] == 4
+    assert {each["name"]: each["enabled"] for each in as_json("zone_list")}.items() >= {"west": True, "east": False}.items()
+    assert "room 2" in run("zone_list")[1]
+    assert as_json("zone_update", "east", "--enable")["enabled"] is True
+    assert "no new instances" in run("zone_update", "east", "--disable")[1]
+    demo.host("hv1")
+    assert "west and takes new" in run("host_update", "hv1", "--zone", "west")[1]
+    moved = as_json("host_update", "hv1", "--disable", "--reason", "new disk")
+    assert (moved["zone"], moved["enabled"], moved["disabled_reason"]) == ("west", False, "new disk")
+    assert run("host_update", "hv1", "--zone", "nowhere")[0] == 2
+    code, text = run("zone_delete", "west")
+    assert code == 4 and "hv1" in text
+    assert run("zone_delete", "east")[0] == 0 and run("zone_delete", "east")[0] == 3
+
+
+def test_aggregates_are_made_filled_changed_and_deleted(demo: Cloud) -> None:
+    for name in ("hv1", "hv2"):
+        demo.host(name)
+    made = as_json("aggregate_create", "fast", "--metadata", "disk=nvme", "--project", "demo")
+    assert (made["metadata"], made["project_ids"]) == ({"disk": "nvme"}, [str(demo.project.pk)])
+    assert run("aggregate_create", "near", "--metadata", "disk")[0] == 2
+    assert run("aggregate_add_host", "fast", "hv1", "hv9")[0] == 3
+    assert as_json("aggregate_list")[0]["host_ids"] == []  # a typing error adds none
+    assert len(as_json("aggregate_add_host", "fast", "hv1", "hv2")["host_ids"]) == 2
+    assert "hv1, hv2" in run("aggregate_list")[1]
+    assert as_json("aggregate_set", "fast", "rack=7", "--unset", "disk", "--everybody").items() >= {
+        "metadata": {"rack": "7"}, "project_ids": [], "name": "fast"}.items()
+    assert "quick" in run("aggregate_set", "fast", "--rename", "quick")[1]
+    assert as_json("aggregate_list")[0]["metadata"] == {"rack": "7"}
+    assert run("aggregate_delete", "quick")[0] == 4
+    assert run("aggregate_remove_host", "quick", "hv1", "hv2")[0] == 0
+    assert run("aggregate_delete", "quick")[0] == 0 and run("aggregate_delete", "quick")[0] == 3
+
+
+def test_flavors_are_made_listed_and_deleted(demo: Cloud) -> None:
+    size = ("--vcpus", "2", "--memory-mb", "512", "--disk-gb", "5")
+    made = as_json("flavor_create", "fast", *size, "--trait", "HW_CPU_X86_AVX2", "--forbid", "STORAGE_DISK_HDD", "--host-metadata", "a=b")
+    assert made.items() >= {"vcpus": 2, "required_traits": ["HW_CPU_X86_AVX2"], "host_metadata": {"a": "b"}}.items()
+    assert run("flavor_create", "slow", *size, "--trait", "NOBODY_KNOWS")[0] == 2
+    assert run("flavor_create", "fast", *size)[0] == 4
+    assert "HW_CPU_X86_AVX2" in run("flavor_list")[1]
+    assert run("flavor_delete", "fast", "nothing")[0] == 3
+    assert run("flavor_delete", "fast")[0] == 0
+    assert "fast" not in {each["name"] for each in as_json("flavor_list")}
+
+
 def test_hosts_are_enrolled_listed_and_disabled(demo: Cloud, tmp_path: Path) -> None:
     path = tmp_path / "agent.json"
+    assert run("host_enroll", "lab", "--zone", "west")[0] == 2  # there is no such zone yet
+    assert run("zone_create", "west")[0] == 0
     code, text = run("host_enroll", "lab", "--simulate", "3", "--zone", "west", "--out", str(path), "--latency-ms", "5")
     assert code == 0 and "3 hosts enrolled" in text
     config = json.loads(path.read_text())

@@ -90,7 +90,7 @@ def test_when_every_host_has_failed_the_reason_names_no_host(cloud: Cloud) -> No
     instance.refresh_from_db()
     assert instance.state == "ERROR"
     assert instance.error["code"] == "scheduler.no_host"
-    assert "1 host failed before" in instance.error["message"]
+    assert "all are where its build failed before" in instance.error["message"]
     assert "secret-name" not in str(instance.error)
     assert_nothing_is_claimed()
 

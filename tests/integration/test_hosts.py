@@ -11,7 +11,7 @@ from apps.common import keys
 from apps.common.context import SYSTEM
 from apps.hosts import selectors
 from apps.hosts.models import Host
-from apps.hosts.services import admission, enrol, presence
+from apps.hosts.services import admission, enrol, presence, zones
 from apps.operations.services import intake
 from apps.operations.services.ticker import mark_silent_hosts
 from apps.placement.models import Inventory, ResourceProvider
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_enrolment_keeps_the_public_key_only() -> None:
+    zones.create(actor=SYSTEM, name="north")
     enrolled = enrol.enrol(actor=SYSTEM, name="node1", zone="north")
     sealer = Sealer.from_hex(enrolled.private_key)
     host = Host.objects.get()

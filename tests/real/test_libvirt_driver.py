@@ -338,7 +338,7 @@ def test_an_id_that_is_none_is_refused(lab: Lab, name: str) -> None:
 def test_the_host_says_what_it_is(lab: Lab) -> None:
     capabilities = lab.driver.capabilities()
     assert all(capabilities.inventory[name] > 0 for name in ("VCPU", "MEMORY_MB", "DISK_GB"))
-    assert {"CUSTOM_VIRT_KVM", "CUSTOM_VIRT_TCG"} & set(capabilities.traits)
+    assert {"CUSTOM_HYPERVISOR_KVM", "CUSTOM_HYPERVISOR_QEMU"} & set(capabilities.traits)
     lab.driver.check()
 
 

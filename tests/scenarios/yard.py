@@ -51,19 +51,27 @@ class Yard:
         self._known: dict[str, str] = {}
         self._makers: dict[str, Callable[[], str]] = {
             "access_key": self._access_key,
+            "aggregate": self._aggregate,
+            "idle_aggregate": lambda: self._id("aggregates", {"name": self._name()}),
+            "zone": lambda: self._id("zones", {"name": self._name()}),
+            "idle_zone": lambda: self._id("zones", {"name": self._name()}),
             "access_rule": self._access_rule,
             "application_credential": lambda: self._id("application-credentials", {"name": self._name()}),
             "assignment": lambda: self._id("role-assignments", {**self._role(), "user_id": self.key("user"), "project_id": self.key("project")}),
+            "class": lambda: self._custom("resource-classes"),
             "clerk": lambda: self._user("clerk"),
+            "decision": lambda: str(self.mine("GET", f"instances/{self.key('instance')}/scheduling")["decisions"][0]["id"]),
             "domain": lambda: self._id("domains", {"name": self._name()}),
             "closed_domain": lambda: self._id("domains", {"name": self._name(), "enabled": False}),
             "flavor": lambda: self._id("flavors", {"name": self._name(), "vcpus": 1, "memory_mb": 1, "disk_gb": 0}),
             "group": lambda: self._id("groups", {"name": self._name()}),
             "host": lambda: str(self.operator("GET", "hosts")["items"][0]["id"]),
+            "idle_provider": lambda: self.key("host"),
             "idle_network": lambda: self._id("networks", {"name": self._name()}),
             "floating_ip": lambda: self._id("floating-ips", {"network_id": self.key("street")}),
             "idle_router": lambda: self._id("routers", {"name": self._name(), "external_network_id": None}),
             "idle_security_group": lambda: self._id("security-groups", {"name": self._name()}),
+            "idle_server_group": lambda: self._id("server-groups", {"name": self._name(), "policy": "affinity"}),
             "idle_subnet": lambda: self._subnet("idle_network"),
             "idle_wire": lambda: self._id("physical-networks", {"name": self._name()}),
             "pool": self._pool,
@@ -71,6 +79,7 @@ class Yard:
             "router": lambda: self._id("routers", {"name": self._name()}),
             "security_group": lambda: self._id("security-groups", {"name": self._name()}),
             "security_group_rule": self._rule,
+            "server_group": lambda: self._id("server-groups", {"name": self._name(), "policy": "soft-anti-affinity"}),
             "spare_port": lambda: self._id("ports", {"network_id": self.key("network")}),
             "street": self._street,
             "subnet": lambda: self._subnet("network"),
@@ -86,9 +95,16 @@ class Yard:
             "role": lambda: self._id("roles", {"name": self._name()}),
             "domain_role": lambda: self._id("roles", {"name": self._name(), "domain_id": self.key("domain")}),
             "token": lambda: self.oneself()[1],
+            "trait": lambda: self._custom("traits"),
             "trust": lambda: self._id("trusts", {"trustee_id": self.key("clerk"), "roles": ["reader"]}),
             "user": lambda: self._user(self._name()),
         }
+
+    def _aggregate(self) -> str:
+        """One that the host is in."""
+        made = self._id("aggregates", {"name": self._name()})
+        self.operator("PUT", f"aggregates/{made}/hosts/{self.key('host')}")
+        return made
 
     def __contains__(self, kind: object) -> bool:
         return kind in self._makers
@@ -115,6 +131,10 @@ class Yard:
     def _name(self) -> str:
         return f"thing-{next(_NUMBERS)}"
 
+    def _custom(self, path: str) -> str:
+        """A name is all that it is."""
+        return str(self._made(path, {"name": f"CUSTOM_{next(_NUMBERS)}"})["name"])
+
     def _made(self, path: str, body: Any) -> Any:
         try:
             return self.mine("POST", path, body)
@@ -133,6 +153,12 @@ class Yard:
         return self._id("users", {"username": f"{name}-{next(_NUMBERS)}", "password": PASSWORD})
 
     def _instance(self) -> str:
+        """On the host, which others may have disabled, or kept for another project, by now."""
+        host = self.key("host")
+        self.operator("PATCH", f"hosts/{host}", {"enabled": True})
+        for aggregate in self.operator("GET", "aggregates?limit=200")["items"]:
+            if host in aggregate["host_ids"]:
+                self.operator("DELETE", f"aggregates/{aggregate['id']}/hosts/{host}")
         body = {"name": self._name(), "flavor": "tiny", "image": "demo"}
         return str(self._made("instances?wait=20", body)["instance"]["id"])
 

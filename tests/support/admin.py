@@ -7,6 +7,7 @@ from django.urls import reverse
 import cloudsite.urls  # noqa: F401  (finds the pages of the admin, of which tests make their lists)
 from apps.common.context import SYSTEM, Actor
 from apps.compute.services import catalog
+from apps.hosts.services import aggregates
 from apps.identity.access_rules import Rule
 from apps.identity.models import DirectorySync, Project, User
 from apps.identity.services import access_keys, application_credentials, groups, roles, trusts
@@ -15,7 +16,9 @@ from apps.network.models import Network
 from apps.network.services import floating, networks, pools, ports, subnets
 from apps.network.services import groups as security_groups
 from apps.operations.services import intake, leases
+from apps.placement.services import classes, traits
 from apps.quotas.services import limits
+from apps.scheduler.services import groups as server_groups
 from tests.support.cloud import Cloud, make_flavor, make_image, make_project
 from tests.support.identity import give, make_actor, make_token, make_user
 
@@ -75,7 +78,12 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
     """So many rows of each model."""
     for number in range(count):
         word = f"{name}-{number}"
-        cloud.host(word, VCPU=64, MEMORY_MB=65536)
+        host = cloud.host(word, VCPU=64, MEMORY_MB=65536, zone=word)
+        aggregate = aggregates.create(actor=SYSTEM, name=word, metadata={"disk": "nvme"})
+        aggregates.add_host(actor=SYSTEM, aggregate_id=aggregate.pk, host_id=host.id)
+        own = f"CUSTOM_{word.upper().replace('-', '_')}"
+        classes.create(actor=SYSTEM, name=own)
+        traits.create(actor=SYSTEM, name=own)
         project = make_project(word)
         someone = user(word)
         give(someone, "member", project)
@@ -90,5 +98,6 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
         make_flavor(name=word)
         intake.reject("report.forged", word, "not signed by its key")
         leases.acquire(name=word, holder="here:1", seconds=10)
-        cloud.create(client_token=word, name=word)
+        server_group = server_groups.create(actor=cloud.actor, name=word, policy="soft-affinity")
+        cloud.create(client_token=word, name=word, server_group_id=server_group.pk)
         cloud.run()

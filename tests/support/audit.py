@@ -14,11 +14,12 @@ from apps.operations.models import Operation
 from apps.operations.states import OPEN_VALUES
 from apps.placement.models import Allocation, Inventory
 from apps.quotas.models import Usage
+from apps.scheduler.models import GroupMember, ServerGroup
 
 
 def discrepancies() -> list[str]:
     """Everything that is claimed without an owner, owned without a claim, counted wrongly, or waiting for nobody."""
-    return [*_capacity(), *_claims(), *_addresses(), *_networks(), *_waiting(), *_quotas()]
+    return [*_capacity(), *_claims(), *_addresses(), *_networks(), *_waiting(), *_groups(), *_quotas()]
 
 
 def assert_consistent() -> None:
@@ -109,6 +110,21 @@ def _waiting() -> list[str]:
     return [f"instance {pk} is {state} and nobody works on it" for pk, state in stuck.values_list("pk", "state")]
 
 
+def _groups() -> list[str]:
+    """Members are where their instances are, and as their policy wants it."""
+    said = Instance.objects.exclude(state=InstanceState.DELETED).exclude(server_group_id=None)
+    living = {pk: (group_id, host_id) for pk, group_id, host_id in said.values_list("pk", "server_group_id", "host_id")}
+    there = {pk: (group_id, host_id) for pk, group_id, host_id in GroupMember.objects.values_list("pk", "group_id", "host_id")}
+    found = [f"member {pk} is {there.get(pk)}, its instance says {living.get(pk)}" for pk in living.keys() | there.keys() if living.get(pk) != there.get(pk)]
+    for group in ServerGroup.objects.all():
+        hosts = Counter(host_id for group_id, host_id in there.values() if group_id == group.pk and host_id is not None)
+        if group.policy == "affinity" and len(hosts) > 1:
+            found.append(f"affinity group {group} is on {len(hosts)} hosts")
+        if group.policy == "anti-affinity" and max(hosts.values(), default=0) > group.max_per_host:
+            found.append(f"anti-affinity group {group} has {max(hosts.values())} on one host, {group.max_per_host} may be")
+    return found
+
+
 def _quotas() -> list[str]:
     there: dict[object, Counter[str]] = {}
     for instance in Instance.objects.exclude(state=InstanceState.DELETED):
@@ -122,9 +138,11 @@ def _quotas() -> list[str]:
         there.setdefault(floating_ip.project_id, Counter()).update(floating_ips=1)
     for group in SecurityGroup.objects.filter(is_default=False):
         there.setdefault(group.project_id, Counter()).update(security_groups=1)
+    for server_group in ServerGroup.objects.all():
+        there.setdefault(server_group.project_id, Counter()).update(server_groups=1, server_group_members=server_group.members.count())
     for image in Image.objects.exclude(state="deleted").exclude(project_id=None):
         there.setdefault(image.project_id, Counter()).update(images=1, image_bytes=image.size_bytes or 0)
-    names = ("instances", "vcpus", "memory_mb", "disk_gb", "networks", "ports", "floating_ips", "security_groups", "images", "image_bytes")
+    names = ("instances", "vcpus", "memory_mb", "disk_gb", "networks", "ports", "floating_ips", "security_groups", "server_groups", "server_group_members", "images", "image_bytes")
     said = {row.project_id: Counter({name: getattr(row, name) for name in names}) for row in Usage.objects.all()}
     return [
         f"project {project_id} uses {there.get(project_id)}, its usage says {said.get(project_id)}"  # type: ignore[call-overload]

@@ -137,9 +137,9 @@ def timeline(operation: Operation) -> list[str]:
 
 def forget_table() -> None:
     """The scheduler's table may be a second old; a test is faster."""
-    from apps.scheduler.table import cache
+    from apps.scheduler.feed import feed
 
-    cache._table = None
+    feed.forget()
 
 
 def refusal(call: Any, *args: Any, **kwargs: Any) -> CloudError:

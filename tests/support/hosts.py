@@ -10,7 +10,7 @@ import msgspec
 
 from apps.common import clock, keys
 from apps.common.context import SYSTEM
-from apps.hosts.services import enrol
+from apps.hosts.services import enrol, zones
 from apps.operations.services import intake
 from contracts import topics
 from contracts.compute import v1 as compute
@@ -49,7 +49,9 @@ class Command:
 class FakeHost:
     """One enrolled host. `domains` is what it has, by instance id; `obey` changes it as an agent would."""
 
-    def __init__(self, bus: FakeBus, name: str = "", *, zone: str = "default") -> None:
+    def __init__(self, bus: FakeBus, name: str = "", *, zone: str = zones.DEFAULT) -> None:
+        if zone != zones.DEFAULT:
+            zones.ensure(actor=SYSTEM, name=zone)
         enrolled = enrol.enrol(actor=SYSTEM, name=name or f"host-{uuid.uuid4().hex[:8]}", zone=zone)
         self.bus = bus
         self.id = enrolled.host.pk
@@ -65,6 +67,7 @@ class FakeHost:
         self.tunnel_address = ""
         self.wires: list[str] = []
         self.network_generation = 0
+        self.traits: list[str] = []
 
     # What it says unasked.
 
@@ -72,7 +75,7 @@ class FakeHost:
         said = hosts_v1.Hello(
             agent_version="0.1.0", hypervisor="fake", speaks=self.speaks, tunnel_address=self.tunnel_address,
             physical_networks=self.wires, network_generation=self.network_generation,
-            inventory=INVENTORY if inventory is None else inventory, domains=self.all_domains(),
+            traits=self.traits, inventory=INVENTORY if inventory is None else inventory, domains=self.all_domains(),
             started_at=envelope.get("issued_at", clock.now().timestamp()), repeated=repeated,
         )
         self.say(topics.HELLO, said, **envelope)

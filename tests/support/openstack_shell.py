@@ -10,12 +10,16 @@ import logging
 import sys
 
 from openstackclient.shell import OpenStackShell
+from osc_lib.clientmanager import ClientCache, ClientManager
 
 
 def run(words: list[str]) -> dict[str, object]:
     """One command, as if it were the whole process."""
     out, errors = io.StringIO(), io.StringIO()
     logging.getLogger().handlers.clear()  # every shell adds its own
+    for kept in vars(ClientManager).values():
+        if isinstance(kept, ClientCache):
+            kept._handle = None  # the client of a service, in the version of an earlier command
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
         try:
             status: object = OpenStackShell().run(words)

@@ -45,7 +45,7 @@ def until_enough(done: Mapping[str, int], least: int) -> Callable[[], bool]:
     return going
 
 
-def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+def together(calls: Sequence[Callable[[], Any]], *, patience_s: float = PATIENCE_S) -> list[Any]:
     """Run all at once; their results in order, an exception in the place of a result where one was raised."""
     results: list[Any] = [None] * len(calls)
     barrier = threading.Barrier(len(calls))
@@ -64,7 +64,7 @@ def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE_S)
+        thread.join(patience_s)
     assert not any(thread.is_alive() for thread in threads), "some threads do not come to an end"
     return results
 

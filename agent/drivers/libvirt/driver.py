@@ -16,7 +16,7 @@ from agent.config import Config
 from agent.drivers import base
 from agent.drivers.base import Capabilities, DriverError, PortBinding, Trace, Undo
 from agent.drivers.ids import checked, checked_card
-from agent.drivers.libvirt import configdrive, disks, guest, inventory, kvm, record
+from agent.drivers.libvirt import configdrive, disks, guest, inventory, kvm, record, traits
 from agent.drivers.libvirt.folders import Folders
 from agent.drivers.libvirt.guest import Guest
 from agent.drivers.libvirt.host import Facts, Host
@@ -64,8 +64,11 @@ class LibvirtDriver:
         return Capabilities(
             hypervisor="libvirt",
             inventory=inventory.inventory(self._state_dir),
-            traits=inventory.traits(kvm=uses_kvm),
+            traits=traits.traits(kvm=uses_kvm, state_dir=self._state_dir),
         )
+
+    def load_percent(self) -> int:
+        return inventory.load_percent()
 
     def check(self) -> None:
         """Raises DriverError `hypervisor.unavailable`."""

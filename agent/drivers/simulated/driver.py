@@ -17,6 +17,7 @@ from contracts.compute import v2 as compute2
 
 # No sane allocation ratio is higher: beyond it, placement has lost count, and tests shall see that.
 MOST_OVERCOMMIT: Final = 16
+_TRAIT: Final = "CUSTOM_HYPERVISOR_SIMULATED"
 # How the latency of a command divides over its steps.
 _SHARES: Final = {
     "image.ready": 0.2,
@@ -39,7 +40,7 @@ class SimulatedHypervisor:
 
     Tests script it with `hooks`: step name → function of the instance id, called as the step begins; it may raise
     DriverError, block, or count. Besides the timeline's steps there are `built` (all is done), `undo.ports` and
-    `undo.disk`. `broken`: when not empty, `check` and all else fail with this message.
+    `undo.disk`. `broken`: when not empty, `check` and all else fail with this message. `load`: what it says of its load.
     """
 
     def __init__(self, host_id: str, config: Simulated, store: Store) -> None:
@@ -54,6 +55,7 @@ class SimulatedHypervisor:
         self.hooks: dict[str, Hook] = {}
         self.residue: dict[str, list[str]] = {}
         self.broken = ""
+        self.load = config.load_percent
         self.cards = SimulatedNetwork()
 
     def network(self) -> SimulatedNetwork:
@@ -66,7 +68,10 @@ class SimulatedHypervisor:
             "MEMORY_MB": self._config.memory_mb,
             "DISK_GB": self._config.disk_gb,
         }
-        return Capabilities(hypervisor="simulated", inventory=inventory, traits=["SIMULATED"])
+        return Capabilities(hypervisor="simulated", inventory=inventory, traits=sorted({_TRAIT, *self._config.traits}))
+
+    def load_percent(self) -> int:
+        return self.load
 
     def check(self) -> None:
         """Raises DriverError `hypervisor.unavailable` if told to be broken."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from apis.openstack.common.api import Api
 from apis.openstack.common.faults import Fault, Refused
+from apps.common import context
 from apps.common.api.problems import wait_headers
 from apps.common.errors import CloudError, Forbidden, NotFound, Unavailable
 
@@ -34,9 +36,10 @@ STATUS = {
 
 
 def answer(
-    api: Api, request: HttpRequest, error: Exception, statuses: Mapping[str, int] | None = None
+    api: Api, request: HttpRequest, error: Exception, statuses: Mapping[str, int] | None = None,
+    version: tuple[int, int] | None = None,
 ) -> HttpResponse | None:
-    """What a view raised, as this service says it; None for a bug, which becomes a 500 further out.
+    """What a view raised, as this service says it in this microversion; None for a bug, which becomes a 500 further out.
 
     `statuses`: by code, where the view differs from its service.
     """
@@ -45,7 +48,8 @@ def answer(
         return None
     request.cloudsite_refusal = refusal  # type: ignore[attr-defined]  # the audit trail reads it
     named = request.resolver_match.kwargs if request.resolver_match else {}
-    response = render(api, fault_of(api, refusal, statuses or {}, named))
+    fault = replace(fault_of(api, refusal, statuses or {}, named), version=version, request_id=context.request_id.get())
+    response = render(api, fault)
     headers = refusal.headers if isinstance(refusal, Refused) else wait_headers(refusal)
     for name, value in headers.items():
         response[name] = value

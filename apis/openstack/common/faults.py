@@ -9,7 +9,8 @@ from apps.common.errors import CloudError
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A refusal with its HTTP status. `code` and `facts` are the CloudError's; `named`: what the address names."""
+    """A refusal with its HTTP status. `code` and `facts` are the CloudError's; `named`: what the address names; `version`: the
+    microversion that it is told in, where the service has any."""
 
     status: int
     title: str
@@ -17,6 +18,8 @@ class Fault:
     code: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     named: Mapping[str, Any] = field(default_factory=dict)
+    version: tuple[int, int] | None = None
+    request_id: str = ""
 
 
 class Refused(CloudError):

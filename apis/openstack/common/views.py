@@ -102,7 +102,7 @@ class View(DjangoView):
                 version = spoken.asked(request.headers)
             response = self._answer(request, version, kwargs)
         except Exception as error:
-            refused = errors.answer(self.api, request, error, self.statuses)
+            refused = errors.answer(self.api, request, error, self.statuses, version)
             if refused is None:
                 raise
             response = refused
@@ -116,7 +116,7 @@ class View(DjangoView):
         method = "GET" if request.method == "HEAD" else request.method or ""
         if method == "OPTIONS":
             return nothing(200, {"Allow": self._allow()})
-        handler: Callable[..., HttpResponse] | None = getattr(self, method.lower(), None) if method in _METHODS else None
+        handler: Callable[..., HttpResponse] | None = getattr(self, method.lower(), None) if method in METHODS else None
         if handler is None:
             text = f"{request.method} is not known here; this address takes {self._allow()}."
             raise Refused(405, "request.method", text, headers={"Allow": self._allow()})
@@ -125,8 +125,8 @@ class View(DjangoView):
 
     @classmethod
     def _allow(cls) -> str:
-        found = [method for method in _METHODS if hasattr(cls, method.lower())]
+        found = [method for method in METHODS if hasattr(cls, method.lower())]
         return ", ".join([*found, *(["HEAD"] if "GET" in found else []), "OPTIONS"])
 
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

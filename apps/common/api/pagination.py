@@ -1,6 +1,6 @@
 """Keyset pages: `?limit=&after=<id>`; cost does not grow with the page's depth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -42,13 +42,23 @@ def page(
     following = None
     if len(found) > limit:
         found = found[:limit]
-        last = found[-1]["id"] if columns else found[-1].pk
-        query = {**request.query_params.dict(), "after": str(last)}
-        following = request.build_absolute_uri(f"{request.path}?{urlencode(query)}")
+        following = _next(request, found[-1]["id"] if columns else found[-1].pk)
     if together is not None:
         together(found)
     content = {"items": [render(row) for row in found], "next": following}
     return Response(orjson.dumps(content, default=str))
+
+
+def page_of_names(request: Request, names: Sequence[str], render: Callable[[str], Any]) -> Response:
+    """The same of names that are in memory, in their own order; `?after=` is a name, and has been heeded already."""
+    limit = limit_of(request)
+    following = _next(request, names[limit - 1]) if len(names) > limit else None
+    return Response({"items": [render(name) for name in names[:limit]], "next": following})
+
+
+def _next(request: Request, last: object) -> str:
+    query = {**request.query_params.dict(), "after": str(last)}
+    return request.build_absolute_uri(f"{request.path}?{urlencode(query)}")
 
 
 def _key_of(rows: "QuerySet[M]", text: str) -> Any:

@@ -6,9 +6,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.utils.safestring import SafeString
 
-from apps.common.admin import references
+from apps.common.admin import drawing, references
 from apps.common.admin.buttons import Button, Creation
+from apps.common.admin.inputs import Lines, Pairs
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
@@ -32,6 +34,9 @@ class FlavorForm(forms.Form):
     disk_gb = forms.IntegerField(
         min_value=0, max_value=2**31 - 1, label="Disk (GiB)", help_text="0: as large as the image."
     )
+    required_traits = Lines(help_text="That its hosts have, such as HW_CPU_X86_AVX2; one per line.")
+    forbidden_traits = Lines(help_text="That they have not; one per line.")
+    host_metadata = Pairs(help_text="That one of their aggregates each has: a line name=value each.")
 
 
 def _create_flavor(actor: Actor, values: Mapping[str, Any]) -> Flavor:
@@ -52,7 +57,7 @@ class FlavorAdmin(RecordAdmin):
     list_filter = ("enabled",)
     search_fields = ("name",)
     ordering = ("vcpus", "memory_mb", "name")
-    facts = (("Facts", ("vcpus", "memory_mb", "disk_gb", "offered", "id")),)
+    facts = (("Facts", ("vcpus", "memory_mb", "disk_gb", "required", "forbidden", "metadata", "offered", "id")),)
     buttons = (
         Button(
             name="delete",
@@ -65,6 +70,18 @@ class FlavorAdmin(RecordAdmin):
         ),
     )
     creation = Creation(permission="compute.flavor.create", form=FlavorForm, run=_create_flavor)
+
+    @admin.display(description="required traits")
+    def required(self, flavor: Flavor) -> SafeString:
+        return drawing.tags(flavor.required_traits)
+
+    @admin.display(description="forbidden traits")
+    def forbidden(self, flavor: Flavor) -> SafeString:
+        return drawing.tags(flavor.forbidden_traits)
+
+    @admin.display(description="metadata of its hosts")
+    def metadata(self, flavor: Flavor) -> SafeString:
+        return drawing.tags(f"{name}={value}" for name, value in sorted(flavor.host_metadata.items()))
 
     @admin.display(description="offered", boolean=True)
     def offered(self, flavor: Flavor) -> bool:

@@ -126,6 +126,7 @@ class InstanceAdmin(RecordAdmin):
         "an id (instance, project, user, host, image, flavor), a name, an address, or exactly a host's name"
     )
     references = {"project_id": "project", "host_id": "host"}
+    server_group = reference("server_group_id", "server_group", "server group")
     project = reference("project_id", "project", "project")
     host = reference("host_id", "host", "host")
     user = reference("user_id", "user", "made by")
@@ -144,6 +145,7 @@ class InstanceAdmin(RecordAdmin):
                 "image",
                 "network",
                 "zone",
+                "server_group",
                 "key_name",
                 "created",
                 "launched",

@@ -14,12 +14,13 @@ from apps.common.api.renderers import JSON, Browsable, PlainText
 from apps.common.api.schema import paged
 from apps.common.api.views import View
 from apps.compute import selectors
-from apps.compute.api import filters, rendering, serializers
+from apps.compute.api import filters, serializers
 from apps.compute.services import console
 from apps.identity.api.authentication import actor_of
 from apps.operations import selectors as operations
 from apps.operations.api import serializers as operation_serializers
 from apps.scheduler import selectors as scheduler
+from apps.scheduler.api import decision_shapes as shapes
 
 
 class InstanceConsole(View):
@@ -49,7 +50,7 @@ class InstanceScheduling(View):
         NoQuery.read(request)
         actor = actor_of(request)
         selectors.known_instance(actor=actor, instance_id=instance_id, permission="compute.instance.explain")
-        decisions = [rendering.decision(actor, row) for row in scheduler.decisions(instance_id)]
+        decisions = [shapes.decision(actor, row) for row in scheduler.decisions(instance_id)]
         return Response({"instance_id": instance_id, "decisions": decisions})
 
 

@@ -1,10 +1,10 @@
-"""Instances and decisions as they go out. The list is the hot path: rows are dictionaries, stored JSON is passed on as text."""
+"""Instances as they go out. The list is the hot path: rows are dictionaries, stored JSON is passed on as text."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from django.db.models import QuerySet, TextField
@@ -14,14 +14,10 @@ from apps.common.context import Actor
 from apps.compute.models import Instance
 from apps.identity import policy
 from apps.operations import selectors as operations
-from apps.scheduler import explain
-
-if TYPE_CHECKING:
-    from apps.scheduler.models import Decision
 
 _PLAIN = (
     "id", "name", "state", "power_state", "project_id", "user_id", "zone", "flavor_id", "flavor_name", "vcpus", "memory_mb",
-    "disk_gb", "image_id", "image_name", "network_id", "key_name", "created_at", "launched_at", "host_id", "host_name",
+    "disk_gb", "image_id", "image_name", "network_id", "key_name", "server_group_id", "created_at", "launched_at", "host_id", "host_name",
 )
 _JSON = ("addresses", "metadata", "error")
 _AS_TEXT = {f"{name}_text": Cast(name, TextField()) for name in _JSON}
@@ -67,21 +63,6 @@ def instances(actor: Actor, rows: Sequence[Instance]) -> list[dict[str, Any]]:
     ids = [row.pk for row in rows]
     tasks = operations.open_within(first=min(ids), last=max(ids)) if ids else {}
     return [instance(actor, row, tasks) for row in rows]
-
-
-def decision(actor: Actor, row: Decision) -> dict[str, Any]:
-    """One scheduling decision: to operators with all hosts, to others in numbers."""
-    verdicts: dict[str, list[str]] = orjson.loads(row.verdicts)
-    shown: dict[str, Any] = {
-        "at": row.at, "operation_id": row.operation_id, "summary": row.summary, "placed": row.host_id is not None,
-        "counts": {reason: len(names) for reason, names in verdicts.items()},
-        "asked": row.request.get("amounts", {}), "zone": row.request.get("zone", ""), "took_ms": row.took_ms,
-    }
-    if policy.everywhere(actor, "hosts.host.list"):
-        shown |= {
-            "host_name": row.host_name, "verdicts": explain.rows(row.verdicts), "best": row.best, "lost_races": row.lost_races,
-        }
-    return shown
 
 
 def _visible(actor: Actor, row: dict[str, Any]) -> dict[str, Any]:

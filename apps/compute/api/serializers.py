@@ -7,9 +7,10 @@ from rest_framework import serializers
 from apps.common.api import fields
 from apps.common.api.inputs import Input
 from apps.compute.models import Flavor, KeyPair
-from apps.compute.services import cards
+from apps.compute.services import cards, needs
 from apps.compute.states import POWER_FROM, InstanceState
 from apps.operations.api.serializers import ErrorSerializer, OperationSerializer
+from apps.scheduler.api import decision_shapes
 from contracts.compute.v1 import PowerState
 
 USER_DATA_BYTES = 64 * 1024
@@ -21,6 +22,11 @@ class CreateFlavor(Input):
     vcpus = fields.Whole(min_value=1, max_value=65_536)
     memory_mb = fields.Whole(min_value=1, max_value=1024**3, help_text="MiB")
     disk_gb = fields.Whole(min_value=0, max_value=1024**2 * 16, help_text="GiB; 0: the image's own size")
+    required_traits = serializers.ListField(
+        child=fields.Line(max_length=255), max_length=64, required=False, help_text="That its hosts have: standard ones, or custom ones that are there."
+    )
+    forbidden_traits = serializers.ListField(child=fields.Line(max_length=255), max_length=64, required=False, help_text="That they have not.")
+    host_metadata = fields.TextMap(required=False, help_text="That one of their aggregates each has.")
 
 
 class FlavorSerializer(serializers.Serializer[Any]):
@@ -29,6 +35,9 @@ class FlavorSerializer(serializers.Serializer[Any]):
     vcpus = serializers.IntegerField()
     memory_mb = serializers.IntegerField()
     disk_gb = serializers.IntegerField()
+    required_traits = serializers.ListField(child=serializers.CharField(), help_text="That its hosts have.")
+    forbidden_traits = serializers.ListField(child=serializers.CharField(), help_text="That they have not.")
+    host_metadata = serializers.DictField(child=serializers.CharField(), help_text="That one of their aggregates each has.")
 
 
 class CreateKeyPair(Input):
@@ -78,6 +87,17 @@ class CreateInstance(Input):
     user_data = fields.Base64(most_bytes=USER_DATA_BYTES, required=False, help_text="For cloud-init, as base64.")
     metadata = fields.TextMap(required=False)
     zone = fields.Line(max_length=64, required=False, allow_blank=True)
+    server_group_id = fields.Id(required=False, allow_null=True, help_text="That it becomes a member of.")
+    required_traits = serializers.ListField(
+        child=fields.Line(max_length=255), max_length=needs.MOST_TRAITS, required=False,
+        help_text="That its host must have, beside those of flavor and image.",
+    )
+    hosts = serializers.ListField(
+        child=fields.Line(max_length=63), max_length=needs.MOST_HOSTS, required=False, help_text="On one of these only: names or ids. For operators.",
+    )
+    avoided_hosts = serializers.ListField(
+        child=fields.Line(max_length=63), max_length=needs.MOST_HOSTS, required=False, help_text="On none of these: names or ids. For operators.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for what in ("flavor", "image"):
@@ -130,6 +150,7 @@ class InstanceSerializer(serializers.Serializer[Any]):
     image_name = serializers.CharField()
     network_id = serializers.UUIDField()
     key_name = serializers.CharField()
+    server_group_id = serializers.UUIDField(allow_null=True, help_text="That it is a member of.")
     addresses = AddressSerializer(many=True)
     metadata = serializers.DictField(child=serializers.CharField())
     error = ErrorSerializer(allow_null=True)
@@ -165,39 +186,16 @@ class ConsoleSerializer(serializers.Serializer[Any]):
     truncated = serializers.BooleanField(help_text="Older text was left out.")
 
 
-class VerdictSerializer(serializers.Serializer[Any]):
-    host = serializers.CharField()
-    passed = serializers.BooleanField()
-    reason = serializers.CharField(help_text="The first filter that refused it.")
-
-
-class WeighedSerializer(serializers.Serializer[Any]):
-    host = serializers.CharField()
-    free_memory_mb = serializers.IntegerField()
-
-
-class DecisionSerializer(serializers.Serializer[Any]):
-    at = serializers.DateTimeField()
-    operation_id = serializers.UUIDField(allow_null=True)
-    summary = serializers.CharField()
-    placed = serializers.BooleanField()
-    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Reason → how many hosts; `passed` among them.")
-    asked = serializers.DictField(child=serializers.IntegerField(), help_text="Resource class → amount.")
-    zone = serializers.CharField()
-    took_ms = serializers.FloatField()
-    host_name = serializers.CharField(required=False, help_text="For operators.")
-    verdicts = VerdictSerializer(many=True, required=False, help_text="For operators.")
-    best = WeighedSerializer(many=True, required=False, help_text="For operators.")
-    lost_races = serializers.ListField(child=serializers.CharField(), required=False, help_text="For operators.")
-
-
 class SchedulingSerializer(serializers.Serializer[Any]):
     instance_id = serializers.UUIDField()
-    decisions = DecisionSerializer(many=True, help_text="The newest first.")
+    decisions = decision_shapes.DecisionSerializer(many=True, help_text="The newest first.")
 
 
 def flavor(row: Flavor) -> dict[str, Any]:
-    return {"id": row.pk, "name": row.name, "vcpus": row.vcpus, "memory_mb": row.memory_mb, "disk_gb": row.disk_gb}
+    return {
+        "id": row.pk, "name": row.name, "vcpus": row.vcpus, "memory_mb": row.memory_mb, "disk_gb": row.disk_gb,
+        "required_traits": row.required_traits, "forbidden_traits": row.forbidden_traits, "host_metadata": row.host_metadata,
+    }
 
 
 def key_pair(row: KeyPair) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.compute.api import instances, interfaces, records, views
+from apps.compute.api import dry_run, instances, interfaces, records, views
 
 urlpatterns = [
     path("flavors", views.FlavorList.as_view()),
@@ -18,4 +18,5 @@ urlpatterns = [
     path("instances/<uuid:instance_id>/scheduling", records.InstanceScheduling.as_view()),
     path("instances/<uuid:instance_id>/operations", records.InstanceOperations.as_view()),
     path("instances/<uuid:instance_id>/timeline", records.InstanceTimeline.as_view()),
+    path("scheduling/dry-run", dry_run.SchedulingDryRun.as_view()),
 ]

@@ -32,8 +32,9 @@ from apps.network.services import addresses
 from apps.network.services.audit import drifts as network_drifts
 from apps.operations import selectors as operations
 from apps.placement import selectors as placement
-from apps.placement.services import inventories
+from apps.placement.services import aggregates, allocations, inventories, providers
 from apps.quotas.services import audit as quotas
+from apps.scheduler import selectors as scheduler
 
 log = logging.getLogger(__name__)
 # Work that is past its deadline is the sweep's for so long.
@@ -102,6 +103,9 @@ def _allocations(facts: Facts) -> Iterator[Finding]:
             "allocation.orphan", f"{_amounts(held[consumer])} claimed for {consumer}, which is on no host", "give it back",
             str(consumer), partial(mend.free, consumer),
         )
+    for consumer in placement.empty_consumers() - facts.placed.keys():
+        what = f"{consumer} is said to hold capacity and holds none"
+        yield Finding("consumer.empty", what, "forget it", str(consumer), partial(allocations.forget, consumer))
     for key, instance in facts.placed.items():
         expected = {(instance.host_id, name): amount for name, amount in amounts_of(instance).items() if amount}
         if key not in held:
@@ -115,11 +119,25 @@ def _allocations(facts: Facts) -> Iterator[Finding]:
 def _inventories(facts: Facts) -> Iterator[Finding]:
     """Inventories that do not add up."""
     for each in placement.mismatches():
+        subject = f"{each.provider_id}/{each.resource_class}"
+        if not each.exists:
+            what = f"{each.allocated} {each.resource_class} allocated of {each.provider}, which has none"
+            yield Finding("inventory.missing", what, "add the inventory again, or delete what is allocated of it", subject)
+            continue
         yield Finding(
             "inventory.mismatch", f"{each.resource_class} of {each.provider}: {each.used} counted as used, {each.allocated} allocated",
-            "count again", f"{each.provider_id}/{each.resource_class}",
-            partial(inventories.recount, each.provider_id, each.resource_class),
+            "count again", subject, partial(inventories.recount, each.provider_id, each.resource_class),
         )
+
+
+def _providers(facts: Facts) -> Iterator[Finding]:
+    """Resource providers that are not where they belong: in the tree of their parent, in the aggregates of their host."""
+    for each in placement.astray():
+        what = f"resource provider {each.name} is said to be in another tree than its parent"
+        yield Finding("provider.root", what, "put it into its parent's", str(each.pk), providers.replant)
+    for key, name in placement.misjoined().items():
+        what = f"resource provider {name} is not in the same aggregates as its host"
+        yield Finding("provider.aggregates", what, "put it where its host is", str(key), partial(aggregates.sync, [key]))
 
 
 def _ports(facts: Facts) -> Iterator[Finding]:
@@ -145,6 +163,23 @@ def _networks(facts: Facts) -> Iterator[Finding]:
         else:
             what, subnet_id = "find out anew what is free", drift.subnet_id
             yield Finding("address.drift", drift.what, what, str(subnet_id), partial(addresses.recount, subnet_id))
+
+
+def _members(facts: Facts) -> Iterator[Finding]:
+    """Server groups with members that are gone, or elsewhere, and instances that are not in the group that they say."""
+    there = scheduler.members()
+    said = {key: instance.server_group_id for key, instance in facts.living.items() if instance.server_group_id is not None}
+    for key in sorted(there.keys() | said.keys()):
+        group_id, host_id = there.get(key, (None, None))
+        if key not in said:
+            what = f"{key} is said to be in the server group {group_id}, and is not"
+        elif said[key] != group_id:
+            what = f"instance {facts.living[key].name} is not in its server group {said[key]}"
+        elif host_id != facts.living[key].host_id:
+            what = f"instance {facts.living[key].name} is not on the host that its server group {group_id} counts it on"
+        else:
+            continue
+        yield Finding("member.mismatch", what, "count it where it is", str(key), partial(mend.regroup, key))
 
 
 def _stuck(facts: Facts) -> Iterator[Finding]:
@@ -203,7 +238,7 @@ def _content() -> Iterator[Finding]:
 
 # Inventories first: what is counted wrongly cannot be given back or claimed. Quotas last: other repairs give back as well.
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _inventories, _allocations, _ports, _networks, _stuck, _late, _pointless, _domains, _quotas,
+    _inventories, _allocations, _providers, _ports, _networks, _members, _stuck, _late, _pointless, _domains, _quotas,
 )
 
 

@@ -4,39 +4,68 @@ import base64
 import binascii
 import hashlib
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from django.db import IntegrityError, transaction
 
 from apps.audit.services import record
-from apps.common.checks import check_name
+from apps.common.checks import check_name, check_texts
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
 from apps.compute import selectors
 from apps.compute.models import Flavor, KeyPair
 from apps.identity import policy
+from apps.placement.services import traits
 
+# A flavor names at most so many of each.
+_MOST_TRAITS = 64
 _KEY_KINDS = (
     "ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
     "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 
 
-def create_flavor(*, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_gb: int) -> Flavor:
-    """Raises Forbidden, Invalid, Conflict."""
+def create_flavor(
+    *, actor: Actor, name: str, vcpus: int, memory_mb: int, disk_gb: int, required_traits: Collection[str] = (),
+    forbidden_traits: Collection[str] = (), host_metadata: Mapping[str, str] | None = None,
+) -> Flavor:
+    """A size, and what hosts of its instances must be like: traits that they have and have not, and metadata (text → text) that
+    one of their aggregates each has.
+
+    Raises Forbidden, Invalid, Conflict.
+    """
     policy.require(actor, "compute.flavor.create")
     check_name(name, most=64)
     for field, value, least in (("vcpus", vcpus, 1), ("memory_mb", memory_mb, 1), ("disk_gb", disk_gb, 0)):
         if value < least:
             raise Invalid("flavor.size", f"{field}: expected {least} or more, got {value}.", field=field)
+    check_texts(host_metadata or {}, field="host_metadata", code="flavor.host_metadata")
+    sizes = {"vcpus": vcpus, "memory_mb": memory_mb, "disk_gb": disk_gb}
+    needs = {"required_traits": sorted(set(required_traits)), "forbidden_traits": sorted(set(forbidden_traits))}
     try:
         with transaction.atomic():
-            flavor = Flavor.objects.create(name=name, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb)
-            sizes = {"vcpus": vcpus, "memory_mb": memory_mb, "disk_gb": disk_gb}
-            record.write(actor, "compute.flavor.create", "flavor", flavor.pk, name=name, changes=sizes)
+            _hold_traits(needs)
+            flavor = Flavor.objects.create(name=name, **sizes, **needs, host_metadata=dict(host_metadata or {}))
+            told = {field: tuple(names) for field, names in needs.items() if names}
+            changes = {**sizes, **told, **({"host_metadata": dict(host_metadata)} if host_metadata else {})}
+            record.write(actor, "compute.flavor.create", "flavor", flavor.pk, name=name, changes=changes)
             return flavor
     except IntegrityError:
         raise Conflict("flavor.exists", f"There is a flavor named {name!r} already.", field="name") from None
+
+
+def _hold_traits(needs: Mapping[str, list[str]]) -> None:
+    """Raises Invalid `trait.unknown`, `flavor.traits`."""
+    for field, names in needs.items():
+        if len(names) > _MOST_TRAITS:
+            raise Invalid("flavor.traits", f"{field}: at most {_MOST_TRAITS} traits, got {len(names)}.", field=field)
+    if both := sorted(set(needs["required_traits"]) & set(needs["forbidden_traits"])):
+        raise Invalid("flavor.traits", f"forbidden_traits: {both[0]} is required as well; no host could do.", field="forbidden_traits")
+    for field, names in needs.items():
+        try:
+            traits.hold(names)
+        except Invalid as error:
+            raise Invalid(error.code, f"{field}: {error.message}", field=field) from None
 
 
 def delete_flavor(*, actor: Actor, flavor_id: uuid.UUID) -> None:

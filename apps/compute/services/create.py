@@ -19,7 +19,7 @@ from apps.common.errors import Invalid, NotFound
 from apps.common.sql import insert_rows
 from apps.compute import names, selectors
 from apps.compute.models import Flavor, Instance, KeyPair
-from apps.compute.services import cards
+from apps.compute.services import cards, needs
 from apps.compute.services.cards import Cards, WantedCard
 from apps.identity import policy
 from apps.images import selectors as images
@@ -27,6 +27,8 @@ from apps.operations import selectors as operations_of
 from apps.operations.services import idempotency, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.quotas.services import reservations
+from apps.scheduler import selectors as scheduler
+from apps.scheduler.services import groups
 from contracts import topics
 from contracts.compute.v1 import DiskFormat
 
@@ -42,7 +44,8 @@ class Wanted:
     """What the user asks for. Flavor and image by id, or by name in `flavor` and `image`. `user_data` is base64.
 
     `networks`: its network cards in order; instead of one of them `network_id`, or neither for the project's default network.
-    `security_groups`: names or ids, for all cards that name none.
+    `security_groups`: names or ids, for all cards that name none. `server_group_id`: that they become members of.
+    `required_traits`: beside those of flavor and image. `hosts`, `avoided_hosts`: names or ids, for operators.
     """
 
     name: str
@@ -58,6 +61,10 @@ class Wanted:
     user_data: str = ""
     metadata: dict[str, str] | None = None
     zone: str = ""
+    server_group_id: uuid.UUID | None = None
+    required_traits: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    avoided_hosts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ class Created:
 def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
     """Accept one request for one or many equal instances.
 
-    Raises Forbidden, Invalid, NotFound (flavor, image, network, port, security group, key), InvalidState `port.in_use`,
-    Conflict (client token), QuotaExceeded.
+    Raises Forbidden, Invalid, NotFound (flavor, image, network, port, security group, key, server group, host),
+    InvalidState `port.in_use`, Conflict (client token), QuotaExceeded.
     """
     policy.require(actor, "compute.instance.create")
     project_id = policy.in_project(actor)
@@ -81,7 +88,11 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
         return _recalled(actor, seen)
     flavor, image, plugged, key = _resolve(actor, wanted)
     _check(wanted, flavor, image)
-    instances = _rows(actor, wanted, flavor, image, plugged, key)
+    asked = needs.gather(
+        actor=actor, flavor=flavor, image=image, required_traits=wanted.required_traits, hosts=wanted.hosts,
+        avoided_hosts=wanted.avoided_hosts,
+    )
+    instances = _rows(actor, wanted, flavor, image, plugged, key, asked)
     operations = [_operation(actor, instance) for instance in instances]
     detail = f"{flavor.name}, {image.name}"
     try:
@@ -91,10 +102,12 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
                 idempotency.remember(project_id=project_id, token=client_token, request=wanted, resource_ids=ids)
             insert_rows(instances)
             lifecycle.insert_new(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
+            if wanted.server_group_id is not None:
+                groups.join(group_id=wanted.server_group_id, instance_ids=[instance.pk for instance in instances])
             _record(actor, instances)
             _ask_scheduler(operations)
             # Last, see reservations. Ports are taken when a host is found; whoever has no room for them need not begin.
-            amounts = {"instances": wanted.count, **{name: wanted.count * getattr(flavor, name) for name in names.SIZES}}
+            amounts = _amounts(wanted, flavor)
             reservations.reserve(project_id=project_id, amounts=amounts, room={"ports": wanted.count * plugged.new})
     except idempotency.Twin:
         # The same request came in twice at the same moment, and the other one has committed by now.
@@ -115,6 +128,10 @@ def _resolve(actor: Actor, wanted: Wanted) -> tuple[Flavor, Image, Cards, KeyPai
         actor=actor, networks=wanted.networks, network_id=wanted.network_id, security_groups=wanted.security_groups, count=wanted.count
     )
     key = selectors.key_pair(actor=actor, name=wanted.key_name) if wanted.key_name else None
+    if wanted.server_group_id is not None:
+        group = scheduler.server_group(actor=actor, group_id=wanted.server_group_id)
+        if group.project_id != actor.project_id:  # an operator sees those of others, too
+            raise scheduler.no_group(group.pk)
     return flavor, image, plugged, key
 
 
@@ -144,7 +161,7 @@ def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
 
 
 def _rows(
-    actor: Actor, wanted: Wanted, flavor: Flavor, image: Image, plugged: Cards, key: KeyPair | None
+    actor: Actor, wanted: Wanted, flavor: Flavor, image: Image, plugged: Cards, key: KeyPair | None, asked: dict[str, Any]
 ) -> list[Instance]:
     now = clock.now()
     shared: dict[str, Any] = {
@@ -153,10 +170,17 @@ def _rows(
         "disk_gb": flavor.disk_gb, "image_id": image.pk, "image_name": image.name, "network_id": plugged.network_id, "wanted_cards": plugged.stored,
         "key_name": key.name if key else "", "public_key": key.public_key if key else "",
         "user_data": wanted.user_data, "metadata": wanted.metadata or {}, "created_at": now,
+        "needs": asked, "server_group_id": wanted.server_group_id,
     }
     if wanted.count == 1:
         return [Instance(name=wanted.name, **shared)]
     return [Instance(name=f"{wanted.name}-{number}", **shared) for number in range(1, wanted.count + 1)]
+
+
+def _amounts(wanted: Wanted, flavor: Flavor) -> dict[str, int]:
+    """What is counted of a project's quotas."""
+    amounts = {"instances": wanted.count, **{name: wanted.count * getattr(flavor, name) for name in names.SIZES}}
+    return amounts if wanted.server_group_id is None else {**amounts, "server_group_members": wanted.count}
 
 
 def _operation(actor: Actor, instance: Instance) -> Operation:
@@ -171,7 +195,7 @@ def _record(actor: Actor, instances: Sequence[Instance]) -> None:
     first = instances[0]
     asked = {
         "flavor": first.flavor_name, "image": first.image_name, "image_id": first.image_id, "network_id": first.network_id,
-        **{name: value for name in ("key_name", "zone", "metadata") if (value := getattr(first, name))},
+        **{name: value for name in ("key_name", "zone", "metadata", "server_group_id", "needs") if (value := getattr(first, name))},
     }
     entries = (Entry(resource_id=each.pk, name=each.name, project_id=each.project_id, changes=asked) for each in instances)
     record.write_many(actor, "compute.instance.create", "instance", entries)

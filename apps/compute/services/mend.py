@@ -16,6 +16,7 @@ from apps.compute.states import InstanceState
 from apps.network import selectors as networks
 from apps.operations.services import lifecycle, sweep
 from apps.placement.services import claims
+from apps.scheduler.services import groups
 
 if TYPE_CHECKING:
     from apps.operations.models import Operation
@@ -38,7 +39,7 @@ def claim_again(instance_id: uuid.UUID) -> None:
                 return
             claims.release([instance_id])
             amounts = {name: amount for name, amount in amounts_of(instance).items() if amount}
-            if claims.claim([claims.Claim(instance_id, instance.project_id, instance.host_id, amounts)]):
+            if claims.claim([claims.Claim(instance_id, instance.project_id, instance.host_id, amounts, instance.user_id)]):
                 raise _TooFull
     except _TooFull:
         return
@@ -55,6 +56,20 @@ def addresses_again(instance_id: uuid.UUID) -> None:
     if instance is not None and instance.state != InstanceState.DELETED:
         instance.addresses = networks.embedded(instance_id)
         instance.save(update_fields=["addresses"])
+
+
+@transaction.atomic
+def regroup(instance_id: uuid.UUID) -> None:
+    """The instance is in the server group that it says, there where it is; one that is gone is in none."""
+    _, instance = _locked(instance_id)
+    held = groups.lock([instance.server_group_id]) if instance is not None and instance.server_group_id is not None else {}
+    groups.leave([instance_id])
+    if instance is None or instance.state == InstanceState.DELETED:
+        return
+    for group_id in held:
+        groups.join(group_id=group_id, instance_ids=[instance_id])
+        if instance.host_id is not None:
+            groups.seat(held, [(group_id, instance_id, instance.host_id)])
 
 
 @transaction.atomic

@@ -25,8 +25,10 @@ from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
 from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 from apps.placement.services import claims
-from apps.scheduler.filters import Request
-from apps.scheduler.services import choose
+from apps.scheduler import selectors as scheduler
+from apps.scheduler.explain import tenants
+from apps.scheduler.request import Group, Request
+from apps.scheduler.services import choose, groups
 from apps.scheduler.services.choose import Choice
 from contracts import topics
 from contracts.network.v2 import Card
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
     from apps.operations.models import Operation
 
 Job = tuple["Operation", Instance]
-# A lost race means the next choice; so many rounds before the operation waits for its next resend.
-_ROUNDS = 4
+# Operation id → names of the hosts that others were quicker to fill.
+Races = dict[uuid.UUID, list[str]]
+# A lost race means another transaction with the next choice; so many before the operation waits for its next resend.
+_ROUNDS = 10
 _AT_ONCE = 100
 
 
@@ -47,35 +51,52 @@ def place(operation_ids: Sequence[str]) -> None:
     """
     for first in range(0, len(operation_ids), _AT_ONCE):
         batch = operation_ids[first : first + _AT_ONCE]
+        races: Races = {}
         try:
-            _place(batch)
+            _rounds(batch, races)
         except (_OneByOne, IntegrityError):
             # What the database has refused (a security group was deleted, an address outside of the pools taken, both at this very
             # moment; once in an age a MAC comes twice) can be seen by now, and concerns one of them.
             for operation_id in batch:
-                _place([operation_id], patient=True)
+                _rounds([operation_id], races, patient=True)
 
 
 class _OneByOne(Exception):
     """One of several cannot have its ports, or others must be waited for: undone, to be tried by each in its own transaction."""
 
 
+def _rounds(operation_ids: Sequence[str], races: Races, *, patient: bool = False) -> None:
+    """Who loses a race tries again in the next transaction: what one holds while it waits for others could be what they wait for."""
+    waiting = operation_ids
+    for number in range(_ROUNDS):
+        choose.catch_up(surely=number > 0 or patient)
+        waiting = _place(waiting, races, patient=patient)
+        if not waiting:
+            break
+
+
 @transaction.atomic
-def _place(operation_ids: Sequence[str], *, patient: bool = False) -> None:
+def _place(operation_ids: Sequence[str], races: Races, *, patient: bool) -> list[str]:
+    """One round; returns who has to try again."""
     jobs = _jobs(operation_ids)
     if not jobs:
-        return
+        return []
+    held = groups.lock({instance.server_group_id for _, instance in jobs if instance.server_group_id is not None})
+    chosen = list(zip(jobs, choose.choose(_requests(jobs, held)), strict=True))
+    placed, again = _claim_hosts(chosen, races)
+    refused = [] if again else [(job, choice) for job, choice in chosen if choice.host_id is None]
+    if again:
+        # What they have not got may be there for those who found nothing beside them.
+        again += [str(operation.pk) for (operation, _), choice in chosen if choice.host_id is None]
+    _refuse(refused)
+    groups.seat(held, _seats(placed, held))
+    placed = _claim_ports(placed, alone=len(jobs) == 1, patient=patient)
     notes: list[Note] = []
-    placed, refused = _choose_and_claim(jobs)
-    lifecycle.write(Note(op.pk, "scheduler", "no host", choice.summary, choice.took_ms) for (op, _), choice in refused)
-    for (operation, instance), choice in refused:
-        error = NoCapacity("scheduler.no_host", choice.summary, hosts=choice.counts, asked=choice.request.amounts)
-        release.build_failed(operation, instance, error)
-    placed = _claim_ports(placed, patient=patient)
     ready = _write(placed, notes)
-    choose.record([(operation.pk, choice) for (operation, _), choice in [*placed, *refused]])
+    choose.record([(operation.pk, choice) for (operation, _), choice in [*placed, *refused] if not choice.busy])
     lifecycle.write(notes)
     lifecycle.dispatch(_within_quotas(placed, ready))
+    return again
 
 
 def _jobs(operation_ids: Sequence[str]) -> list[Job]:
@@ -84,39 +105,48 @@ def _jobs(operation_ids: Sequence[str]) -> list[Job]:
     return [(operation, instances[operation.resource_id]) for operation in operations]
 
 
-def _choose_and_claim(jobs: list[Job]) -> tuple[list[tuple[Job, Choice]], list[tuple[Job, Choice]]]:
-    """(placed, refused). Who lost every race is in neither and is tried again by the sweep."""
-    placed: list[tuple[Job, Choice]] = []
-    refused: list[tuple[Job, Choice]] = []
-    lost: dict[uuid.UUID, list[str]] = {}
-    waiting, wires = jobs, _wires(jobs)
-    for _ in range(_ROUNDS):
-        if not waiting:
-            break
-        chosen = list(zip(waiting, choose.choose([_request(job, wires[job[1].pk]) for job in waiting]), strict=True))
-        refused += [(job, choice) for job, choice in chosen if choice.host_id is None]
-        fitting = [(job, choice) for job, choice in chosen if choice.host_id is not None]
-        full = claims.claim([_claim(job, choice) for job, choice in fitting])
-        waiting = []
-        for job, choice in fitting:
-            choice.lost_races = lost.setdefault(job[1].pk, [])
-            if choice.host_id in full:
-                choose.give_back(choice)
-                waiting.append(job)
-            else:
-                placed.append((job, choice))
-    return placed, refused
+def _claim_hosts(chosen: list[tuple[Job, Choice]], races: Races) -> tuple[list[tuple[Job, Choice]], list[str]]:
+    """(placed, ids of the operations that lost a race)."""
+    fitting = [(job, choice) for job, choice in chosen if choice.host_id is not None]
+    full = claims.claim([_claim(job, choice) for job, choice in fitting])
+    again = []
+    for (operation, _), choice in fitting:
+        choice.lost_races = races.setdefault(operation.pk, [])
+        if choice.host_id in full:
+            choice.lost_races.append(choice.host_name)
+            choose.lost(choice)
+            again.append(str(operation.pk))
+    return [(job, choice) for job, choice in fitting if choice.host_id not in full], again
 
 
-def _claim_ports(placed: list[tuple[Job, Choice]], *, patient: bool) -> list[tuple[Job, Choice]]:
+def _seats(placed: list[tuple[Job, Choice]], held: dict[uuid.UUID, Group]) -> list[groups.Seated]:
+    return [
+        (instance.server_group_id, instance.pk, choice.host_id)
+        for (_, instance), choice in placed
+        if instance.server_group_id in held and instance.server_group_id is not None and choice.host_id is not None
+    ]
+
+
+def _refuse(refused: list[tuple[Job, Choice]]) -> None:
+    """Nothing fits: that is the end, unless all that is missing is that hosts finish their builds; then the sweep asks again."""
+    lifecycle.write(
+        Note(op.pk, "scheduler", "hosts are busy" if choice.busy else "no host", choice.summary, choice.took_ms)
+        for (op, _), choice in refused
+    )
+    for (operation, instance), choice in refused:
+        if not choice.busy:
+            reasons = tenants.kinds(choice.judged.refused)
+            error = NoCapacity("scheduler.no_host", choice.summary, reasons=reasons, asked=dict(choice.request.amounts))
+            release.build_failed(operation, instance, error)
+
+
+def _claim_ports(placed: list[tuple[Job, Choice]], *, alone: bool, patient: bool) -> list[tuple[Job, Choice]]:
     """Ports and addresses for all; an instance that cannot have its own fails, and the others go on."""
     wishes = [wish for (_, instance), choice in placed for wish in _wishes(instance, choice)]
     try:
         claimed = plugs.draw(wishes, patient=patient)
     except CloudError as error:
-        if len(placed) > 1 or isinstance(error, Busy):
-            for _, choice in placed:
-                choose.give_back(choice)
+        if not alone or isinstance(error, Busy):
             raise _OneByOne from error
         (operation, instance), _ = placed[0]
         release.build_failed(operation, instance, error)
@@ -171,18 +201,44 @@ def _wires(jobs: list[Job]) -> dict[uuid.UUID, frozenset[str]]:
     return {pk: frozenset(wire for end in each for wire in needed.get(end, ())) for pk, each in ends.items()}
 
 
-def _request(job: Job, wires: frozenset[str]) -> Request:
-    operation, instance = job
+def _requests(jobs: list[Job], held: dict[uuid.UUID, Group]) -> list[Request]:
+    """All in one batch count in the same groups."""
+    wires = _wires(jobs)
+    retried = [instance.pk for operation, instance in jobs if operation.excluded_hosts]
+    alternates = scheduler.alternates(retried) if retried else {}
+    return [
+        request_of(
+            instance, wires=wires[instance.pk], group=held.get(instance.server_group_id or instance.pk),
+            excluded=operation.excluded_hosts, alternates=alternates.get(operation.pk, ()),
+        )
+        for operation, instance in jobs
+    ]
+
+
+def request_of(
+    instance: Instance, *, wires: frozenset[str] = frozenset(), group: Group | None = None, excluded: Sequence[str] = (),
+    alternates: Sequence[uuid.UUID] = (),
+) -> Request:
+    """What an instance needs of its host, as it carries it. `excluded`: ids of hosts on which its build has failed."""
+    needs = instance.needs
+    image = needs.get("image", {})
     return Request(
-        instance_id=instance.pk, amounts=amounts_of(instance), zone=instance.zone,
-        excluded=frozenset(uuid.UUID(host) for host in operation.excluded_hosts), wires=wires,
+        instance_id=instance.pk, project_id=instance.project_id, amounts=amounts_of(instance), zone=instance.zone,
+        required_traits=frozenset(needs.get("required_traits", ())), forbidden_traits=frozenset(needs.get("forbidden_traits", ())),
+        host_metadata=needs.get("host_metadata", {}), architecture=image.get("architecture", ""),
+        hypervisor_type=image.get("hypervisor_type", ""), group=group, hosts=_ids(needs.get("hosts", ())),
+        avoided=_ids(needs.get("avoided_hosts", ())), excluded=_ids(excluded), wires=wires, alternates=tuple(alternates),
     )
+
+
+def _ids(texts: Sequence[str]) -> frozenset[uuid.UUID]:
+    return frozenset(map(uuid.UUID, texts))
 
 
 def _claim(job: Job, choice: Choice) -> claims.Claim:
     assert choice.host_id is not None
     wanted = {name: amount for name, amount in amounts_of(job[1]).items() if amount}
-    return claims.Claim(job[1].pk, job[1].project_id, choice.host_id, wanted)
+    return claims.Claim(job[1].pk, job[1].project_id, choice.host_id, wanted, job[1].user_id)
 
 
 def amounts_of(instance: Instance) -> dict[str, int]:

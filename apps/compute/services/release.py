@@ -18,13 +18,15 @@ from apps.operations.services import lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.placement.services import claims
 from apps.quotas.services import reservations
+from apps.scheduler.services import groups
 
 if TYPE_CHECKING:
     from apps.operations.models import Operation
 
 
 def free(instance_ids: Sequence[uuid.UUID]) -> None:
-    """Give back ports and capacity. Only when it is certain that no host has anything of these instances."""
+    """Give back ports, capacity and places in server groups. Only when it is certain that no host has anything of these instances."""
+    groups.unseat(instance_ids)
     claims.release(instance_ids)
     plugs.release(instance_ids)
 
@@ -53,9 +55,14 @@ def gone(instance_ids: Sequence[uuid.UUID]) -> None:
     rows = Instance.objects.filter(pk__in=list(instance_ids))
     leaving = rows.filter(state__in=states.sources(MACHINE, InstanceState.DELETED)).select_for_update().order_by("pk")
     freed: dict[uuid.UUID, Counter[str]] = {}
-    for project_id, *sizes in leaving.values_list("project_id", *names.SIZES):
+    members = []
+    for pk, project_id, group_id, *sizes in leaving.values_list("pk", "project_id", "server_group_id", *names.SIZES):
         freed.setdefault(project_id, Counter()).update(instances=1, **dict(zip(names.SIZES, sizes, strict=True)))
+        if group_id is not None:
+            members.append(pk)
+            freed[project_id].update(server_group_members=1)
     with reservations.gathered():
+        groups.leave(members)
         free(instance_ids)
         reservations.release_many(freed)
         states.move(

@@ -15,6 +15,7 @@ from apps.common import keys
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid
 from apps.hosts.models import Host
+from apps.hosts.services import deltas, zones
 from apps.identity import policy
 from contracts.envelope import Sealer
 
@@ -29,16 +30,15 @@ class Enrolled:
     private_key: str
 
 
-def enrol(*, actor: Actor, name: str, zone: str = "default", renew: bool = False) -> Enrolled:
-    """Make a host known. `renew` gives one that is known a new key, and the old one is void at once.
+def enrol(*, actor: Actor, name: str, zone: str = zones.DEFAULT, renew: bool = False) -> Enrolled:
+    """Make a host known, in a zone that is there. `renew` gives one that is known a new key, and the old one is void at once;
+    it stays in its zone.
 
     Raises Forbidden, Invalid, Conflict.
     """
     policy.require(actor, "hosts.host.enrol")
     if not _NAME.fullmatch(name):
         raise Invalid("host.name", "name: expected 1 to 63 letters, digits, dots and dashes.", field="name")
-    if not _NAME.fullmatch(zone):
-        raise Invalid("host.zone", "zone: expected 1 to 63 letters, digits, dots and dashes.", field="zone")
     sealer = Sealer.generate()
     key = {"public_key": sealer.public.hex(), "key_id": sealer.public.id}
     try:
@@ -46,7 +46,9 @@ def enrol(*, actor: Actor, name: str, zone: str = "default", renew: bool = False
             if renew and Host.objects.filter(name=name).update(**key):
                 host, changes = Host.objects.get(name=name), {"key_id": sealer.public.id}
             else:
+                zones.require(zone)
                 host, changes = Host.objects.create(name=name, zone=zone, **key), {"zone": zone, "key_id": sealer.public.id}
+                deltas.note([host.pk])
             record.write(actor, "hosts.host.enrol", "host", host.pk, name=name, changes=changes)
     except IntegrityError:
         raise Conflict("host.exists", f"A host named {name} is enrolled already; --renew gives it a new key.", field="name") from None
@@ -54,7 +56,7 @@ def enrol(*, actor: Actor, name: str, zone: str = "default", renew: bool = False
 
 
 @transaction.atomic
-def enrol_many(*, actor: Actor, names: list[str], zone: str = "default", renew: bool = False) -> list[Enrolled]:
+def enrol_many(*, actor: Actor, names: list[str], zone: str = zones.DEFAULT, renew: bool = False) -> list[Enrolled]:
     """All of them or none. Raises what `enrol` raises."""
     return [enrol(actor=actor, name=name, zone=zone, renew=renew) for name in names]
 

@@ -21,7 +21,7 @@ from apps.identity.admin.names import WithId
 from apps.identity.models import Endpoint, Region, Service
 from apps.identity.services import catalog
 
-_BUILTIN = {builtin.REGION_ID, builtin.IDENTITY_ENDPOINT_ID, *builtin.SERVICE_IDS.values()}
+_BUILTIN = {builtin.REGION_ID, *builtin.ENDPOINT_IDS.values(), *builtin.SERVICE_IDS.values()}
 _UPDATE = "identity.catalog.update"
 
 

@@ -30,7 +30,7 @@ from apps.identity.models import (
 )
 from apps.identity.services import tokens
 
-TONES = {"admin": "warn", "operator": "busy", "member": "good", "reader": "off"}
+TONES = {"admin": "warn", "operator": "busy", "member": "good", "reader": "off", "service": "busy"}
 
 
 def operator(request: HttpRequest) -> Actor:

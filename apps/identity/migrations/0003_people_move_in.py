@@ -21,8 +21,8 @@ def move(apps, schema_editor):
     for kind, name in builtin.SERVICES.items():
         model("Service").objects.create(id=builtin.SERVICE_IDS[kind], type=kind, name=name)
     model("Endpoint").objects.create(
-        id=builtin.IDENTITY_ENDPOINT_ID, service_id=builtin.SERVICE_IDS["identity"], interface="public", region=region,
-        url=builtin.IDENTITY_URL,
+        id=builtin.ENDPOINT_IDS["identity"], service_id=builtin.SERVICE_IDS["identity"], interface="public", region=region,
+        url=builtin.ENDPOINTS["identity"],
     )
     Ancestor.objects.create(project=domain, ancestor=domain, depth=0)
     for project in Project.objects.filter(is_domain=False):

@@ -34,9 +34,8 @@ def ensure() -> None:
     region, _ = Region.objects.get_or_create(pk=builtin.REGION_ID)
     for kind, name in builtin.SERVICES.items():
         Service.objects.get_or_create(pk=builtin.SERVICE_IDS[kind], defaults={"type": kind, "name": name})
-    Endpoint.objects.get_or_create(
-        pk=builtin.IDENTITY_ENDPOINT_ID,
-        defaults={
-            "service_id": builtin.SERVICE_IDS["identity"], "interface": "public", "region": region, "url": builtin.IDENTITY_URL,
-        },
-    )
+    for kind, url in builtin.ENDPOINTS.items():
+        Endpoint.objects.get_or_create(
+            pk=builtin.ENDPOINT_IDS[kind],
+            defaults={"service_id": builtin.SERVICE_IDS[kind], "interface": "public", "region": region, "url": url},
+        )

@@ -290,7 +290,7 @@ def _delete(actor: Actor, kind: str, row: Model) -> None:
 
 
 def _not_builtin(key: uuid.UUID | str, thing: str) -> None:
-    if key in {builtin.REGION_ID, builtin.IDENTITY_ENDPOINT_ID, *builtin.SERVICE_IDS.values()}:
+    if key in {builtin.REGION_ID, *builtin.ENDPOINT_IDS.values(), *builtin.SERVICE_IDS.values()}:
         raise Forbidden("catalog.builtin", f"This {thing} is built in: it stays, and stays what it is.")
 
 

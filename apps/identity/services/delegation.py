@@ -5,13 +5,22 @@ from collections.abc import Iterable
 
 from apps.common.context import Actor
 from apps.common.errors import Forbidden
-from apps.identity import policy
+from apps.identity import builtin, policy
 from apps.identity.policy import Scope
+
+_SERVICE = builtin.ROLE_IDS[builtin.Role.SERVICE]
 
 
 def require_role(actor: Actor, permission: str, role_id: uuid.UUID, role_name: str, scope: Scope) -> None:
     """Raises Forbidden `role.beyond_own` if the role gives more in `scope` than the actor, who uses `permission`, has."""
-    _require(actor, permission, policy.grants(scope, frozenset({role_id}), policy.version()), scope, f"The role {role_name} has")
+    at = policy.version()
+    # Gives nothing in a project; but other clouds' services go by its name in tokens, whatever these are for.
+    if _SERVICE in policy.closure([role_id], at) and not policy.everywhere(actor, permission):
+        raise Forbidden(
+            "role.beyond_own", f"The role {role_name} is for services of clouds; only who gives roles on the system gives it.",
+            field="role_id", beyond=[],
+        )
+    _require(actor, permission, policy.grants(scope, frozenset({role_id}), at), scope, f"The role {role_name} has")
 
 
 def require_permissions(actor: Actor, permission: str, patterns: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps.common import bus, clock
 from apps.common.sql import update_rows
+from apps.hosts.services import deltas
 from apps.network.models import HostNetwork
 from apps.network.services import changes
 from contracts import topics
@@ -41,6 +42,8 @@ def take_hello(host_id: uuid.UUID, name: str, said: Hello) -> None:
         return
     row.host_name, row.speaks, row.physical_networks, row.tunnel_address = name, speaks, wires, tunnel
     row.full_due = row.full_due or moved or plugged_otherwise
+    if is_new or plugged_otherwise:
+        deltas.note([host_id])
     row.save(update_fields=["host_name", "speaks", "physical_networks", "tunnel_address", "full_due", "generation"])
     if moved and not is_new:
         changes.host(host_id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.db import Error, connection
 
-from apps.hosts.services import presence
+from apps.hosts.services import deltas, presence
 from apps.identity.services import directory, leftovers
 from apps.operations.services import leases, sweep
 
@@ -48,6 +48,7 @@ DUTIES = [
     Duty("sweep", 1.0, sweep.sweep),
     Duty("silent hosts", 5.0, mark_silent_hosts),
     Duty("prune", 600.0, sweep.prune),
+    Duty("prune host deltas", 60.0, deltas.prune),
     Duty("sign-in leftovers", 600.0, leftovers.prune),
     # When one is due is in its own row, so that it can be asked for; another ticker takes over within seconds.
     Duty("directory", 2.0, directory.sync_if_due, apart=True, wanted=directory.is_configured),

@@ -50,6 +50,12 @@ class TestSimulated(HypervisorConformance):
         return SimulatedSubject(request.param)
 
 
+def test_a_simulated_host_can_do_what_its_settings_say() -> None:
+    hypervisor = SimulatedHypervisor("h", Simulated(traits=["HW_CPU_X86_AVX2"], load_percent=30), Store())
+    assert hypervisor.capabilities().traits == ["CUSTOM_HYPERVISOR_SIMULATED", "HW_CPU_X86_AVX2"]
+    assert hypervisor.load_percent() == 30
+
+
 def test_machines_and_their_count_outlive_the_process(tmp_path: Path) -> None:
     path = tmp_path / "simulated.sqlite"
     first = SimulatedHypervisor("h", Simulated(), Store(path))

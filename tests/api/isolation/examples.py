@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.api.isolation.expected import HERE, SYSTEM, Target, Thing
 from tests.api.isolation.operations import Operation
-from tests.api.isolation.world import MARK, PUBLIC_KEY, World
+from tests.api.isolation.world import IDLE_PROVIDER, MARK, PUBLIC_KEY, World
 from tests.support.identity import PASSWORD
 
 _GRANT = re.compile(r"/(projects|domains)/\{\w+\}/(users|groups)/\{\w+\}/roles")
@@ -17,13 +17,13 @@ NEW_PASSWORD = "another correct horse"
 
 # Part of an address, field of a body or parameter of a query → the kind of thing that it names.
 PARTS = {
-    "access_rule_id": "access_rule", "access_key_id": "access", "application_credential_id": "application_credential",
-    "assignment_id": "assignment", "credential_id": "credential", "domain_id": "domain", "endpoint_id": "endpoint",
+    "access_rule_id": "access_rule", "access_key_id": "access", "aggregate_id": "aggregate", "class_name": "class", "trait_name": "trait", "zone_id": "zone", "application_credential_id": "application_credential",
+    "assignment_id": "assignment", "consumer": "consumer", "credential_id": "credential", "decision_id": "decision", "domain_id": "domain", "endpoint_id": "endpoint",
     "flavor_id": "flavor", "floating_ip_id": "floating_ip", "group_id": "group", "host_id": "host", "image_id": "image", "implied_id": "implied_role",
     "instance_id": "instance", "key_id": "access_key", "limit_id": "limit", "name": "key_pair", "network_id": "network",
     "operation_id": "operation", "owner_id": "project", "policy_id": "policy", "pool_id": "pool", "port_id": "port", "project_id": "project", "provider_id": "host",
     "region_id": "region", "registered_limit_id": "registered_limit", "role_id": "role", "router_id": "router", "rule_id": "access_rule",
-    "security_group_id": "security_group", "security_group_rule_id": "security_group_rule", "service_id": "service", "subnet_id": "subnet", "token_id": "token", "trust_id": "trust", "user_id": "user",
+    "security_group_id": "security_group", "security_group_rule_id": "security_group_rule", "server_group_id": "server_group", "service_id": "service", "subnet_id": "subnet", "token_id": "token", "trust_id": "trust", "user_id": "user",
     "wire_id": "wire",
 }
 # The same of what may be named beside: things that a stranger might try to draw in.
@@ -33,7 +33,7 @@ BESIDE = {
     "kernel_id": "image", "key_name": "key_pair", "marker": "project", "network_id": "network", "parent_id": "project",
     "port_id": "port", "project": "project", "project_id": "project", "ramdisk_id": "image", "redelegated_trust_id": "trust",
     "remote_group_id": "security_group", "resource_id": "instance", "router_id": "router", "security_group_id": "security_group",
-    "subnet_id": "subnet",
+    "server_group_id": "server_group", "subnet_id": "subnet",
     "role": "domain_role", "role.id": "domain_role", "role_id": "domain_role", "scope.domain.id": "domain",
     "scope.project.id": "project", "tenant_id": "project", "trustee_id": "user", "trustee_user_id": "user",
     "trustor_user_id": "user", "user": "user", "user.id": "user", "user_id": "user",
@@ -222,6 +222,21 @@ _STRANGER = frozenset({"user", "group", "clerk"})
 _TOKEN = Example(headers={"X-Subject-Token": "{token_secret}"}, target="token_secret", strangers=frozenset({"token_secret"}))
 _PROGRAM = Example(parts={"credential_id": "application_credential"})
 _TAG = Example(parts={"tag": f"={MARK}-tag"})
+_CONSUMER = "f00d0000-0000-4000-8000-000000000003"
+
+
+def _placed(body: Any = None, query: str = "", target: str = "", version: str = "latest", **parts: str) -> Example:
+    """In a version of Placement that has it."""
+    return Example(
+        body=body, query=query, target=target, headers={"OpenStack-API-Version": f"placement {version}"},
+        parts={"provider_id": "idle_provider", **parts},
+    )
+
+
+def _claimed(**resources: int) -> dict[str, Any]:
+    held = {IDLE_PROVIDER: {"resources": resources}} if resources else {}
+    return {"allocations": held, "project_id": "new", "user_id": "new", "consumer_generation": None, "consumer_type": "NEW"}
+
 
 GIVEN: dict[str, Example | tuple[Example, ...]] = {
     # The native API.
@@ -230,7 +245,14 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
     "directory_sync": Example(answers=("directory.not_configured",)),
     "domains_delete": _CLOSED,
     "group_members_add": Example(strangers=_STRANGER),
+    "aggregates_create": Example(body={"name": "new", "metadata": {"disk": "nvme"}}),
+    "aggregates_delete": (Example(parts={"aggregate_id": "idle_aggregate"}), Example(answers=("aggregate.in_use",))),
+    "aggregates_hosts_add": Example(parts={"aggregate_id": "idle_aggregate"}),
+    "aggregates_update": Example(body={"name": "changed", "project_ids": ["{project}"]}, strangers=frozenset({"project"})),
     "hosts_action": Example(body={"action": "disable", "reason": "new"}),
+    "hosts_update": Example(body={"enabled": False, "reason": "new"}),
+    "zones_create": Example(body={"name": "new"}),
+    "zones_delete": (Example(parts={"zone_id": "idle_zone"}), Example(answers=("zone.in_use",))),
     "images_blob": Example(query="expires=1&signature=none", answers=("image.signature",)),
     "instances_action": Example(body={"action": "stop"}),
     "instances_console_log": Example(answers=("host.silent",)),
@@ -291,6 +313,18 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
         Example(parts={"security_group_id": "idle_security_group"}), Example(answers=("security_group.in_use",)),
     ),
     "security_groups_update": Example(body={"name": "changed"}),
+    "inventories_update": Example(body={"reserved": 0}, parts={"provider_id": "idle_provider", "resource_class": "=VCPU"}),
+    "resource_classes_create": Example(body={"name": "CUSTOM_NEW"}),
+    "resource_providers_set_traits": Example(body={"traits": ["HW_CPU_X86_AVX"]}, parts={"provider_id": "idle_provider"}),
+    "traits_create": Example(body={"name": "CUSTOM_NEW"}),
+    "scheduling_dry_run": (
+        Example(body={"flavor_id": "{flavor}"}),
+        Example(body={"flavor_id": "{flavor}", "network_ids": ["{network}"]}, target="network", answers=("network.not_found",)),
+    ),
+    "server_groups_create": Example(body={"name": "new", "policy": "affinity"}, answers=("auth.project_needed",)),
+    "server_groups_delete": (
+        Example(parts={"server_group_id": "idle_server_group"}), Example(answers=("server_group.in_use",)),
+    ),
     "subnets_create": Example(body={"network_id": "{network}", "cidr": "10.79.0.0/24"}, target="network"),
     "subnets_delete": (Example(parts={"subnet_id": "idle_subnet"}), Example(answers=("subnet.in_use",))),
     "subnets_update": Example(body={"name": "changed", "dns": ["192.0.2.53"]}),
@@ -401,6 +435,47 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
             "scope": {"project": {"id": "{project}"}},
         }}
     ),
+}
+_SEEN = {"resource_provider_generation": 1}
+GIVEN |= {
+    f"placement {name}": example for name, example in {
+        "GET /": Example(),
+        "GET /resource_providers": _placed(),
+        "POST /resource_providers": _placed({"name": "new"}),
+        "GET /resource_providers/{provider_id}": _placed(),
+        "PUT /resource_providers/{provider_id}": _placed({"name": "changed"}),
+        "DELETE /resource_providers/{provider_id}": _placed(),
+        "GET /resource_providers/{provider_id}/inventories": _placed(),
+        "POST /resource_providers/{provider_id}/inventories": _placed({"resource_class": "DISK_GB", "total": 1}),
+        "PUT /resource_providers/{provider_id}/inventories": _placed({"inventories": {}, **_SEEN}),
+        "DELETE /resource_providers/{provider_id}/inventories": _placed(),
+        "GET /resource_providers/{provider_id}/inventories/{resource_class}": _placed(resource_class="=VCPU"),
+        "PUT /resource_providers/{provider_id}/inventories/{resource_class}": _placed({"total": 4, **_SEEN}, resource_class="=VCPU"),
+        "DELETE /resource_providers/{provider_id}/inventories/{resource_class}": _placed(resource_class="=VCPU"),
+        "GET /resource_providers/{provider_id}/usages": _placed(provider_id="provider"),
+        "GET /resource_providers/{provider_id}/allocations": _placed(provider_id="provider"),
+        "GET /resource_providers/{provider_id}/aggregates": _placed(provider_id="host"),
+        "PUT /resource_providers/{provider_id}/aggregates": _placed({"aggregates": [], **_SEEN}),
+        "GET /resource_providers/{provider_id}/traits": _placed(),
+        "PUT /resource_providers/{provider_id}/traits": _placed({"traits": ["CUSTOM_OLD"], **_SEEN}),
+        "DELETE /resource_providers/{provider_id}/traits": _placed(),
+        "GET /traits": _placed(),
+        "GET /traits/{trait_name}": _placed(trait_name="=CUSTOM_OLD"),
+        "PUT /traits/{trait_name}": _placed(trait_name="=CUSTOM_NEW"),
+        "DELETE /traits/{trait_name}": _placed(trait_name="=CUSTOM_OLD"),
+        "GET /resource_classes": _placed(),
+        "POST /resource_classes": _placed({"name": "CUSTOM_NEW"}),
+        "GET /resource_classes/{class_name}": _placed(class_name="=CUSTOM_OLD"),
+        "PUT /resource_classes/{class_name}": _placed(class_name="=CUSTOM_NEW"),
+        "DELETE /resource_classes/{class_name}": _placed(class_name="=CUSTOM_OLD"),
+        "GET /allocation_candidates": _placed(query="resources=VCPU:1"),
+        "POST /allocations": _placed({_CONSUMER: _claimed(VCPU=1)}),
+        "GET /allocations/{consumer}": _placed(),
+        "PUT /allocations/{consumer}": _placed({**_claimed(VCPU=1), "consumer_generation": 1}),
+        "DELETE /allocations/{consumer}": _placed(),
+        "GET /usages": _placed(query="project_id={project}", target="project"),
+        "POST /reshaper": _placed({"inventories": {IDLE_PROVIDER: {"inventories": {}, **_SEEN}}, "allocations": {_CONSUMER: _claimed()}}),
+    }.items()
 }
 for _method in ("GET", "PUT", "DELETE"):
     for _of, _heirs in (("users/{user_id}", {"user_id": "clerk"}), ("groups/{group_id}", {"group_id": "aides"})):

@@ -7,7 +7,7 @@ from typing import Any
 from apps.common import clock
 from apps.common.context import SYSTEM, Actor
 from apps.compute.models import Instance, KeyPair
-from apps.hosts.services import enrol
+from apps.hosts.services import aggregates, enrol, zones
 from apps.identity import builtin
 from apps.identity.models import (
     AccessRule,
@@ -37,13 +37,18 @@ from apps.network.services import floating, networks, pools, ports, routers, sub
 from apps.network.services import groups as security_groups
 from apps.operations.models import Operation, OperationEvent, Rejection
 from apps.placement.models import ResourceProvider
+from apps.placement.services import allocations, classes, inventories, providers, traits
 from apps.quotas.models import Limit, RegisteredLimit
 from apps.quotas.services import reservations
+from apps.scheduler.models import Decision, GroupMember
+from apps.scheduler.services import groups as server_groups
 from tests.api.isolation.expected import Pairs, Places, Thing
 from tests.support.cloud import make_flavor, make_image, make_network, unlimited
 from tests.support.identity import actor_in, give, make_domain, make_user
 
 MARK = "vctm"
+# Bodies of Placement have ids for keys.
+PROVIDER, IDLE_PROVIDER = "f00d0000-0000-4000-8000-000000000001", "f00d0000-0000-4000-8000-000000000002"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqfJ7Oh3sTqCPBdx1e0cXKxQpRV9xA5VtJtMrxHLhNn"
 _AUDIT = "audit.record.list"
 
@@ -84,7 +89,7 @@ def make() -> World:
     world = World(domain, elsewhere, project, beside, _project("away", elsewhere))
     world.rows["empty_project"] = _project(f"{MARK}-empty-project", domain)
     _people(world)
-    for fill in (_places, _assignments, _delegated, _installation, _resources, _networks, _catalog, _limits):
+    for fill in (_places, _assignments, _delegated, _installation, _resources, _networks, _catalog, _limits, _placement):
         fill(world)
     return world
 
@@ -127,8 +132,8 @@ def _groups(world: World) -> None:
         ("group", group, group.name, "identity.group.get", at_work), ("aides", aides, aides.name, "identity.group.get", world.below),
     ):
         seen_in = [("identity.assignment.list", places)]
-        if kind == "user":  # instances and operations say whose they are
-            seen_in += [("compute.instance.get", places), ("operations.operation.get", places)]
+        if kind == "user":  # instances, operations and server groups say whose they are
+            seen_in += [(f"{thing}.get", places) for thing in ("compute.instance", "operations.operation", "scheduler.server_group")]
         world.things[kind] = _thing(
             row.pk, name, world, permission, places=of_domain, trail=places, seen_in=tuple(seen_in),
             users=frozenset({row.pk}) if kind in ("user", "clerk") else frozenset(),
@@ -223,11 +228,20 @@ def _delegated(world: World) -> None:
 
 
 def _installation(world: World) -> None:
-    host = enrol.enrol(actor=SYSTEM, name=f"{MARK}-host").host
-    ResourceProvider.objects.create(pk=host.pk, name=host.name)
+    zone, idle_zone = (zones.create(actor=SYSTEM, name=name) for name in ("zone-of-all", "idle-zone-of-all"))
+    host = enrol.enrol(actor=SYSTEM, name=f"{MARK}-host", zone=zone.name).host
+    ResourceProvider.objects.create(pk=host.pk, name=host.name, root_id=host.pk)
     world.rows["host"], world.rows["flavor"] = host, make_flavor(name="plain")
     world.rows["public_image"] = make_image(name="public")
-    world.things["host"] = _thing(host.pk, host.name, world, "hosts.host.get", seen_in=(("network.host.list", frozenset()),))
+    nowhere: Places = frozenset()
+    world.things["host"] = _thing(
+        host.pk, host.name, world, "hosts.host.get", seen_in=(("network.host.list", nowhere), ("hosts.aggregate.list", nowhere))
+    )
+    world.things |= {"zone": Thing(key=str(zone.pk), shared=True), "idle_zone": Thing(key=str(idle_zone.pk), shared=True)}
+    for kind in ("aggregate", "idle_aggregate"):
+        made = aggregates.create(actor=SYSTEM, name=f"{MARK}-{kind}", metadata={"note": f"{MARK}-{kind}-metadata"})
+        world.things[kind] = _thing(made.pk, made.name, world, "hosts.aggregate.list")
+    aggregates.add_host(actor=SYSTEM, aggregate_id=uuid.UUID(world.things["aggregate"].key), host_id=host.pk)
     HostNetwork.objects.create(host_id=host.pk, host_name=host.name, speaks=True)
     wire = pools.add_wire(actor=SYSTEM, name=f"{MARK}-wire")
     pool = pools.add(actor=SYSTEM, kind="vlan", physical_network=wire.name, first=100, last=199, for_tenants=False)
@@ -259,11 +273,30 @@ def _resources(world: World) -> None:
     )
     OperationEvent.objects.create(operation=operation, at=now, source="host", name="domain started", detail=f"on {host.name}")
     reservations.reserve(
-        project_id=world.project.pk, amounts={"instances": 1, "vcpus": 1, "memory_mb": 512, "disk_gb": 5, "ports": 1, "images": 1}
+        project_id=world.project.pk, amounts={
+            "instances": 1, "vcpus": 1, "memory_mb": 512, "disk_gb": 5, "ports": 1, "images": 1, "server_group_members": 1,
+        },
     )
     here = frozenset({world.project.pk})
+    group, idle_group = (
+        server_groups.create(actor=world.actor, name=f"{MARK}-{name}", policy="anti-affinity") for name in ("server-group", "idle-server-group")
+    )
+    GroupMember.objects.create(instance_id=instance.pk, group=group, host_id=host.pk, seat=1)
+    Instance.objects.filter(pk=instance.pk).update(server_group_id=group.pk)
+    by_group = (("scheduler.server_group.get", here),)
+    decision = Decision.objects.create(
+        instance_id=instance.pk, operation_id=operation.pk, project_id=world.project.pk, host_id=host.pk, host_name=host.name,
+        request={"amounts": {"VCPU": 1}}, hosts=1, summary=f"{MARK}-decision",
+    )
     world.things |= {
-        "instance": _thing(instance.pk, instance.name, world, "compute.instance.get", places=here, more=(f"{MARK}-metadata",)),
+        "decision": _thing(decision.pk, "", world, "compute.instance.explain", places=here, more=(f"{MARK}-decision",)),
+        "server_group": _thing(
+            group.pk, group.name, world, "scheduler.server_group.get", places=here, seen_in=(("compute.instance.get", here),)
+        ),
+        "idle_server_group": _thing(idle_group.pk, idle_group.name, world, "scheduler.server_group.get", places=here),
+        "instance": _thing(
+            instance.pk, instance.name, world, "compute.instance.get", places=here, more=(f"{MARK}-metadata",), seen_in=by_group
+        ),
         "network": _thing(network.pk, network.name, world, "network.network.get", places=here, more=(str(port.pk), port.mac)),
         "port": _thing(port.pk, "", world, "network.port.get", places=here, more=(port.mac,), seen_in=(("compute.instance.get", here),)),
         "idle_network": _thing(idle.pk, idle.name, world, "network.network.get", places=here),
@@ -331,6 +364,24 @@ def _limits(world: World) -> None:
     world.things["limit"] = _thing(
         limit.pk, f"{MARK}-limit", world, "quotas.limit.list", places=frozenset({world.project.pk, world.domain.pk})
     )
+
+
+def _placement(world: World) -> None:
+    """A provider that somebody claims of, one that nobody does (its generation is 1), a trait and a class of this cloud's own."""
+    for kind, key in (("provider", PROVIDER), ("idle_provider", IDLE_PROVIDER)):
+        row = providers.create(actor=SYSTEM, name=f"{MARK}-{kind}", provider_id=uuid.UUID(key))
+        inventories.replace(actor=SYSTEM, provider_id=row.pk, generation=0, inventories={"VCPU": inventories.Facts(total=8)})
+        world.things[kind] = _thing(row.pk, row.name, world, "placement.provider.list")
+    consumer = uuid.uuid4()
+    allocations.put(actor=SYSTEM, sets=[
+        allocations.Wanted(
+            consumer_id=consumer, project_id=str(world.project.pk), user_id=str(world.victim.pk), resources={uuid.UUID(PROVIDER): {"VCPU": 1}},
+        ),
+    ])
+    world.things["consumer"] = _thing(consumer, "", world, "placement.provider.list")
+    traits.create(actor=SYSTEM, name="CUSTOM_OLD")
+    classes.create(actor=SYSTEM, name="CUSTOM_OLD")
+    world.things |= {"trait": Thing(key="CUSTOM_OLD", shared=True), "class": Thing(key="CUSTOM_OLD", shared=True)}
 
 
 def _thing(

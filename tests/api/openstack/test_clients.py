@@ -154,9 +154,8 @@ def test_the_command_line_gets_a_token(run: Run, ann: User, project: Project) ->
 
 
 def test_the_command_line_lists_the_catalog(run: Run, url: str) -> None:
-    [service] = run("catalog", "list")
-    assert (service["Name"], service["Type"]) == ("keystone", "identity")
-    assert [each["url"] for each in service["Endpoints"]] == [f"{url}/identity/v3"]
+    listed = {each["Type"]: (each["Name"], [endpoint["url"] for endpoint in each["Endpoints"]]) for each in run("catalog", "list")}
+    assert listed == {"identity": ("keystone", [f"{url}/identity/v3"]), "placement": ("placement", [f"{url}/placement"])}
     assert run("catalog", "show", "identity")["name"] == "keystone"
 
 

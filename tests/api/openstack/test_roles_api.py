@@ -57,9 +57,9 @@ def test_roles_of_a_domain_are_listed_by_the_domain_only(root: Keystone, blue: P
     make(root, "backup")
     own = make(root, "backup", domain_id=str(blue.pk))
     assert own["domain_id"] == str(blue.pk)
-    assert names(root) == ["admin", "backup", "member", "operator", "reader"]
+    assert names(root) == ["admin", "backup", "member", "operator", "reader", "service"]
     assert root.get(f"roles?domain_id={blue.pk}").ok()["roles"] == [own]
-    assert names(root, "?name=backup") == ["backup"] and names(root, "?name__contains=e") == ["member", "operator", "reader"]
+    assert names(root, "?name=backup") == ["backup"] and names(root, "?name__contains=e") == ["member", "operator", "reader", "service"]
     assert names(root, f"?domain_id={uuid.uuid4()}") == names(root, "?domain_id=nothing") == []
     assert root.get("roles").json["links"] == {"self": f"{BASE}/roles", "next": None, "previous": None}
 
@@ -97,7 +97,7 @@ def test_built_in_roles_and_immutable_ones_stay(root: Keystone) -> None:
 def test_everybody_sees_roles_and_few_change_them(request: pytest.FixtureRequest, root: Keystone, who: str) -> None:
     client: Keystone = request.getfixturevalue(who)
     role = make(root, "backup")
-    assert names(client) == ["admin", "backup", "member", "operator", "reader"]
+    assert names(client) == ["admin", "backup", "member", "operator", "reader", "service"]
     client.get(f"roles/{role['id']}").ok()
     for method, path, body in (
         ("POST", "roles", {"role": {"name": "x"}}), ("PATCH", f"roles/{role['id']}", {"role": {"name": "x"}}),

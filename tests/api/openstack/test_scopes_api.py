@@ -111,7 +111,8 @@ def test_what_is_disabled_or_needs_a_project_is_not_in_the_catalog_of_others() -
         return {service["type"]: [endpoint["url"] for endpoint in service["endpoints"]] for service in found}
 
     in_project, on_system = signed_in(root, of(red)), signed_in(root, {"system": {"all": True}})
-    assert urls(in_project) == {"identity": [BASE], "block-storage": [f"http://127.0.0.1:8600/volume/v3/{red.pk}"]}
-    assert urls(on_system) == {"identity": [BASE]}
+    ours = {"identity": [BASE], "placement": ["http://127.0.0.1:8600/placement"]}
+    assert urls(in_project) == {**ours, "block-storage": [f"http://127.0.0.1:8600/volume/v3/{red.pk}"]}
+    assert urls(on_system) == ours
     Service.objects.filter(pk=volumes.pk).update(enabled=False)
-    assert urls(in_project) == {"identity": [BASE]}
+    assert urls(in_project) == ours

@@ -174,8 +174,8 @@ def test_what_is_built_in_stays_what_it_is(root: Keystone) -> None:
     identity = builtin.SERVICE_IDS["identity"]
     root.delete(f"services/{identity}").refused(403)
     root.patch(f"services/{identity}", {"service": {"type": "other"}}).refused(403)
-    root.delete(f"endpoints/{builtin.IDENTITY_ENDPOINT_ID}").refused(403)
-    root.patch(f"endpoints/{builtin.IDENTITY_ENDPOINT_ID}", {"endpoint": {"url": "http://evil.example"}}).refused(403)
+    root.delete(f"endpoints/{builtin.ENDPOINT_IDS['identity']}").refused(403)
+    root.patch(f"endpoints/{builtin.ENDPOINT_IDS['identity']}", {"endpoint": {"url": "http://evil.example"}}).refused(403)
     root.delete(f"regions/{builtin.REGION_ID}").refused(403)
     root.patch(f"services/{identity}", {"service": {"description": "ours"}}).ok()
 

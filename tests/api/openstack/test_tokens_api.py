@@ -120,8 +120,12 @@ def test_without_a_scope_it_is_the_default_project_if_one_may_work_there(ann: Us
 
 
 def test_the_catalog_has_what_is_there_and_can_be_left_out(ann: User, project: Project) -> None:
-    [service] = token_of(Keystone().sign_in(ann, of(project)))["catalog"]
-    assert (service["type"], service["name"]) == ("identity", "keystone")
+    catalog = {each["type"]: each for each in token_of(Keystone().sign_in(ann, of(project)))["catalog"]}
+    service = catalog.pop("identity")
+    assert service["name"] == "keystone"
+    assert [(kind, each["name"], each["endpoints"][0]["url"]) for kind, each in catalog.items()] == [
+        ("placement", "placement", "http://127.0.0.1:8600/placement"),
+    ]
     [endpoint] = service["endpoints"]
     assert endpoint["url"] == "http://127.0.0.1:8600/identity/v3"
     assert (endpoint["interface"], endpoint["region"], endpoint["region_id"]) == ("public", "RegionOne", "RegionOne")

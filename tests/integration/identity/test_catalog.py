@@ -30,16 +30,16 @@ def test_a_service_is_in_the_catalog_once_it_has_an_endpoint_and_while_both_are_
     def kinds() -> set[str]:
         return {row.service_type for row in selectors.catalog()}
 
-    assert kinds() == {"identity"}
+    assert kinds() == {"identity", "placement"}
     service = make_service()
-    assert kinds() == {"identity"}
+    assert kinds() == {"identity", "placement"}
     endpoint = make_endpoint(service, region_id=builtin.REGION_ID)
-    assert kinds() == {"dns", "identity"}
+    assert kinds() == {"dns", "identity", "placement"}
     catalog.update_service(actor=SYSTEM, service_id=service.pk, enabled=False)
-    assert kinds() == {"identity"}
+    assert kinds() == {"identity", "placement"}
     catalog.update_service(actor=SYSTEM, service_id=service.pk, enabled=True)
     catalog.update_endpoint(actor=SYSTEM, endpoint_id=endpoint.pk, enabled=False)
-    assert kinds() == {"identity"}
+    assert kinds() == {"identity", "placement"}
     catalog.delete_service(actor=SYSTEM, service_id=service.pk)
     assert not Endpoint.objects.filter(pk=endpoint.pk).exists()
     assert Record.objects.filter(action="identity.catalog.update").count() == 6
@@ -84,7 +84,7 @@ def test_regions_stand_below_each_other_and_not_in_a_circle() -> None:
 
 
 def test_what_is_built_in_stays() -> None:
-    identity, endpoint = builtin.SERVICE_IDS["identity"], builtin.IDENTITY_ENDPOINT_ID
+    identity, endpoint = builtin.SERVICE_IDS["identity"], builtin.ENDPOINT_IDS["identity"]
     for call in (
         lambda: catalog.delete_service(actor=SYSTEM, service_id=identity),
         lambda: catalog.update_service(actor=SYSTEM, service_id=identity, type="x"),
@@ -125,5 +125,5 @@ def test_a_projects_admin_reads_the_catalog_and_changes_nothing(name: str) -> No
     actor = make_actor(make_project(), role="admin")
     assert refusal(CHANGES[name], actor).code == "policy.forbidden"
     assert selectors.services(actor=actor).count() == len(builtin.SERVICES)
-    assert selectors.endpoint(actor=actor, endpoint_id=builtin.IDENTITY_ENDPOINT_ID).interface == "public"
+    assert selectors.endpoint(actor=actor, endpoint_id=builtin.ENDPOINT_IDS["identity"]).interface == "public"
     assert selectors.region(actor=actor, region_id=builtin.REGION_ID).pk == builtin.REGION_ID

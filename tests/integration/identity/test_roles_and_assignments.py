@@ -161,7 +161,7 @@ def test_the_admin_of_a_domain_has_roles_of_its_own_and_no_more_in_them_than_its
     actor = actor_in(adam, blue)
     own = roles.create_role(actor=actor, name="helper", permissions=["identity.user.*"])
     assert own.domain_id == blue.pk
-    assert {row.name for row in selectors.roles(actor=actor)} == {"admin", "helper", "member", "operator", "reader"}
+    assert {row.name for row in selectors.roles(actor=actor)} == {"admin", "helper", "member", "operator", "reader", "service"}
     roles.update_role(actor=actor, role_id=own.pk, description="x")
     assert refusal(roles.create_role, actor=actor, name="x", domain_id=make_domain("green").pk).kind == "not_found"
     assert refusal(roles.update_role, actor=actor, role_id=make_role().pk, name="x").code == "policy.forbidden"
@@ -220,6 +220,25 @@ def test_a_project_admin_gives_only_what_it_has_and_only_there() -> None:
     error = refusal(assignments.give, actor=limited, given=given(ann, "member", project))
     assert (error.kind, error.code) == ("forbidden", "role.beyond_own")
     assert "compute.instance.create" in error.facts["beyond"]
+
+
+def test_only_who_gives_roles_on_the_system_gives_the_role_of_services_itself_or_within_another_one() -> None:
+    """Other clouds' services go by the name of this role in any token."""
+    blue = make_domain("blue")
+    inside = projects.create_project(actor=SYSTEM, name="inside", domain_id=blue.pk)
+    around, ann = make_role("nova"), make_user()
+    roles.imply(actor=SYSTEM, prior_id=around.pk, implied_id=IDS["service"])
+    for place in (inside, blue):
+        adam = make_user(f"adam-{place.name}", place, "admin")
+        for role in ("service", str(around.pk)):
+            error = refusal(assignments.give, actor=actor_in(adam, place), given=given(ann, role, inside))
+            assert (error.code, error.field, error.facts["beyond"]) == ("role.beyond_own", "role_id", [])
+    op = make_user("op", operator=True)
+    for role in ("service", str(around.pk)):
+        assignments.give(actor=actor_in(op), given=given(ann, role, inside))
+    actor = actor_in(ann, inside)
+    assert actor.roles == ("nova", "service")
+    assert actor.grants == {"audit.record.list"} and not actor.system_grants
 
 
 def test_the_admin_of_a_domain_staffs_its_projects_and_nobody_on_the_system() -> None:

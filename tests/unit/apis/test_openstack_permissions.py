@@ -4,13 +4,14 @@ import pytest
 from django.urls import URLPattern
 
 from apis.openstack.common.views import View
-from apis.openstack.identity import urls
+from apis.openstack.identity import urls as identity
+from apis.openstack.placement import urls as placement
 from apps.identity.permissions import TABLE
 
 
 def methods() -> list[tuple[str, type[View], str]]:
     found = []
-    for pattern in urls.v3:
+    for pattern in [*identity.v3, *placement.resources]:
         view: type[View] = pattern.callback.view_class  # type: ignore[attr-defined]
         assert isinstance(pattern, URLPattern)
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):

@@ -33,7 +33,12 @@ def test_a_role_has_all_that_an_implied_one_has(scope: str, prior: str, implied:
 def test_a_reader_changes_nothing() -> None:
     for scope in permissions.SCOPES:
         for name in granted(scope, "reader"):
-            assert name.rsplit(".", 1)[1] in ("list", "get", "explain", "validate"), name
+            assert name.rsplit(".", 1)[1] in ("list", "get", "explain", "validate", "dry_run"), name
+
+
+def test_a_service_has_all_of_placement_on_the_system_and_nothing_else_anywhere() -> None:
+    assert granted("system", "service") == {name for name in TABLE if name.startswith("placement.")}
+    assert granted("project", "service") == granted("domain", "service") == frozenset()
 
 
 def test_what_makes_credentials_is_ones_own() -> None:

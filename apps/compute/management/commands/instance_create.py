@@ -19,6 +19,7 @@ from apps.identity.commands import actor_in, add_project
 from apps.network import selectors as networks
 from apps.operations.api import serializers
 from apps.operations.commands import OperationCommand
+from apps.scheduler import commands as server_groups
 
 
 class Command(OperationCommand):
@@ -27,6 +28,7 @@ class Command(OperationCommand):
         "--name web --flavor small --image demo --wait",
         "--name node --flavor tiny --image demo --count 20 --zone west",
         "--name gate --flavor small --image demo --network front --network back --group web",
+        "--name db --flavor small --image demo --count 3 --server-group db --avoid-host hv-7",
         "--name web --flavor small --image debian-12 --key laptop --user ann --user-data cloud-init.yaml --json",
     )
 
@@ -44,16 +46,22 @@ class Command(OperationCommand):
         parser.add_argument("--user-data", type=Path, metavar="FILE", help="for cloud-init")
         parser.add_argument("--metadata", action="append", default=[], metavar="NAME=VALUE")
         parser.add_argument("--zone", default="")
+        parser.add_argument("--server-group", default="", metavar="NAME", help="that it becomes a member of, by name or id")
+        parser.add_argument("--host", action="append", default=[], metavar="NAME", help="on this one only; may be repeated: on one of these")
+        parser.add_argument("--avoid-host", action="append", default=[], metavar="NAME", help="not on this one; may be repeated")
+        parser.add_argument("--trait", action="append", default=[], metavar="NAME", help="that its host must have; may be repeated")
         add_project(parser)
         self.add_waiting(parser)
 
     def work(self, **options: Any) -> int:
         actor = actor_in(options["project"], user=options["user"])
         found = [networks.network_named(actor=actor, name=name) for name in options["network"]]
+        group = server_groups.group_of(actor, options["server_group"]) if options["server_group"] else None
         wanted = create.Wanted(
             name=options["name"], flavor=options["flavor"], image=options["image"], count=options["count"],
             networks=[WantedCard(network_id=network.pk) for network in found], security_groups=options["group"], key_name=options["key"], user_data=_user_data(options["user_data"]),
-            metadata=_metadata(options["metadata"]), zone=options["zone"],
+            metadata=_metadata(options["metadata"]), zone=options["zone"], server_group_id=group.pk if group else None,
+            required_traits=options["trait"], hosts=options["host"], avoided_hosts=options["avoid_host"],
         )
         made = create.create(actor=actor, wanted=wanted)
         operations, instances = made.operations, made.instances

@@ -12,6 +12,7 @@ from apps.operations import selectors as operations
 from apps.operations.api import serializers
 from apps.operations.commands import OperationCommand
 from apps.scheduler import selectors as scheduler
+from apps.scheduler.api import decision_shapes as shapes
 
 
 class Command(OperationCommand):
@@ -25,7 +26,7 @@ class Command(OperationCommand):
     def work(self, **options: Any) -> int:
         instance = commands.find(lambda: actor_of(options), options["id"], deleted=True)
         shown = rendering.instance(SYSTEM, instance)
-        decisions = [rendering.decision(SYSTEM, row) for row in scheduler.decisions(instance.pk)]
+        decisions = [shapes.decision(SYSTEM, row) for row in scheduler.decisions(instance.pk)]
         found = list(operations.of_resource(instance.pk)[:100])
         events = serializers.timeline(SYSTEM, found, operations.events_of([operation.pk for operation in found]))
         if self.as_json:
@@ -35,6 +36,6 @@ class Command(OperationCommand):
         shown["addresses"] = [f"{each['address']} ({each['mac']}, port {each['port_id']})" for each in shown["addresses"]]
         self.facts({name: value for name, value in shown.items() if value not in (None, "", [], {})})
         for decision in decisions:
-            self.say(f"\n{decision['summary']}" + (f" → {decision['host_name']}" if decision["host_name"] else ""))
+            self.say(f"\n{decision['outcome'] if decision['placed'] else decision['summary']}")
         self.timeline(events)
         return DONE

@@ -30,7 +30,7 @@ class Command(CloudCommand):
 
     def options(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME")
-        parser.add_argument("--zone", default="default")
+        parser.add_argument("--zone", default="default", help="one that is there, see zone_list (default: %(default)s)")
         parser.add_argument("--renew", action="store_true", help="a host that is known gets a new key")
         parser.add_argument("--out", type=Path, metavar="FILE", help="where the configuration goes (default: standard output)")
         parser.add_argument(
@@ -41,6 +41,9 @@ class Command(CloudCommand):
         parser.add_argument("--simulate", type=whole(1, 5000), metavar="N", help="N simulated hosts in one agent, NAME-1 to NAME-N")
         parser.add_argument("--latency-ms", type=float, metavar="MS", help="how long simulated work takes")
         parser.add_argument("--failure-rate", type=float, metavar="0…1", help="how much of it fails")
+        parser.add_argument(
+            "--trait", action="append", default=[], metavar="NAME", help="of simulated hosts, such as HW_CPU_X86_AVX2; may be repeated"
+        )
         for option, text in (
             ("--bridge", "Open vSwitch integration bridge"), ("--libvirt-uri", "default: qemu:///system"),
             ("--ca-file", "certificates to check the image server by"),
@@ -96,4 +99,6 @@ def _more(options: dict[str, Any]) -> dict[str, Any]:
     if options["emulate"]:
         more["emulate"] = options["emulate"] == "yes"
     simulated = {name: options[name] for name in ("latency_ms", "failure_rate") if options[name] is not None}
+    if options["trait"]:
+        simulated["traits"] = options["trait"]
     return {**more, "simulated": simulated} if simulated else more

@@ -1,0 +1,1 @@
+"""Allocation candidates: which providers could give what is wanted, and in which combinations."""
