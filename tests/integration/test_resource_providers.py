@@ -1,8 +1,10 @@
 """Resource providers and their trees."""
 
 import uuid
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from apps.common.context import SYSTEM
 from apps.compute.services import audit
@@ -138,7 +140,8 @@ def test_schedulers_are_told_of_trees_that_change() -> None:
     assert deltas.read(cursor).changed == {root.pk, other.pk}
 
 
-def test_a_provider_in_a_wrong_tree_is_found_and_put_into_its_parents() -> None:
+def test_a_provider_in_a_wrong_tree_is_found_and_put_into_its_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "MEDIA_ROOT", tmp_path)  # images that other tests left are no matter here
     root, other = provider(), provider()
     child = provider("child", root)
     below = provider("below", child)

@@ -213,7 +213,7 @@ def test_a_guest_that_was_given_nothing_says_so_and_has_a_shell_that_comes_back(
     guest.type("reboot")
     guest.wait_for("^cloudsite: ready\n(.*\n)*cloudsite: ready\n")
     guest.wait_for("# ", after=len(guest.console))
-    guest.type("echo begun; sleep 1000")
+    guest.type("sh -c 'echo begun; exec sleep 1000'")  # by then it is in the foreground
     guest.wait_for("^begun$")
     guest.type("\3")
     guest.wait_for("# ", after=len(guest.console))

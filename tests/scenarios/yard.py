@@ -160,6 +160,12 @@ class Yard:
         return self._id("users", {"username": f"{name}-{next(_NUMBERS)}", "password": PASSWORD})
 
     def _instance(self) -> str:
+        """On the host, which others may have disabled, or kept for another project, by now."""
+        host = self.key("host")
+        self.operator("PATCH", f"hosts/{host}", {"enabled": True})
+        for aggregate in self.operator("GET", "aggregates?limit=200")["items"]:
+            if host in aggregate["host_ids"]:
+                self.operator("DELETE", f"aggregates/{aggregate['id']}/hosts/{host}")
         body = {"name": self._name(), "flavor": "tiny", "image": "demo"}
         return str(self._made("instances?wait=20", body)["instance"]["id"])
 

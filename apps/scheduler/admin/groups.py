@@ -95,14 +95,14 @@ class ServerGroupAdmin(RecordAdmin):
 
     @admin.display(description="members")
     def drawn(self, group: ServerGroup) -> SafeString:
-        """A column per host as high as it has members, and below who they are."""
+        """A column per host (if there are several) as high as it has members, and below who they are."""
         members = list(group.members.order_by("pk"))
         if not members:
             return drawing.quiet("None yet: instances become members when they are created with this group.")
         hosts = references.names("host", {member.host_id for member in members if member.host_id is not None})
         counts = Counter(member.host_id for member in members if member.host_id is not None)
         heights = sorted((hosts.get(host_id, str(host_id)), count) for host_id, count in counts.items())
-        picture = drawing.columns(heights, _tone(group, counts)) if 0 < len(heights) <= _MOST_COLUMNS else drawing.EMPTY
+        picture = drawing.columns(heights, _tone(group, counts)) if 1 < len(heights) <= _MOST_COLUMNS else drawing.EMPTY
         return format_html("{}{}", picture, _table(members, hosts))
 
     @admin.display(description="made")
