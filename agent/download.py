@@ -17,16 +17,19 @@ CHUNK_BYTES = 1024 * 1024
 Progress = Callable[[float, float], object]
 TIMEOUT_S = 30.0
 # The server will say the same again: no such thing, not allowed, expired.
-_FINAL_STATUS = frozenset({400, 401, 403, 404, 405, 410})
+_GONE_STATUS = frozenset({404, 410})
+_FINAL_STATUS = frozenset({400, 401, 403, 405}) | _GONE_STATUS
 
 
 class DownloadError(Exception):
-    """It broke off or was refused. `final`: trying this URL again is useless; `corrupt`: it is the wrong file."""
+    """It broke off or was refused. `final`: trying this URL again is useless; `corrupt`: it is the wrong file; `gone`: there
+    is no such file any more."""
 
-    def __init__(self, message: str, *, final: bool = False, corrupt: bool = False) -> None:
+    def __init__(self, message: str, *, final: bool = False, corrupt: bool = False, gone: bool = False) -> None:
         super().__init__(message)
         self.final = final
         self.corrupt = corrupt
+        self.gone = gone
 
 
 class Download:
@@ -102,7 +105,8 @@ class Download:
             error.close()
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 self._part.unlink(missing_ok=True)
-            raise DownloadError(f"HTTP status {error.code}", final=error.code in _FINAL_STATUS) from error
+            final, gone = error.code in _FINAL_STATUS, error.code in _GONE_STATUS
+            raise DownloadError(f"HTTP status {error.code}", final=final, gone=gone) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise DownloadError(_told(error)) from error
         return response

@@ -30,6 +30,8 @@ DOWNLOADS = 3
 RETRY_AFTER_S = 0.5
 STALE_PART_S = 86400.0
 GIB = 1024**3
+# What stays free on the file system that guests' disks grow on.
+SPARE_BYTES = GIB
 
 log = structlog.get_logger(__name__)
 
@@ -38,13 +40,20 @@ class ImageCache:
     """Keeps the ImageStore protocol."""
 
     def __init__(
-        self, folder: Path, *, limit_bytes: int, ca_file: str = "", retry_after_s: float = RETRY_AFTER_S
+        self,
+        folder: Path,
+        *,
+        limit_bytes: int,
+        ca_file: str = "",
+        retry_after_s: float = RETRY_AFTER_S,
+        spare_bytes: int = SPARE_BYTES,
     ) -> None:
         """`limit_bytes`: what all files together may take. Images in use are never dropped, even when that is more."""
         self._folder = folder
         self._limit_bytes = limit_bytes
         self._ca_file = ca_file
         self._retry_after_s = retry_after_s
+        self._spare_bytes = spare_bytes
         self._locks = KeyedLocks()
         self._making_room = threading.Lock()
         self._coming: dict[str, int] = {}  # what is being fetched → its whole size
@@ -90,6 +99,7 @@ class ImageCache:
             message = f"image {image.id}: {image.size_bytes} bytes, the cache holds {self._limit_bytes}"
             raise DriverError("image.too_large", message, retryable=False)
         part = path.with_name(f"{path.name}.part")
+        self.tidy()
         self._make_room(image.size_bytes, keep=path.name)
         try:
             self._verified(image, part, progress)
@@ -127,6 +137,8 @@ class ImageCache:
             except DownloadError as error:
                 if error.corrupt:
                     raise _WrongFile(str(error)) from error
+                if error.gone:
+                    _discard(part)
                 # Only attempts that brought nothing count, so that a bad line still gets there.
                 failures = 1 if _size(part) > before else failures + 1
                 if error.final or failures >= ATTEMPTS:
@@ -134,41 +146,54 @@ class ImageCache:
                 log.info("image.transfer_broken", image=image.id, reason=str(error), bytes=_size(part))
                 time.sleep(self._retry_after_s * failures)
             except OSError as error:
+                # Guests' disks grow on the same file system, and want what is left of it more.
+                _discard(part)
                 raise DriverError("image.no_space", f"image {image.id}: {error.strerror}") from error
 
+    def tidy(self) -> None:
+        """Remove what was begun to be fetched and nobody has wanted since."""
+        with self._making_room:
+            for part in self._folder.glob("*.part"):
+                with suppress(FileNotFoundError):
+                    if time.time() - part.stat().st_mtime > STALE_PART_S and part.stem not in self._coming:
+                        _discard(part)
+
     def _make_room(self, wanted_bytes: int, *, keep: str) -> None:
-        """Drop what was not used for longest until `wanted_bytes` fit beside all that is here and on its way here.
+        """Drop what was not used for longest until `wanted_bytes` fit beside all that is here and on its way here, within the
+        cache's limit and on the disk.
 
         Raises DriverError `image.no_space`.
         """
         with self._making_room:
-            self._drop_oldest(wanted_bytes, keep)
             # What others have still to write is theirs.
-            promised = sum(max(0, size - _size(self._folder / f"{name}.part")) for name, size in self._coming.items() if name != keep)
-            have = _size(self._folder / f"{keep}.part")
-            free = shutil.disk_usage(self._folder).free - promised
-            if free < wanted_bytes - have:
-                raise DriverError("image.no_space", f"{wanted_bytes} bytes wanted, {max(0, free)} are free on this host")
+            promised = sum(max(0, size - self._begun(name)) for name, size in self._coming.items() if name != keep)
+            missing = wanted_bytes - self._begun(keep) + promised + self._spare_bytes
+            self._drop_oldest(wanted_bytes, keep, missing)
+            free = shutil.disk_usage(self._folder).free
+            if free < missing:
+                kept = f"{promised + self._spare_bytes} of them kept for guests' disks and other downloads"
+                raise DriverError("image.no_space", f"{wanted_bytes} bytes wanted, {free} are free on this host, {kept}")
             self._coming[keep] = wanted_bytes
 
-    def _drop_oldest(self, wanted_bytes: int, keep: str) -> None:
-        now, files = time.time(), []
+    def _drop_oldest(self, wanted_bytes: int, keep: str, missing: int) -> None:
+        """`missing`: how many bytes must be free on the disk."""
+        files = []
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):
                 status = path.stat()
-                if path.suffix == ".part" and now - status.st_mtime > STALE_PART_S and path.stem != keep:
-                    _discard(path)
-                    continue
                 if path.name.partition(".")[0] not in (keep, *self._coming):
                     files.append((status.st_mtime, status.st_size, status.st_nlink, path))
-        total = sum(size for _, size, _, _ in files) + sum(size for name, size in self._coming.items() if name != keep)
+        total = wanted_bytes + sum(size for _, size, _, _ in files) + sum(size for name, size in self._coming.items() if name != keep)
         for _, size, links, path in sorted(files):
-            if total + wanted_bytes <= self._limit_bytes:
+            if total <= self._limit_bytes and shutil.disk_usage(self._folder).free >= missing:
                 break
             if links == 1 and _SHA256.fullmatch(path.name):
                 log.info("image.evicted", sha256=path.name, bytes=size)
                 path.unlink(missing_ok=True)
                 total -= size
+
+    def _begun(self, name: str) -> int:
+        return _size(self._folder / f"{name}.part")
 
 
 class _WrongFile(Exception):

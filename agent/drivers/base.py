@@ -75,6 +75,9 @@ class ImageStore(Protocol):
     def listed(self) -> list[compute3.CachedImage]:
         """What is here, whole and verified."""
 
+    def tidy(self) -> None:
+        """Remove what was begun to be fetched and nobody has wanted since."""
+
 
 class Network(Protocol):
     """Ports on this host. Two sources meet here: instances plug cards in, and the desired state says what networks do for them.

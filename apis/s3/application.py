@@ -166,7 +166,9 @@ def _refused(error: Exception, environ: dict[str, Any], request: Request | None,
         log.error("%s %s failed", environ.get("REQUEST_METHOD"), known.operation or environ.get("PATH_INFO"), exc_info=error)
         said = Refused("InternalError")
     if said.status == 304:
-        return Answer(status=304, headers=said.headers)
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return Answer(status=304, headers=said.headers)
+        said = Refused("PreconditionFailed")  # nothing is read that the client could have already, such as by a copy
     nodes: list[xml.Node] = [("Code", said.code), ("Message", said.message)]
     if request is not None:
         nodes += [("BucketName", request.bucket or None), ("Key", request.key or None), ("Resource", request.resource)]

@@ -73,6 +73,7 @@ CODES: dict[str, tuple[int, str]] = {
     "SignatureDoesNotMatch": (
         403, "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
     ),
+    "RequestHeaderSectionTooLarge": (400, "Your request header and query parameters used to make the request exceed the maximum allowed size."),
     "SlowDown": (503, "Please reduce your request rate."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed"),
     "UnresolvableGrantByEmailAddress": (400, "The email address you provided does not match any account on record."),

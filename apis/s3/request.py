@@ -9,6 +9,8 @@ from urllib.parse import unquote_to_bytes
 from apis.s3.errors import Refused
 
 LONGEST_KEY = 1024
+# Headers and query. The longest that mean something, 100 grants beside metadata, tags and a source to copy, have half of it.
+MOST_HEADER_BYTES = 32 * 1024
 _PLAIN = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
 _PORT = re.compile(r":\d*\Z")
 
@@ -71,7 +73,13 @@ class Request:
 
 
 def read(environ: dict[str, Any], *, domains: tuple[str, ...]) -> Request:
-    """Take a request apart. `domains`: names below which a further label is a bucket. Raises Refused InvalidURI, KeyTooLongError."""
+    """Take a request apart. `domains`: names below which a further label is a bucket.
+
+    Raises Refused InvalidURI, KeyTooLongError, RequestHeaderSectionTooLarge.
+    """
+    size = len(environ.get("QUERY_STRING", "")) + sum(len(name) + len(str(value)) for name, value in environ.items() if name.startswith("HTTP_"))
+    if size > MOST_HEADER_BYTES:
+        raise Refused("RequestHeaderSectionTooLarge", MaxSizeAllowed=MOST_HEADER_BYTES)
     try:
         path = environ.get("PATH_INFO", "").encode("latin-1").decode()
         query = Query(environ.get("QUERY_STRING", ""))

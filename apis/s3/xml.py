@@ -12,6 +12,10 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type='
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _DEEPEST = 12
+# Elements and attributes: 10,000 parts of an upload have 80,000. More would cost seconds, and that before it is known who may ask.
+_MOST_NODES = 100_000
+# A tag that does not end within two of these is not waited for.
+_PIECE = 64 * 1024
 # XML 1.0 has no way to say most control characters; clients that expect such keys ask for encoding-type=url.
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"} | {chr(number): f"&#x{number:x};" for number in range(32) if number != 10}
@@ -54,12 +58,12 @@ def _elements(nodes: Iterable[Node]) -> str:
 
 def parse(body: bytes, root: str) -> Element:
     """The root element, names without their namespaces. Raises Refused MalformedXML, also if the root has another name."""
-    builder, depth = TreeBuilder(), 0
+    builder, depth, count = TreeBuilder(), 0, 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEEPEST:
+        nonlocal depth, count
+        depth, count = depth + 1, count + 1 + len(attributes)
+        if depth > _DEEPEST or count > _MOST_NODES:
             raise Refused("MalformedXML")
         builder.start(_local(name), {_local(key): value for key, value in attributes.items()})
 
@@ -75,7 +79,11 @@ def parse(body: bytes, root: str) -> Element:
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
-        parser.Parse(body, True)
+        for end in range(_PIECE, len(body) + _PIECE, _PIECE):
+            parser.Parse(body[end - _PIECE : end], False)
+            if min(end, len(body)) - parser.CurrentByteIndex > 2 * _PIECE:
+                refuse()
+        parser.Parse(b"", True)
     except (expat.ExpatError, ValueError, LookupError):
         raise Refused("MalformedXML") from None
     found: Element = builder.close()

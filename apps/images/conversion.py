@@ -17,9 +17,8 @@ from typing import Any
 
 from apps.common.errors import Invalid, Unavailable
 
-# Ours → what qemu-img calls it.
-SOURCES = {"qcow2": "qcow2", "raw": "raw", "vmdk": "vmdk", "vdi": "vdi", "vhdx": "vhdx"}
-TARGETS = ("qcow2", "raw")
+# Each to each other; qemu-img calls them just so.
+FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx")
 PROGRAM = "qemu-img"
 PACKAGE = "qemu-utils"
 _HELPERS = ("prlimit", "setpriv", "nice", "ionice")
@@ -57,9 +56,9 @@ def convert(
     Raises Invalid `image.conversion` (qemu-img does not take the file, or not within the limits), `image.conversion_format`, Unavailable
     `image.no_qemu_img`, `image.store`.
     """
-    if source_format not in SOURCES or target_format not in TARGETS:
+    if source_format not in FORMATS or target_format not in FORMATS:
         raise Invalid(
-            "image.conversion_format", f"{source_format} cannot be converted to {target_format}: {', '.join(SOURCES)} can, to {' and '.join(TARGETS)}.",
+            "image.conversion_format", f"{source_format} cannot be converted to {target_format}; {', '.join(FORMATS)} can, to each other.",
             field="disk_format",
         )
     if lacking := missing():
@@ -75,7 +74,7 @@ def _command(source: Path, source_format: str, target: Path, target_format: str,
     return [
         "prlimit", f"--as={limits.memory_mb * 1024**2}", f"--cpu={max(1, int(limits.seconds))}", f"--fsize={limits.size_bytes}", "--core=0",
         "--nofile=64", "setpriv", "--pdeathsig", "KILL", "--no-new-privs", "nice", "-n", "10", "ionice", "-c", "3",
-        PROGRAM, "convert", "-p", "-f", SOURCES[source_format], "-O", target_format, str(source), str(target),
+        PROGRAM, "convert", "-p", "-f", source_format, "-O", target_format, str(source), str(target),
     ]
 
 

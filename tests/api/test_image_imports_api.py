@@ -88,8 +88,24 @@ def test_a_conversion_is_accepted_and_makes_a_new_image(bench: Bench, ann: Http)
     image = register(ann)
     ann.post(f"images/{image}/convert", {"disk_format": "qcow2"}).problem(409, "image.state")
     ann.put(f"images/{image}/file", data=CONTENT, content_type="application/octet-stream").ok()
-    ann.post(f"images/{image}/convert", {"disk_format": "vmdk"}).problem(400, "request.invalid_choice", "disk_format")
+    ann.post(f"images/{image}/convert", {"disk_format": "ami"}).problem(400, "request.invalid_choice", "disk_format")
     body = ann.post(f"images/{image}/convert", {"disk_format": "qcow2", "name": "second"}).ok(202)
     assert (body["image"]["name"], body["image"]["state"], body["image"]["disk_format"]) == ("second", "importing", "qcow2")
     assert body["image"]["id"] != image
     assert body["operation"]["kind"] == "image.convert"
+
+
+def test_a_conversion_that_is_asked_for_twice_with_one_key_is_done_once(bench: Bench, ann: Http) -> None:
+    image, key = register(ann), {"Idempotency-Key": "retry-me"}
+    ann.put(f"images/{image}/file", data=CONTENT, content_type="application/octet-stream").ok()
+    first = ann.post(f"images/{image}/convert", {"disk_format": "qcow2"}, headers=key).ok(202)
+    again = ann.post(f"images/{image}/convert", {"disk_format": "qcow2"}, headers=key).ok(202)
+    assert (again["image"]["id"], again["operation"]["id"]) == (first["image"]["id"], first["operation"]["id"])
+    ann.post(f"images/{image}/convert", {"disk_format": "vdi"}, headers=key).problem(409, "client_token.reused", "Idempotency-Key")
+    ann.post(f"images/{image}/convert", {"disk_format": "vdi"}, headers={"Idempotency-Key": ""}).problem(400, "client_token.malformed", "Idempotency-Key")
+    assert Operation.objects.count() == 1
+    # The answer is the same when all of it is over, and the source is gone.
+    bench.work()
+    ann.delete(f"images/{image}").ok(204)
+    repeated = ann.post(f"images/{image}/convert", {"disk_format": "qcow2"}, headers=key).ok(202)
+    assert (repeated["image"]["id"], repeated["image"]["state"], repeated["operation"]["state"]) == (first["image"]["id"], "active", "succeeded")

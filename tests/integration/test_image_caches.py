@@ -15,6 +15,7 @@ from apps.operations.services import sweep
 from contracts import topics
 from contracts.compute import v3
 from contracts.report import Outcome
+from tests.support.admin import address, signed_in, user
 from tests.support.cloud import Cloud, make_image, refusal, timeline
 from tests.support.commands import as_json, run
 from tests.support.fixtures import Time
@@ -182,6 +183,21 @@ def test_what_is_being_fetched_is_not_forgotten_by_an_observation(cloud: Cloud) 
     host.images = {}
     host.observation(started_at=time.time() - 30)
     assert list(kept(host)) == [A], "the host had looked before it was there"
+
+
+def test_operators_fetch_and_look_on_the_images_page(cloud: Cloud) -> None:
+    client = signed_in(user("root", is_superuser=True, is_staff=True))
+    host, image = cloud.host("node-7"), make_image(cloud.project, name="debian", sha256=A, size_bytes=5000)
+    Host.objects.filter(pk=cloud.host("node-8", zone="default").id).update(state="down")
+    assert "No host has it." in client.get(address(image, "change")).content.decode()
+    answer = client.post(address(image, "do", "seed"), {"confirmed": "1", "zone": "default"}, follow=True).content.decode()
+    assert "1 host is fetching debian. Passed over: node-8." in answer
+    assert "being fetched" in client.get(address(image, "change")).content.decode()
+    host.work()
+    page = client.get(address(image, "change")).content.decode()
+    assert "node-7" in page and "being fetched" not in page
+    refused = client.post(address(image, "do", "seed"), {"confirmed": "1", "hosts": "node-8"}, follow=True).content.decode()
+    assert "(host.down)" in refused
 
 
 def test_the_command_lists_and_seeds(cloud: Cloud) -> None:

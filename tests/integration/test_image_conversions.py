@@ -12,7 +12,7 @@ from apps.common.errors import CloudError, Invalid
 from apps.images import conversion, inspect
 from apps.images.models import Image
 from apps.images.services import convert, images, uploads
-from apps.images.states import ImageState
+from apps.images.states import ImageFormat, ImageState
 from apps.operations.models import Operation
 from apps.operations.services import sweep
 from apps.operations.states import OpState
@@ -53,8 +53,8 @@ def uploaded(bench: Bench, path: Path, disk_format: str, **more: Any) -> Image:
 
 
 @needs_qemu_img
-@pytest.mark.parametrize("target", conversion.TARGETS)
-@pytest.mark.parametrize("source", conversion.SOURCES)
+@pytest.mark.parametrize("target", conversion.FORMATS)
+@pytest.mark.parametrize("source", conversion.FORMATS)
 def test_every_format_is_converted_and_keeps_what_is_in_it(folder: Path, tmp_path: Path, source: str, target: str) -> None:
     seen: list[float] = []
     conversion.convert(folder / f"disk.{source}", source, tmp_path / "out", target, limits=LIMITS, tick=seen.append)
@@ -62,6 +62,7 @@ def test_every_format_is_converted_and_keeps_what_is_in_it(folder: Path, tmp_pat
     back = tmp_path / "back"
     conversion.convert(tmp_path / "out", target, back, "raw", limits=LIMITS, tick=lambda _: None)
     assert back.read_bytes() == (folder / "disk.raw").read_bytes()
+    assert inspect.inspect(tmp_path / "out", ImageFormat(target)).virtual_size_bytes == SIZE
 
 
 @needs_qemu_img
@@ -221,7 +222,7 @@ def test_only_what_can_be_converted_is_begun(bench: Bench, tmp_path: Path) -> No
         return refusal(convert.start, actor=actor, image_id=image.pk, disk_format=disk_format).code
 
     assert code(raw, "raw") == "image.conversion_format"
-    assert code(raw, "vmdk") == "image.conversion_format"
+    assert code(raw, "ami") == "image.conversion_format"
     assert code(kernel) == "image.conversion_format"
     assert code(queued) == "image.state"
     assert code(raw, actor=make_actor(make_project())) == "image.not_found"

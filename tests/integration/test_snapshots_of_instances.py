@@ -234,6 +234,23 @@ def test_what_the_host_says_is_not_believed_without_the_image(cloud: Cloud, runn
     assert (operation.state, operation.error["code"], image.state) == ("failed", "snapshot.incomplete", "deleted")
 
 
+def test_a_host_that_says_it_has_sent_another_file_is_not_believed(
+    cloud: Cloud, running: tuple[Instance, FakeHost], image_store: Path
+) -> None:
+    instance, host = running
+    before = used(cloud)
+    begun = take(cloud, instance)
+    command = host.command(topics.COMPUTE_SNAPSHOT)
+    send(command.body.upload_url)
+    images.update(actor=cloud.actor, image_id=begun.image.pk, protected=True)
+    saved(host, command, sha256="0" * 64)
+    operation, image = ended(begun)
+    assert (operation.state, operation.error["code"], image.state) == ("failed", "snapshot.mismatch", "deleted")
+    assert (files(image_store), used(cloud)) == ([], before)
+    assert send(command.body.upload_url).status_code == 404
+    assert_consistent()
+
+
 def test_a_whole_image_counts_though_the_host_says_it_failed(cloud: Cloud, running: tuple[Instance, FakeHost]) -> None:
     instance, host = running
     begun = take(cloud, instance)

@@ -185,6 +185,7 @@ class LibvirtDriver:
         return self._images.listed()
 
     def tend(self) -> None:
+        self._images.tidy()
         self.snapshots.tend()
 
     def console(self, command: compute.Console) -> compute.ConsoleOutput:

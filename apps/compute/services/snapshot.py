@@ -119,7 +119,13 @@ def _end(operation: Operation, error: CloudError, *, sha256: str = "", detail: s
     image_id = image_of(operation)
     # Whoever is quicker: the last byte of the image, or the end of waiting for it.
     snapshots.abandon(image_id)
-    if (here := snapshots.content_of(image_id)) and sha256 in ("", here):
+    here = snapshots.content_of(image_id)
+    if here and sha256 not in ("", here):
+        # Another has used its address, or it does not know what it did: nobody should boot from that.
+        snapshots.disown(image_id)
+        here = ""
+        error = Unavailable("snapshot.mismatch", "What came is not what the host says that it has sent; it was deleted.")
+    if here:
         lifecycle.succeed([operation], result=operation.result)
         lifecycle.write([Note(operation.pk, "conductor", "finished", detail)])
     else:

@@ -31,7 +31,8 @@ def _seed(actor: Actor, image: Image, values: Mapping[str, Any]) -> str:
         actor=actor, image_id=image.pk, hosts=values["hosts"].split(), zone=values["zone"], aggregate=values["aggregate"]
     )
     passed_over = f" Passed over: {', '.join(sorted(seeded.skipped))}." if seeded.skipped else ""
-    return f"{len({each.host_id for each in seeded.operations})} hosts are fetching {image}.{passed_over}"
+    count = len({each.host_id for each in seeded.operations})
+    return f"{count} {'host is' if count == 1 else 'hosts are'} fetching {image}.{passed_over}"
 
 
 SEED = Button(

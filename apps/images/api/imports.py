@@ -18,6 +18,7 @@ from apps.images.models import Image
 from apps.images.services import convert, imports
 from apps.operations.api import serializers as operations
 from apps.operations.api.filters import WaitQuery
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 from apps.operations.api.waiting import wait_for
 
 
@@ -41,7 +42,7 @@ class ImportImage(Input):
 class ConvertImage(Input):
     """A new image with the same content."""
 
-    disk_format = fields.Choice(choices=conversion.TARGETS)
+    disk_format = fields.Choice(choices=conversion.FORMATS)
     name = fields.Name(required=False, help_text="Default: the name of the image with the format behind it.")
 
 
@@ -74,12 +75,13 @@ class ImageConvert(View):
     bodies: ClassVar = {"POST": ConvertImage}
 
     @extend_schema(
-        operation_id="images_convert", parameters=[WaitQuery], request=ConvertImage, responses={202: ImageWorkSerializer}, tags=["images"]
+        operation_id="images_convert", parameters=[WaitQuery, IDEMPOTENCY_KEY], request=ConvertImage,
+        responses={202: ImageWorkSerializer}, tags=["images"],
     )
     def post(self, request: Request, image_id: uuid.UUID) -> Response:
         """Make a new image of it, in another format. The answer comes at once: watch the operation."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
-        _, operation = convert.start(actor=actor, image_id=image_id, **ConvertImage.read(request))
+        _, operation = convert.start(actor=actor, image_id=image_id, client_token=idempotency_key(request), **ConvertImage.read(request))
         return _accepted(request, operation, wait)
 
 

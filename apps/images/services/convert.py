@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,7 +20,8 @@ from apps.images.names import CONVERT
 from apps.images.services import arrivals, images, sizes, work
 from apps.images.services.work import Watch
 from apps.images.states import ImageFormat, ImageState
-from apps.operations.services import lifecycle, workers
+from apps.operations import selectors as operations
+from apps.operations.services import idempotency, lifecycle, workers
 from apps.operations.services.lifecycle import Note
 from apps.operations.services.workers import Turn
 from contracts import topics
@@ -33,12 +34,38 @@ _CHUNK_BYTES = 1024**2
 _KEPT = ("min_disk_gb", "min_memory_mb", "kernel_id", "ramdisk_id", "kernel_args", "properties")
 
 
-def start(*, actor: Actor, image_id: uuid.UUID, disk_format: str, name: str = "") -> tuple[Image, Operation]:
+def start(*, actor: Actor, image_id: uuid.UUID, disk_format: str, name: str = "", client_token: str = "") -> tuple[Image, Operation]:
     """A new image of the actor's project, to be filled by a worker. It is deleted again if that fails.
 
-    Raises Forbidden, NotFound, InvalidState `image.state` (the source is not active), Invalid `image.conversion_format`, `image.too_large`,
+    `client_token`: with the same one the same request is done once, and answered alike. Raises Forbidden, NotFound, InvalidState
+    `image.state` (the source is not active), Invalid `image.conversion_format`, `image.too_large`, Conflict `client_token.reused`,
     QuotaExceeded.
     """
+    if not client_token:
+        return _start(actor, image_id, disk_format, name, {})
+    policy.require(actor, "images.image.create")
+    once = {
+        "project_id": policy.in_project(actor), "token": client_token,
+        "request": {"kind": CONVERT, "image_id": image_id, "disk_format": disk_format, "name": name},
+    }
+    try:
+        return _recalled(once) or _start(actor, image_id, disk_format, name, once)
+    except idempotency.Twin as twin:
+        # The same request came in twice at the same moment, and the other one has committed by now.
+        return _recalled(once) or _fail(twin)
+
+
+def _recalled(once: dict[str, Any]) -> tuple[Image, Operation] | None:
+    """What the first request with this token made, whatever became of it."""
+    seen = idempotency.recall(**once)
+    return None if not seen else (Image.objects.get(pk=seen[0]), operations.of_kind(kind=CONVERT, resource_ids=seen).get())
+
+
+def _fail(error: Exception) -> Any:
+    raise error
+
+
+def _start(actor: Actor, image_id: uuid.UUID, disk_format: str, name: str, once: dict[str, Any]) -> tuple[Image, Operation]:
     source = _source(actor, image_id)
     if source.state != ImageState.ACTIVE:
         raise InvalidState("image.state", f"This image is {source.state}; only active ones can be converted.", state=source.state)
@@ -51,6 +78,8 @@ def start(*, actor: Actor, image_id: uuid.UUID, disk_format: str, name: str = ""
             actor=actor, name=name or f"{source.name} ({disk_format})"[:255], disk_format=disk_format, tags=images.tags_of(source),
             **{field: getattr(source, field) for field in _KEPT},
         )
+        if once:
+            idempotency.remember(**once, resource_ids=[image.pk])
         operation = lifecycle.prepare(actor=actor, kind=CONVERT, resource_id=image.pk, project_id=image.project_id)
         workers.begin(
             operation, queue=topics.IMAGES, task=topics.IMAGE_WORK, message=work.message(operation.pk, {"image_id": str(source.pk)}),
@@ -70,10 +99,10 @@ def _source(actor: Actor, image_id: uuid.UUID) -> Image:
 
 
 def _check_formats(present: str, wanted: str) -> None:
-    if present not in conversion.SOURCES:
-        raise Invalid("image.conversion_format", f"What is {present} cannot be converted; {', '.join(conversion.SOURCES)} can.", field="disk_format")
-    if wanted not in conversion.TARGETS:
-        raise Invalid("image.conversion_format", f"Expected one of {', '.join(conversion.TARGETS)}.", field="disk_format")
+    if present not in conversion.FORMATS:
+        raise Invalid("image.conversion_format", f"What is {present} cannot be converted; {', '.join(conversion.FORMATS)} can.", field="disk_format")
+    if wanted not in conversion.FORMATS:
+        raise Invalid("image.conversion_format", f"Expected one of {', '.join(conversion.FORMATS)}.", field="disk_format")
     if present == wanted:
         raise Invalid("image.conversion_format", f"This image is {present} already.", field="disk_format")
 

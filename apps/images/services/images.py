@@ -124,7 +124,8 @@ def delete(*, actor: Actor, image_id: uuid.UUID) -> None:
     for upload_id in uploads:
         store.discard(upload_id)
     if image.sha256:
-        forget_content(image.sha256)
+        # What cannot be removed now is left to the sweep.
+        transaction.on_commit(lambda: forget_content(image.sha256), robust=True)
 
 
 def forget_content(sha256: str) -> None:

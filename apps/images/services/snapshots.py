@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.common.context import SYSTEM, Actor
 from apps.common.errors import Conflict, Invalid, NotFound
@@ -95,14 +96,26 @@ def abandon(image_id: uuid.UUID) -> bool:
         if image.state in WHOLE:
             return False
         # Protected is what is in it, and there is nothing.
-        rows.filter(protected=True).update(protected=False)
-        images.delete(actor=SYSTEM, image_id=image_id)
+        _delete(rows)
     return True
+
+
+def disown(image_id: uuid.UUID) -> None:
+    """It is whole, but not what was to be in it: it is deleted all the same. In the caller's transaction, or one of its own."""
+    with transaction.atomic():
+        rows = Image.objects.select_for_update().filter(pk=image_id)
+        if rows.exclude(state=ImageState.DELETED).exists():
+            _delete(rows)
 
 
 def content_of(image_id: uuid.UUID) -> str:
     """The SHA-256 of what it has, or had before it was deleted; empty if it never was whole."""
     return Image.objects.filter(pk=image_id).values_list("sha256", flat=True).first() or ""
+
+
+def _delete(rows: QuerySet[Image]) -> None:
+    rows.filter(protected=True).update(protected=False)
+    images.delete(actor=SYSTEM, image_id=rows.get().pk)
 
 
 def _awaited(image_id: uuid.UUID) -> Image:

@@ -124,7 +124,8 @@ class Server:
             body = body.read()
         got = self.url(request.method, request.url, bytes(body.encode() if isinstance(body, str) else body), headers)
         raw = urllib3.HTTPResponse(
-            body=io.BytesIO(got.body), headers=got.headers, status=got.status, preload_content=False, request_method=request.method
+            body=io.BytesIO(got.body), headers=got.headers, status=got.status, preload_content=False, decode_content=False,
+            request_method=request.method,
         )
         return AWSResponse(request.url, got.status, urllib3.HTTPHeaderDict(got.headers), raw)
 

@@ -26,7 +26,7 @@ def test_what_was_put_is_what_one_gets(ann: Any, bucket: str) -> None:
     head = ann.head_object(Bucket=bucket, Key="a/ü b+c")
     same = ("ETag", "ContentLength", "ContentType", "Metadata", "LastModified")
     assert [head[name] for name in same] == [found[name] for name in same]
-    assert ann.get_object_tagging(Bucket=bucket, Key="a/ü b+c")["TagSet"] == [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2&3"}]
+    assert ann.get_object_tagging(Bucket=bucket, Key="a/ü b+c")["TagSet"] == [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2+3"}]
 
 
 @pytest.mark.parametrize("key", ["..", "a//b", "/", "a/../b", "%2F", "ü" * 512, "\x01", "<&>", "a?b#c", " "])

@@ -1,5 +1,6 @@
 """The image cache against a real HTTP server on the loopback address."""
 
+import errno
 import hashlib
 import http.server
 import os
@@ -9,10 +10,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import msgspec
 import pytest
 
+from agent.download import Download
 from agent.drivers.base import DriverError
 from agent.images import DOWNLOADS, ImageCache
 from agent.trace import Trace
@@ -33,6 +37,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.etag = '"one"'
         self.ranges = True
         self.status = 200
+        # Of the next answers, before that.
+        self.statuses: list[int] = []
         # Bytes of the body after which the connection breaks, one entry per answer; then no more breaks.
         self.breaks: list[int] = []
         self.delay_s = 0.0
@@ -57,9 +63,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with server.mutex:
             server.asked.append(wanted)
             breaks = server.breaks.pop(0) if server.breaks else None
+            status = server.statuses.pop(0) if server.statuses else server.status
         time.sleep(server.delay_s)
-        if server.status != 200:
-            self.send_response(server.status)
+        if status != 200:
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -254,8 +261,65 @@ def test_parts_that_nobody_wanted_for_a_day_are_removed(tmp_path: Path, server: 
     stale = tmp_path / f"{'0' * 64}.part"
     stale.write_bytes(b"x")
     os.utime(stale, (0, 0))
-    fetched(ImageCache(tmp_path, limit_bytes=1000), server, b"a")
-    assert not stale.exists()
+    tag, recent = tmp_path / f"{stale.name}.tag", tmp_path / f"{'1' * 64}.part"
+    tag.write_text('"one"')
+    recent.write_bytes(b"x")
+    ImageCache(tmp_path, limit_bytes=1000).tidy()
+    assert (stale.exists(), tag.exists(), recent.exists()) == (False, False, True)
+
+
+def test_a_download_that_a_full_disk_has_ended_leaves_the_room_to_others(
+    cache: ImageCache, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(download: Download, response: object, file: IO[bytes], offset: int) -> None:
+        file.write(CONTENT[:100_000])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as while_full:
+        while_full.setattr(Download, "_copy", full)
+        error = refusal(cache, image(server))
+    assert (error.code, error.retryable, "No space left" in str(error)) == ("image.no_space", True, True)
+    assert list(tmp_path.iterdir()) == []
+    assert cache.ensure(image(server), Trace()).path.read_bytes() == CONTENT
+
+
+def test_a_download_of_an_image_that_is_deleted_meanwhile_leaves_nothing(
+    cache: ImageCache, server: Server, tmp_path: Path
+) -> None:
+    server.breaks, server.statuses = [100_000], [200, 404]
+    error = refusal(cache, image(server))
+    assert (error.code, server.asked) == ("image.unavailable", ["", "bytes=100000-"])
+    assert list(tmp_path.iterdir()) == []
+
+
+class Disk:
+    """A file system of which so many bytes are free while the cache is empty."""
+
+    def __init__(self, folder: Path, free_bytes: int) -> None:
+        self.folder, self.free_bytes = folder, free_bytes
+
+    def usage(self, folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=self.free_bytes - sum(path.stat().st_size for path in self.folder.iterdir()))
+
+
+def test_a_disk_that_is_nearly_full_makes_room_too(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache(tmp_path, limit_bytes=10_000, spare_bytes=500)
+    monkeypatch.setattr("shutil.disk_usage", Disk(tmp_path, 1400).usage)
+    oldest = fetched(cache, server, b"a" * 400, age_s=300)
+    newer = fetched(cache, server, b"b" * 400, age_s=100)
+    assert fetched(cache, server, b"c" * 400).exists()
+    assert (oldest.exists(), newer.exists()) == (False, True)
+
+
+def test_what_is_kept_for_guests_is_not_filled_with_images(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ImageCache(tmp_path / "images", limit_bytes=10_000, spare_bytes=500)
+    monkeypatch.setattr("shutil.disk_usage", Disk(tmp_path / "images", 1000).usage)
+    used = fetched(cache, server, b"a" * 400)
+    (tmp_path / "base").hardlink_to(used)
+    assert refusal(cache, image(server, b"c" * 400)).code == "image.no_space"
+    assert used.exists() and len(server.asked) == 1
 
 
 def qcow2(*, backing: int = 0, incompatible: int = 0, version: int = 3) -> bytes:

@@ -40,7 +40,8 @@ def sent(model: OperationModel, bucket: str = "bucket") -> tuple[str, str, dict[
             query.append(f"{where['name']}=1")
         elif where.get("location") == "header":
             headers[where["name"]] = "1"
-    return model.http["method"], uri + ("&" if "?" in uri else "?") + "&".join(query), headers
+    path, _, marks = uri.partition("?")
+    return model.http["method"], "?".join(filter(None, (path, "&".join(filter(None, (marks, *query)))))), headers
 
 
 @pytest.mark.parametrize("name", sorted(MODEL.operation_names))
