@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -106,8 +107,8 @@ class ImageCache:
         finally:
             self._coming.pop(path.name, None)
         part.chmod(0o644)
-        part.replace(path)
         _tag_of(part).unlink(missing_ok=True)
+        part.replace(path)
         _sync_folder(self._folder)
 
     def _verified(self, image: compute.Image, part: Path, progress: Progress) -> None:
@@ -162,38 +163,49 @@ class ImageCache:
         """Drop what was not used for longest until `wanted_bytes` fit beside all that is here and on its way here, within the
         cache's limit and on the disk.
 
-        Raises DriverError `image.no_space`.
+        Raises DriverError `image.no_space`; then nothing was dropped.
         """
         with self._making_room:
+            coming = {name: size for name, size in self._coming.items() if name != keep}
+            files = self._files({keep, *coming})
+            idle = sorted(each for each in files if each.is_idle)
             # What others have still to write is theirs.
-            promised = sum(max(0, size - self._begun(name)) for name, size in self._coming.items() if name != keep)
-            missing = wanted_bytes - self._begun(keep) + promised + self._spare_bytes
-            self._drop_oldest(wanted_bytes, keep, missing)
+            reserved = self._spare_bytes + sum(max(0, size - self._begun(name)) for name, size in coming.items())
+            missing = wanted_bytes - self._begun(keep) + reserved
             free = shutil.disk_usage(self._folder).free
-            if free < missing:
-                kept = f"{promised + self._spare_bytes} of them kept for guests' disks and other downloads"
+            if free + sum(each.size_bytes for each in idle) < missing:
+                kept = f"{reserved} of them kept for guests' disks and other downloads"
                 raise DriverError("image.no_space", f"{wanted_bytes} bytes wanted, {free} are free on this host, {kept}")
+            total = wanted_bytes + sum(each.size_bytes for each in files) + sum(coming.values())
+            for each in idle:
+                if total <= self._limit_bytes and free >= missing:
+                    break
+                log.info("image.evicted", sha256=each.path.name, bytes=each.size_bytes)
+                each.path.unlink(missing_ok=True)
+                total, free = total - each.size_bytes, free + each.size_bytes
             self._coming[keep] = wanted_bytes
 
-    def _drop_oldest(self, wanted_bytes: int, keep: str, missing: int) -> None:
-        """`missing`: how many bytes must be free on the disk."""
-        files = []
+    def _files(self, without: set[str]) -> "list[_File]":
+        found = []
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):
-                status = path.stat()
-                if path.name.partition(".")[0] not in (keep, *self._coming):
-                    files.append((status.st_mtime, status.st_size, status.st_nlink, path))
-        total = wanted_bytes + sum(size for _, size, _, _ in files) + sum(size for name, size in self._coming.items() if name != keep)
-        for _, size, links, path in sorted(files):
-            if total <= self._limit_bytes and shutil.disk_usage(self._folder).free >= missing:
-                break
-            if links == 1 and _SHA256.fullmatch(path.name):
-                log.info("image.evicted", sha256=path.name, bytes=size)
-                path.unlink(missing_ok=True)
-                total -= size
+                if path.name.partition(".")[0] not in without:
+                    status = path.stat()
+                    is_idle = status.st_nlink == 1 and bool(_SHA256.fullmatch(path.name))
+                    found.append(_File(status.st_mtime, status.st_size, path, is_idle))
+        return found
 
     def _begun(self, name: str) -> int:
         return _size(self._folder / f"{name}.part")
+
+
+class _File(NamedTuple):
+    """`is_idle`: whole, and no instance stands on it. The order is that in which they go."""
+
+    used_at: float
+    size_bytes: int
+    path: Path
+    is_idle: bool
 
 
 class _WrongFile(Exception):
@@ -230,8 +242,9 @@ def _tag_of(part: Path) -> Path:
 
 
 def _discard(part: Path) -> None:
-    part.unlink(missing_ok=True)
+    # In this order no tag is left without its part, wherever it ends.
     _tag_of(part).unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
 
 
 def _size(path: Path) -> int:

@@ -24,6 +24,8 @@ CONTROL_PLANE = ("web", "scheduler", "conductor", "ticker", "flower", "redis")
 
 def main() -> int:
     options = _options()
+    if options.objects:
+        objects.check_room()  # now, not when all else is measured
     figures = Figures()
     say = Console(stderr=True).print
     with tempfile.TemporaryDirectory(prefix="cs-bench-") as folder:
@@ -45,8 +47,7 @@ def main() -> int:
         say("scheduling decisions …")
         scheduling.measure(figures)
     if options.objects:
-        say("objects: a large one, small ones, and up to 1,000,000 in a bucket …")
-        objects.measure(figures)
+        objects.measure(figures, say=lambda step: say(f"objects: {step}"))
     if options.real:
         from bench import real
 

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.figures import Figures
@@ -29,11 +29,14 @@ _TOLD = {
 }
 
 
-def measure(stack: Stack, access: Access, figures: Figures, sizes: Iterable[int] = SIZES) -> dict[int, dict[str, float]]:
+def measure(
+    stack: Stack, access: Access, figures: Figures, sizes: Iterable[int] = SIZES, *, say: Callable[[str], object] = lambda step: None
+) -> dict[int, dict[str, float]]:
     """Adds the figures of a bucket with so many objects, the smallest first; returns the medians in ms by size."""
     client, found, have = Client(access.url, access), dict[int, dict[str, float]](), 0
     client.ask(client.prepare("PUT", f"/{NAME}"))
     for size in sorted(sizes):
+        say(f"a bucket with {size:,} objects …")
         subprocess.run([sys.executable, "-m", "bench.buckets", str(have), str(size)], cwd=BASE_DIR, env=stack.env, check=True)
         client.close()  # it was idle
         os.sync()
@@ -62,7 +65,7 @@ def draw(found: dict[int, dict[str, float]], path: Path) -> None:
         axes.plot(sizes, [found[size][key] for size in sizes], style, label=_TOLD[key])
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=1)
+    axes.set_ylim(bottom=0.5)
     axes.set_xlabel("objects in the bucket")
     axes.set_ylabel("p50 over HTTP, ms")
     axes.grid(visible=True, which="major", alpha=0.3)

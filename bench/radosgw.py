@@ -33,7 +33,7 @@ auth service required = none
 auth client required = none
 ms mon client mode = crc
 run dir = {folder}
-admin socket = {folder}/$name.asok
+admin socket =
 log file = {folder}/$name.log
 crash dir = {folder}
 mon data = {folder}/mon
@@ -73,7 +73,7 @@ def running(folder: Path) -> Iterator[Access]:
         _start(spawner, folder, environment, "ceph-osd -i 0 -f", server=True)
         # It waits for the two, and makes the first pools.
         made = json.loads(_run(environment, folder, "radosgw-admin", "user", "create", "--uid=bench", "--display-name=bench"))
-        _start(spawner, folder, environment, f'radosgw -n client.rgw -f --rgw-frontends "beast endpoint=127.0.0.1:{web}"', server=False)
+        _start(spawner, folder, environment, f'radosgw -n client.rgw -f --rgw-frontends "beast endpoint=127.0.0.1:{web} tcp_nodelay=1"', server=False)
         url = f"http://127.0.0.1:{web}"
         wait_until(lambda: answers_ready(url, "", None, "/"), f"radosgw does not answer at {url}", _START_S, log=folder / "client.rgw.log")
         yield Access(url, made["keys"][0]["access_key"], made["keys"][0]["secret_key"])

@@ -1,10 +1,10 @@
 """Objects of 4 KiB, eight requests at once, beside an authenticated HEAD of the same server, and beside radosgw."""
 
+import http.client
 import os
 import shutil
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,10 @@ _BATCH = 250
 _BUCKET, _METHODS = "bench-small", ("HEAD", "GET", "PUT")
 
 
-def measure(stack: Stack, access: Access, figures: Figures, *, count: int = COUNT) -> None:
-    """Adds the figures of so many objects."""
+def measure(
+    stack: Stack, access: Access, figures: Figures, *, count: int = COUNT, say: Callable[[str], object] = lambda step: None
+) -> None:
+    """Adds the figures of so many objects. `say` is told why there are none of radosgw."""
     rates = load(access, count)
     for name in _METHODS:
         figures.put(_told(name), rates[name])
@@ -32,18 +34,20 @@ def measure(stack: Stack, access: Access, figures: Figures, *, count: int = COUN
     figures.put("  floor: a file synced and renamed, and a bare commit, per second", rate)
     figures.put("  PUT / floor, %", 100 * rates["PUT"] / rate)
     if reason := _beside(stack, figures, rates, count):
-        print(reason, file=sys.stderr)
+        say(reason)
 
 
 def _beside(stack: Stack, figures: Figures, rates: dict[str, float], count: int) -> str:
     """The same load on radosgw, on the same disk; why there is none, in a sentence."""
     if lacking := radosgw.missing():
-        return f"No radosgw beside it: {', '.join(lacking)} are not installed (Debian: radosgw, ceph-mon, ceph-osd)."
+        return f"No radosgw beside it: not on the path: {', '.join(lacking)} (Debian: radosgw, ceph-mon, ceph-osd)."
     try:
         with radosgw.running(stack.var / "ceph") as access:
             theirs = load(access, count)
     except LaunchError as error:
         return f"No radosgw beside it: it cannot be started here. {error}"
+    except (AssertionError, OSError, http.client.HTTPException) as error:
+        return f"No radosgw beside it: it was started, but did not do the work. {error!r}"
     for name in _METHODS:
         figures.put(f"radosgw: {_told(name)}", theirs[name])
         figures.put(f"  {name}: Cloudsite / radosgw", rates[name] / theirs[name], 2)

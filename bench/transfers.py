@@ -28,6 +28,11 @@ MEMORY_MOST, GET_LEAST, PUT_LEAST = 32, 60, 40
 _BUCKET = "bench-transfers"
 
 
+def bytes_needed(mib: int, rounds: int) -> int:
+    """Of disk: the source and its copy, one object to begin with, one to be fetched, one a round, and two of boto3's."""
+    return (6 + rounds) * mib * 1024**2 if mib else 0
+
+
 def measure(stack: Stack, access: Access, figures: Figures, *, mib: int = MIB, rounds: int = ROUNDS) -> None:
     """Adds the figures of one object of so many MiB; files are beside the store, in the installation's folder."""
     folder = stack.var / "transfers"

@@ -1,6 +1,7 @@
 """The doctor: what is wrong with this installation, and what to do about it. Each check is a small function."""
 
 import dataclasses
+import http.client
 import ipaddress
 import os
 import shutil
@@ -294,19 +295,34 @@ def _web() -> Iterator[Finding]:
 
 
 def _s3() -> Iterator[Finding]:
+    yield _s3_process()
+    public = urlsplit(settings.ENV.s3_url)
+    if public.scheme != "https" and (_is_public(settings.ENV.s3_listen.rsplit(":", 1)[0]) or _is_public(public.hostname or "")):
+        yield Finding("s3", "warning", f"{settings.ENV.s3_url}: objects travel in the clear", "see docs/operations.md, At the edge")
+
+
+def _s3_process() -> Finding:
     # By the address of this machine: a proxy before it may ask for signatures that a doctor has not.
     address = f"{local_url(settings.ENV, settings.ENV.s3_listen)}{programs.S3_READY}"
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if tls.is_on(settings.ENV):
         handlers.append(urllib.request.HTTPSHandler(context=tls.trust(settings.ENV.tls_certificate)))
+    log = settings.ENV.var / "log" / f"{programs.S3}.log"
     try:
-        with urllib.request.build_opener(*handlers).open(address, timeout=3):
-            yield Finding("s3", "ok", settings.ENV.s3_url)
-    except (urllib.error.URLError, OSError) as error:
-        yield Finding("s3", "warning", f"{address} does not answer: {error}", "start it: `make up`")
-    public = urlsplit(settings.ENV.s3_url)
-    if public.scheme != "https" and (_is_public(settings.ENV.s3_listen.rsplit(":", 1)[0]) or _is_public(public.hostname or "")):
-        yield Finding("s3", "warning", f"{settings.ENV.s3_url}: objects travel in the clear", "see docs/operations.md, At the edge")
+        with urllib.request.build_opener(*handlers).open(address, timeout=3) as answer:
+            status, headers = 200, answer.headers
+    except urllib.error.HTTPError as error:
+        status, headers = error.code, error.headers
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        what = f"{address} does not answer ({reason}): S3 clients and presigned addresses fail, all else goes on"
+        return Finding("s3", "warning", what, f"start it: `make up`; if it ended, {log} says why")
+    if "x-amz-request-id" not in headers:
+        fix = f"end that, or choose another port: {PREFIX}S3_LISTEN"
+        return Finding("s3", "fault", f"another program answers at {settings.ENV.s3_listen}", fix)
+    if status != 200:
+        return Finding("s3", "fault", f"{address} answers {status}: it runs, and cannot work", f"mostly it is the database; {log} says more")
+    return Finding("s3", "ok", settings.ENV.s3_url)
 
 
 def _local_host() -> Iterator[Finding]:

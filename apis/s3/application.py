@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 StartResponse = Callable[..., Any]
 # Not names that a bucket can have.
 HEALTH, READY = "/-/healthz", "/-/readyz"
-# So much of a refused body is read, so that who sends it gets to read the refusal.
-_DRAINED = 1024**2
+# So much of a refused body is read, so that who sends it gets to read the refusal: a part of the size that tools send.
+_DRAINED = 16 * 1024**2
 _NO_BODY = (204, 304)
 
 

@@ -68,12 +68,12 @@ CODES: dict[str, tuple[int, str]] = {
     "OperationAborted": (409, "A conflicting conditional operation is currently in progress against this resource. Try again."),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
     "QuotaExceeded": (403, "The quota is used up."),
+    "RequestHeaderSectionTooLarge": (400, "Your request header and query parameters used to make the request exceed the maximum allowed size."),
     "RequestTimeTooSkewed": (403, "The difference between the request time and the current time is too large."),
     "ServiceUnavailable": (503, "Reduce your request rate."),
     "SignatureDoesNotMatch": (
         403, "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
     ),
-    "RequestHeaderSectionTooLarge": (400, "Your request header and query parameters used to make the request exceed the maximum allowed size."),
     "SlowDown": (503, "Please reduce your request rate."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed"),
     "UnresolvableGrantByEmailAddress": (400, "The email address you provided does not match any account on record."),

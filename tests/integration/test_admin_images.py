@@ -1,5 +1,6 @@
 """Admin pages of images: made, uploaded by the page's own script, shared, taken out of use."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.common.context import SYSTEM
 from apps.images.models import Image, Member
+from apps.images.services import uploads
+from apps.operations.models import Operation
 from tests.support.admin import address, signed_in, user
 from tests.support.cloud import Cloud, make_project
 
@@ -113,3 +117,22 @@ def test_an_image_is_taken_out_of_use_and_put_back(image: Image, press: Press) -
     press(image, "reactivate")
     image.refresh_from_db()
     assert image.state == "active"
+
+
+def test_an_import_is_ordered_and_its_timeline_is_on_the_page(operator: Client, image: Image, press: Press) -> None:
+    assert "Import…" in page(operator, image)
+    assert "(image.source)" in press(image, "import", url="https://example.org/disk.raw", bucket="disks", key="disk.raw")
+    said = press(image, "import", url="https://example.org/disk.raw?signature=secret")
+    image.refresh_from_db()
+    assert image.state == "importing"
+    assert "https://example.org/disk.raw" in said and "secret" not in said
+    assert "Import…" not in said
+    assert Operation.objects.get().kind == "image.import"
+
+
+def test_a_conversion_is_ordered_and_makes_an_image_of_the_same_project(operator: Client, image: Image, press: Press, tmp_path: Path) -> None:
+    assert "Convert…" not in page(operator, image)
+    uploads.upload(actor=SYSTEM, image_id=image.pk, stream=io.BytesIO(b"disk" * 1024))
+    assert "debian (vhdx)" in press(image, "convert", disk_format="vhdx")
+    made = Image.objects.exclude(pk=image.pk).get(disk_format="vhdx")
+    assert (made.project_id, made.state, made.properties) == (image.project_id, "importing", image.properties)

@@ -4,6 +4,8 @@ import re
 import time
 from typing import Any
 
+import pytest
+
 from apps.audit.models import Record
 from apps.common.context import SYSTEM
 from apps.hosts.models import Host
@@ -161,6 +163,16 @@ def test_a_failure_says_why_and_leaves_no_row(cloud: Cloud) -> None:
     host.failed(host.command(topics.COMPUTE_SEED), "image.no_space")
     operation.refresh_from_db()
     assert (operation.state, operation.error["code"]) == ("failed", "image.no_space")
+    assert kept(host) == {}
+
+
+@pytest.mark.parametrize("lie", [{"sha256": B}, {"size_bytes": -1}])
+def test_a_host_that_says_it_has_fetched_something_else_is_not_believed(cloud: Cloud, lie: dict[str, Any]) -> None:
+    host, image = cloud.host(), make_image(sha256=A)
+    (operation,) = seed(image, host).operations
+    host.send(host.report(host.command(topics.COMPUTE_SEED), Outcome.DONE, result=said(**{"sha256": A, **lie})))
+    operation.refresh_from_db()
+    assert (operation.state, operation.error["code"]) == ("failed", "image.mismatch")
     assert kept(host) == {}
 
 

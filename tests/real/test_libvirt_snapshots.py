@@ -167,7 +167,9 @@ def test_something_newer_ends_a_copy_that_is_under_way(lab: Lab, keeper: Keeper)
     lab.delete(first)
 
 
-@pytest.mark.parametrize("after_s", [0.1, 0.3, 0.5, 0.8, 1.2, 2.0])
+@pytest.mark.parametrize(
+    "after_s", [0.1, 0.5, 1.2, *(pytest.param(after_s, marks=pytest.mark.slow) for after_s in (0.3, 0.8, 2.0))]
+)
 def test_what_an_agent_that_was_killed_has_left_is_taken_back(lab: Lab, keeper: Keeper, after_s: float) -> None:
     first = booted(lab, WRITE + AGENT, agent=True)
     child = subprocess.Popen(

@@ -1,10 +1,13 @@
 """The S3 process as it really runs: over HTTP, by boto3, with memory watched and connections that break off."""
 
+import base64
+import contextlib
 import hashlib
 import http.client
 import json
 import os
 import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from cloudsite.launcher.servers import wait_until
 from cloudsite.launcher.stack import Stack
+from tests.api.s3.kit import Key, streamed
 
 MIB = 1024**2
 
@@ -121,6 +125,49 @@ def test_who_asks_whether_to_send_it_is_told_to(stack: Stack, s3: Any, bucket: s
         wire.sendall(b"hello")
         assert b" 200 OK" in wire.recv(1000)
     assert s3.get_object(Bucket=bucket, Key="asked")["Body"].read() == b"hello"
+
+
+def told(stack: Stack, request: bytes) -> bytes:
+    """All that comes back until the connection ends, or nothing more comes for a while."""
+    got = b""
+    with connected(stack) as wire:
+        wire.settimeout(2)
+        with contextlib.suppress(OSError):
+            wire.sendall(request)
+        with contextlib.suppress(OSError):
+            while piece := wire.recv(65536):
+                got += piece
+    return got
+
+
+def test_what_is_no_proper_http_is_refused_and_stores_nothing(stack: Stack, s3: Any, bucket: str) -> None:
+    put = f"PUT {target(s3.generate_presigned_url('put_object', Params={'Bucket': bucket, 'Key': 'no'}))} HTTP/1.1\r\nHost: {host(stack)}\r\n".encode()
+    for headers, expected in (
+        (b"Content-Length: abc\r\n", b"HTTP/1.1 400 "), (b"Content-Length: -1\r\n", b"HTTP/1.1 400 "),
+        (b"Content-Length: 1\r\nContent-Length: 2\r\n", b"HTTP/1.1 400 "), (b"Transfer-Encoding: chunked\r\n", b"HTTP/1.1 411 "),
+        (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", b"HTTP/1.1 4"), (b"Content-Length: 3\r\nbad header\r\n", b"HTTP/1.1 400 "),
+        (b"X-A: " + b"x" * 100_000 + b"\r\nContent-Length: 3\r\n", b"RequestHeaderSectionTooLarge"),
+        (b"X-A: " + b"x" * 400_000 + b"\r\nContent-Length: 3\r\n", b"HTTP/1.1 4"),
+    ):
+        assert expected in told(stack, put + headers + b"\r\nabc"), headers[:60]
+    assert b"HTTP/1.1 400 " in told(stack, b"\x16\x03\x01 what is this\r\n\r\n")
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket, Prefix="no")
+
+
+@pytest.mark.parametrize("size", [64 * 1024, 256 * 1024, MIB])
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "not signed"])
+def test_bodies_in_chunks_with_a_trailer_come_over_the_wire(stack: Stack, s3: Any, bucket: str, size: int, signed: bool) -> None:
+    credentials = s3._request_signer._credentials
+    content = os.urandom(4 * MIB + 3)
+    trailer = ("x-amz-checksum-crc32", base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode())
+    key = Key(None, credentials.access_key, credentials.secret_key)  # type: ignore[arg-type]
+    body, headers = streamed(key, f"/{bucket}/chunks", content, size=size, trailer=trailer, signed=signed, host=host(stack))
+    for sent, status in ((body, 200), (body.replace(content[:8], b"forgery!"), 403 if signed else 400)):
+        connection = http.client.HTTPConnection(host(stack), timeout=10)
+        connection.request("PUT", f"/{bucket}/chunks", sent, headers)
+        assert connection.getresponse().status == status
+        connection.close()
+    assert s3.get_object(Bucket=bucket, Key="chunks")["Body"].read() == content
 
 
 def test_one_connection_carries_many_requests(stack: Stack, s3: Any, bucket: str) -> None:

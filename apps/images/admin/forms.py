@@ -44,7 +44,7 @@ class AboutImage(forms.Form):
 class NewImage(AboutImage):
     """An image without data yet; the next page takes them."""
 
-    project = ProjectChoice(required=False, help_text="Empty: the operators' own, public.")
+    project = ProjectChoice(required=False, help_text="Empty: the operators' own.")
     disk_format = forms.ChoiceField(
         choices=[(each.value, each.value) for each in ImageFormat], help_text="The file is refused if it is of another one. Hosts take qcow2 and raw."
     )

@@ -18,7 +18,7 @@ from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.images import selectors
-from apps.images.admin import caches, forms
+from apps.images.admin import caches, forms, workers
 from apps.images.models import Image, Member
 from apps.images.services import images, members, uploads
 from apps.images.states import ImageState, MemberStatus, Visibility
@@ -112,11 +112,11 @@ class ImageAdmin(RecordAdmin):
         (
             "Facts",
             (
-                "disk_format", "visibility_shown", "protected", "size", "virtual_size", "project", "tags_shown", "created", "hash", "md5",
+                "disk_format", "visibility_shown", "protected", "size", "virtual_size", "project", "tags_shown", "created", "hash", "md5_shown",
                 "id_shown",
             ),
         ),
-        ("Needs", ("min_disk_gb", "min_memory_mb", "kernel", "ramdisk", "kernel_args")),
+        ("Needs", ("least_disk", "least_memory", "kernel", "ramdisk", "kernel_args")),
     )
     pictures = (("Properties", "properties_shown"), ("Upload", "upload_shown"), ("Members", "members_shown"))
     creation = Creation(
@@ -140,6 +140,8 @@ class ImageAdmin(RecordAdmin):
             name="unshare", label="Stop sharing", permission="images.image.share", run=_unshare, form=forms.MemberForm, offered=_is_member,
             bulk=False, warning="The project does not see it any more. Instances that it has built stay.",
         ),
+        workers.IMPORT,
+        workers.CONVERT,
         caches.SEED,
         Button(
             name="deactivate", label="Deactivate", permission="images.image.deactivate", run=_deactivate,
@@ -219,6 +221,18 @@ class ImageAdmin(RecordAdmin):
     @admin.display(description="SHA-256")
     def hash(self, image: Image) -> SafeString:
         return drawing.code(image.sha256)
+
+    @admin.display(description="MD5")
+    def md5_shown(self, image: Image) -> SafeString:
+        return drawing.code(image.md5)
+
+    @admin.display(description="least disk, GiB")
+    def least_disk(self, image: Image) -> int:
+        return image.min_disk_gb
+
+    @admin.display(description="least memory, MiB")
+    def least_memory(self, image: Image) -> int:
+        return image.min_memory_mb
 
     @admin.display(description="id")
     def id_shown(self, image: Image) -> SafeString:

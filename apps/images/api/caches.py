@@ -28,7 +28,7 @@ class CacheQuery(PageQuery):
     host = fields.Line(max_length=63, required=False, help_text="Its name or id.")
 
 
-class NamedSerializer(serializers.Serializer[Any]):
+class ImageNameSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
 
@@ -38,7 +38,7 @@ class CachedImageSerializer(serializers.Serializer[Any]):
     host_id = serializers.UUIDField()
     host_name = serializers.CharField()
     sha256 = serializers.CharField(help_text="Hosts keep images by their content.")
-    images = NamedSerializer(many=True, help_text="That have this content; none if they were deleted.")
+    images = ImageNameSerializer(many=True, help_text="That have this content; none if they were deleted.")
     size_bytes = serializers.IntegerField()
     in_use = serializers.BooleanField(help_text="An instance stands on it, so the host does not drop it.")
     last_used_at = serializers.DateTimeField(allow_null=True)

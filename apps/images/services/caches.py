@@ -168,8 +168,11 @@ class Seeding:
     def done(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
             has = msgspec.json.decode(answer.report.result, type=v3.CachedImage)
-            facts = _facts(has) if _is_sound(has) else {}
-            CachedImage.objects.filter(pk=answer.operation.resource_id).update(**facts, seen_at=clock.now())
+            if has.sha256 != (answer.operation.result or {}).get("sha256") or not _is_sound(has):
+                text = "The host says that it has fetched something else than what it was told to."
+                self._fail(answer.operation, Unavailable("image.mismatch", text))
+                continue
+            CachedImage.objects.filter(pk=answer.operation.resource_id).update(**_facts(has), seen_at=clock.now())
             lifecycle.succeed([answer.operation], result=answer.operation.result)
             lifecycle.write([Note(answer.operation.pk, "conductor", "finished")])
 

@@ -5,10 +5,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Count, QuerySet, Sum
 
 from apps.audit.services import record
 from apps.common.context import Actor
@@ -45,19 +47,26 @@ class Finding:
 
 @dataclass
 class Report:
-    """What was looked at, and what was found. `fixed`: how many of the findings are no more."""
+    """What was looked at, and what was found. `fixed`: how many of the findings are no more.
+
+    `expected`, `expected_bytes`: how much there was to look at and to read when it began. `listed`: blobs of the store that were
+    looked for among the rows, which is done last.
+    """
 
     findings: list[Finding]
     checked: int = 0
     read_bytes: int = 0
+    listed: int = 0
     fixed: int = 0
+    expected: int = 0
+    expected_bytes: int = 0
 
 
 def scrub(
     *, actor: Actor, fix: bool = False, read: bool = True, most_mb_s: int | None = None, told: Callable[[Report], None] | None = None
 ) -> Report:
     """Look at everything; `read`: also whether the bytes are those that were taken in, at most `most_mb_s` MiB of them in a second
-    (None: as the settings say; 0: as fast as it goes). `told` is called now and then.
+    (None: as the settings say; 0: as fast as it goes). `told` is called often, at least once for each blob and each chunk.
 
     `fix`: what writers left behind is sorted out, content without a row removed, and versions whose content is missing are
     deleted; damaged ones are left to people. Raises Forbidden, InvalidState `object.too_many_missing`, Unavailable.
@@ -65,15 +74,20 @@ def scrub(
     policy.require_everywhere(actor, "objects.object.delete" if fix else "objects.object.get")
     if fix:
         sweep.sweep()
-    report = Report([])
+    report = _begun()
     pace = Pace(settings.ENV.object_scrub_mb_s if most_mb_s is None else most_mb_s)
+    tell = partial(told, report) if told is not None else _silent
+    tell()
     for blob_id, size, md5, where in _expected():
-        finding = _look(blob_id, size, md5 if read else "", where, report, pace)
+        finding = _look(blob_id, size, md5 if read else "", where, report, pace, tell)
+        report.checked += 1
         if finding is not None and sweep.is_wanted(blob_id):  # it was not deleted meanwhile
             report.findings.append(finding)
-        if told is not None and report.checked % _AT_ONCE == 0:
-            told(report)
-    report.findings.extend(_unowned())
+        tell()
+    for some in _batches():
+        report.findings += _unowned(some)
+        report.listed += len(some)
+        tell()
     if fix and report.findings:
         _fix(actor, report)
     return report
@@ -91,13 +105,33 @@ class Pace:
             time.sleep(max(0.0, self._due - time.monotonic()))
 
 
+def _silent() -> None:
+    """Nobody wants to know how far it is."""
+
+
+def _whole() -> "QuerySet[Version]":
+    return Version.objects.filter(size_bytes__gt=0, parts_count=0)
+
+
+def _in_parts() -> "QuerySet[Part]":
+    return Part.objects.filter(size_bytes__gt=0)
+
+
+def _begun() -> Report:
+    report = Report([])
+    for rows in (_whole(), _in_parts()):
+        known = rows.aggregate(count=Count("pk"), size=Sum("size_bytes"))
+        report.expected += known["count"]
+        report.expected_bytes += known["size"] or 0
+    return report
+
+
 def _expected() -> Iterator[tuple[uuid.UUID, int, str, str]]:
     """Every blob that rows refer to: its bytes, MD5 in hex, and whose it is."""
-    whole = Version.objects.filter(size_bytes__gt=0, parts_count=0)
-    for row in _each(whole, "pk", "size_bytes", "etag", "bucket__name", "key", "version"):
+    for row in _each(_whole(), "pk", "size_bytes", "etag", "bucket__name", "key", "version"):
         yield row[0], row[1], row[2], f"{row[3]}/{row[4]} ({row[5]})"
-    in_parts = Part.objects.filter(size_bytes__gt=0)
-    for row in _each(in_parts, "pk", "size_bytes", "etag", "number", "held_by__bucket__name", "held_by__key", "upload__bucket__name", "upload__key"):
+    of_parts = ("number", "held_by__bucket__name", "held_by__key", "upload__bucket__name", "upload__key")
+    for row in _each(_in_parts(), "pk", "size_bytes", "etag", *of_parts):
         yield row[0], row[1], row[2], f"{row[4] or row[6]}/{row[5] or row[7]} part {row[3]}"
 
 
@@ -109,8 +143,7 @@ def _each(rows: Any, *columns: str) -> Iterator[Any]:
         after = some[-1][0]
 
 
-def _look(blob_id: uuid.UUID, size: int, md5: str, where: str, report: Report, pace: Pace) -> Finding | None:
-    report.checked += 1
+def _look(blob_id: uuid.UUID, size: int, md5: str, where: str, report: Report, pace: Pace, tell: Callable[[], None]) -> Finding | None:
     there = store().size(blob_id)
     if there is None:
         return Finding(MISSING, blob_id, where, "its content is not in the store")
@@ -119,18 +152,19 @@ def _look(blob_id: uuid.UUID, size: int, md5: str, where: str, report: Report, p
     if not md5:
         return None
     try:
-        found = _md5(blob_id, size, report, pace)
+        found = _md5(blob_id, size, report, pace, tell)
     except Unavailable as error:
         return Finding(DAMAGED, blob_id, where, f"its content cannot be read: {error}")
     return None if found == md5 else Finding(DAMAGED, blob_id, where, f"its content has the MD5 {found}, not {md5}")
 
 
-def _md5(blob_id: uuid.UUID, size: int, report: Report, pace: Pace) -> str:
+def _md5(blob_id: uuid.UUID, size: int, report: Report, pace: Pace, tell: Callable[[], None]) -> str:
     digest, stream = hashlib.md5(usedforsecurity=False), content.open_blob(blob_id, size)
     try:
         while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
             report.read_bytes += len(chunk)
+            tell()
             pace.wait(len(chunk))
     except OSError as error:
         raise Unavailable("object.storage", error.strerror or str(error)) from error
@@ -139,13 +173,18 @@ def _md5(blob_id: uuid.UUID, size: int, report: Report, pace: Pace) -> str:
     return digest.hexdigest()
 
 
-def _unowned() -> Iterator[Finding]:
+def _batches() -> Iterator[list[uuid.UUID]]:
+    """All blobs of the store."""
     waiting = chain.from_iterable(store().names(idle_s=_SETTLED_S))
     while some := list(islice(waiting, _AT_ONCE)):
-        known: set[uuid.UUID] = set()
-        for rows in (Version.objects.filter(parts_count=0), Part.objects.all(), Garbage.objects.all()):
-            known.update(rows.filter(pk__in=some).values_list("pk", flat=True))
-        yield from (Finding(UNOWNED, blob_id, detail="belongs to no object") for blob_id in some if blob_id not in known)
+        yield some
+
+
+def _unowned(some: list[uuid.UUID]) -> list[Finding]:
+    known: set[uuid.UUID] = set()
+    for rows in (Version.objects.filter(parts_count=0), Part.objects.all(), Garbage.objects.all()):
+        known.update(rows.filter(pk__in=some).values_list("pk", flat=True))
+    return [Finding(UNOWNED, blob_id, detail="belongs to no object") for blob_id in some if blob_id not in known]
 
 
 def _fix(actor: Actor, report: Report) -> None:

@@ -1,7 +1,7 @@
 /* Sends a file in pieces to the API of images, says how far it is, and goes on where it broke off. */
 (() => {
   "use strict";
-  const PIECE_BYTES = 8 * 1024 * 1024, MOST_TRIES = 8, LONGEST_WAIT_MS = 15000;
+  const PIECE_BYTES = 8 * 1024 * 1024, MOST_TRIES = 8, LONGEST_WAIT_MS = 15000, IS_THERE = -1;
   const form = document.getElementById("upload");
   if (!form) return;
   const address = form.dataset.content, page = form.dataset.page;
@@ -44,6 +44,7 @@
     const head = await ask("HEAD");
     if (isPassing(head.status)) return null;
     if (head.status !== 200) throw new Error("The upload is refused (" + head.status + "): is the image still there?");
+    if (head.header("ETag")) return IS_THERE;  // the last piece came through, and its answer did not
     const offset = Number(head.header("Upload-Offset") || 0), announced = head.header("Upload-Length");
     if (offset <= whole && (announced === null || Number(announced) === whole)) return offset;
     await ask("DELETE");  // of another file
@@ -58,6 +59,7 @@
       if (offset === null) {
         offset = await whereToGoOn(whole);
         if (offset === null) { await wait(tries); tries += 1; continue; }
+        if (offset === IS_THERE) return;
         since = since || { at: Date.now(), bytes: offset };
       }
       const piece = chosen.slice(offset, offset + PIECE_BYTES), start = offset;

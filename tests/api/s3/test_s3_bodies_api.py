@@ -42,6 +42,15 @@ def test_a_wrong_checksum_keeps_the_object_out(ann: Any, bucket: str) -> None:
         ann.get_object(Bucket=bucket, Key="k")
 
 
+@pytest.mark.parametrize(("algorithm", "value"), [("crc32c", "4waSgw=="), ("crc64nvme", "rosUhgp5mIg=")])
+def test_checksums_that_boto3_needs_another_library_for(server: Server, ann_key: Key, bucket: str, algorithm: str, value: str) -> None:
+    """The values are the ones that catalogues of CRCs give for these nine digits."""
+    name = f"x-amz-checksum-{algorithm}"
+    assert server.signed(ann_key, "PUT", f"/{bucket}/k", b"123456789", {name: value}).headers[name] == value
+    assert server.signed(ann_key, "HEAD", f"/{bucket}/k", headers={"x-amz-checksum-mode": "ENABLED"}).headers[name] == value
+    server.signed(ann_key, "PUT", f"/{bucket}/k", b"12345678x", {name: value}).refused(400, "BadDigest")
+
+
 def test_a_body_other_than_the_signed_one_is_refused(server: Server, ann: Any, bucket: str) -> None:
     """Somebody between changes the body, and nothing else."""
 

@@ -5,13 +5,14 @@ import hashlib
 import http.server
 import os
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import IO
+from types import FrameType, SimpleNamespace
+from typing import IO, Any
 
 import msgspec
 import pytest
@@ -155,6 +156,44 @@ def test_a_finished_part_that_was_not_yet_renamed_is_not_fetched_again(tmp_path:
     (tmp_path / f"{wanted.sha256}.part").write_bytes(CONTENT)
     ImageCache(tmp_path, limit_bytes=10 * MIB).ensure(wanted, Trace())
     assert server.asked == []
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 4])
+def test_an_agent_killed_between_any_two_lines_leaves_a_cache_that_goes_on(tmp_path: Path, server: Server, every: int) -> None:
+    number, wanted = 0, image(server)
+    while _killed_at_line(tmp_path, wanted, number):
+        cache = ImageCache(tmp_path, limit_bytes=10 * MIB)
+        assert [each.sha256 for each in cache.listed()] in ([], [wanted.sha256])
+        local = cache.ensure(wanted, Trace())
+        assert local.path.read_bytes() == CONTENT, f"killed at line {number}"
+        local.path.unlink()
+        assert list(tmp_path.iterdir()) == [], f"killed at line {number}"
+        number += every
+    assert number > 60, "so many lines there are at least"
+
+
+def _killed_at_line(folder: Path, wanted: compute.Image, number: int) -> bool:
+    """Fetch in a process that is killed before its `number`-th line; False if it got to its end before."""
+    if not (child := os.fork()):
+        left = number
+
+        def trace(frame: FrameType, event: str, argument: Any) -> Any:
+            nonlocal left
+            if not frame.f_code.co_filename.endswith(("agent/images.py", "agent/download.py")):
+                return None
+            if event == "line":
+                if not left:
+                    os._exit(9)
+                left -= 1
+            return trace
+
+        sys.settrace(trace)
+        try:
+            ImageCache(folder, limit_bytes=10 * MIB).ensure(wanted, Trace())
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 9
 
 
 def test_a_server_that_cannot_resume_starts_over(cache: ImageCache, server: Server) -> None:
@@ -316,10 +355,11 @@ def test_what_is_kept_for_guests_is_not_filled_with_images(
 ) -> None:
     cache = ImageCache(tmp_path / "images", limit_bytes=10_000, spare_bytes=500)
     monkeypatch.setattr("shutil.disk_usage", Disk(tmp_path / "images", 1000).usage)
-    used = fetched(cache, server, b"a" * 400)
+    used, idle = fetched(cache, server, b"a" * 400), fetched(cache, server, b"b" * 10)
     (tmp_path / "base").hardlink_to(used)
     assert refusal(cache, image(server, b"c" * 400)).code == "image.no_space"
-    assert used.exists() and len(server.asked) == 1
+    assert used.exists() and len(server.asked) == 2
+    assert idle.exists(), "dropped for nothing"
 
 
 def qcow2(*, backing: int = 0, incompatible: int = 0, version: int = 3) -> bytes:

@@ -3,8 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from apps.common.admin import drawing
 from apps.common.commands import DONE, CloudCommand, whole
 from apps.identity.commands import actor_of, add_project, shell
+from apps.identity.selectors import places
 from apps.objects.api import shapes
 from apps.objects.selectors import buckets
 from apps.objects.selectors.sizes import sizes
@@ -29,8 +31,26 @@ class Command(CloudCommand):
             some = rows[first : first + _AT_ONCE]
             known = sizes([row.pk for row in some])
             found += [{**shapes.bucket(row), **shapes.usage(known[row.pk])} for row in some if row.pk in known]
+        if not self.as_json:
+            found = _for_people(found)
         self.show(
-            found, "name", "project_id", "objects", "versions", "size_bytes", "uploads", "is_exact", "versioning", "has_policy", "created_at",
-            nothing="There is no bucket.",
+            found, "name", "project", "objects", "versions", "size", "uploads", "versioning", "has_policy", "created_at", nothing="There is no bucket."
         )
         return DONE
+
+
+def _for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With names of projects, and a word where there is more than was counted."""
+    owners = places.projects(actor=shell()).filter(pk__in={row["project_id"] for row in rows})
+    names = dict(owners.values_list("pk", "name"))
+
+    def counted(row: dict[str, Any], value: str) -> str:
+        return value if row["is_exact"] else f"over {value}"
+
+    return [
+        {
+            **row, "project": names.get(row["project_id"], row["project_id"]), "objects": counted(row, str(row["objects"])),
+            "versions": counted(row, str(row["versions"])), "size": counted(row, drawing.size(row["size_bytes"])),
+        }
+        for row in rows
+    ]

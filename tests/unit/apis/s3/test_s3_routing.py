@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+from pathlib import Path
 
 import botocore.session
 import pytest
@@ -56,6 +57,12 @@ def test_the_table_has_the_operations_of_the_service_model_and_the_form() -> Non
 def test_what_is_offered_is_in_the_table() -> None:
     assert OFFERED.keys() <= routing.TABLE.keys()
     assert not OFFERED.keys() & SAME.keys()
+
+
+def test_the_operators_page_names_what_is_offered_and_nothing_else() -> None:
+    page = Path(__file__).parents[4].joinpath("docs", "s3.md").read_text()
+    rows = [line for line in page.split("## What is offered")[1].split("\n## ")[0].splitlines() if line.startswith("| ")]
+    assert sorted(name for row in rows for name in re.findall(r"`([A-Z]\w+[a-z]\w*)`", row)) == sorted(OFFERED)
 
 
 @pytest.mark.parametrize("parameter", sorted(routing.subresources()))

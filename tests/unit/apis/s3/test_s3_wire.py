@@ -44,6 +44,17 @@ def test_what_is_no_such_document_is_refused(body: bytes) -> None:
     assert caught.value.code == "MalformedXML"
 
 
+def test_documents_with_more_in_them_than_s3_has_a_use_for_are_refused_early() -> None:
+    parts = b"<R>" + b"<Part><PartNumber>1</PartNumber><ETag>a</ETag></Part>" * 10_000 + b"</R>"
+    assert len(xml.parse(parts, "R")) == 10_000
+    assert xml.required(xml.parse(b"<R><Key>" + b"k" * 500_000 + b"</Key></R>", "R"), "Key") == "k" * 500_000
+    attributes = b" ".join(b'a%d=""' % number for number in range(30_000))
+    for body in (b"<R>" + b"<a/>" * 100_000 + b"</R>", b"<R " + attributes + b"/>", b"<R>" + b'<a b=""/>' * 60_000 + b"</R>"):
+        with pytest.raises(Refused) as caught:
+            xml.parse(body, "R")
+        assert caught.value.code == "MalformedXML"
+
+
 def test_documents_are_read_with_and_without_namespaces() -> None:
     for body in (b"<R><A> x </A></R>", b'<R xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><A>x</A></R>', b'<s:R xmlns:s="y"><s:A>x</s:A></s:R>'):
         assert xml.required(xml.parse(body, "R"), "A") == "x"
