@@ -175,7 +175,7 @@ def _refused(error: Exception, environ: dict[str, Any], request: Request | None,
     taken = {name for name, _ in nodes}
     nodes += [(name, value if isinstance(value, int) else str(value)) for name, value in said.facts.items() if value is not None and name not in taken]
     nodes.append(("RequestId", context.request_id.get()))
-    body = xml.document("Error", nodes, namespace="")
+    body = xml.document("Error", [(name, xml.sayable(value) if isinstance(value, str) else value) for name, value in nodes], namespace="")
     # A HEAD has no body; the length must not tell of one that never comes.
     if environ["REQUEST_METHOD"] == "HEAD":
         body = b""

@@ -20,6 +20,7 @@ _PIECE = 64 * 1024
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"} | {chr(number): f"&#x{number:x};" for number in range(32) if number != 10}
 )
+_UNSAYABLE = dict.fromkeys({*range(32), 0xFFFE, 0xFFFF} - {9, 10, 13}, "\N{REPLACEMENT CHARACTER}")
 Value = Union["str | int | bool | datetime | None", Sequence["Node"]]
 Node = tuple[str, Value]
 
@@ -33,6 +34,11 @@ def document(name: str, content: Value, *, namespace: str = NAMESPACE) -> bytes:
 def typed(name: str, kind: str) -> str:
     """The name of an element that says its type, as grantees do."""
     return f'{name} {_XSI}"{kind}"'
+
+
+def sayable(text: str) -> str:
+    """A text for people, such as in a refusal: without what no XML can hold, so that its reader does not fail on it."""
+    return text.translate(_UNSAYABLE)
 
 
 def moment(when: datetime) -> str:
@@ -79,9 +85,9 @@ def parse(body: bytes, root: str) -> Element:
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
-        for end in range(_PIECE, len(body) + _PIECE, _PIECE):
-            parser.Parse(body[end - _PIECE : end], False)
-            if min(end, len(body)) - parser.CurrentByteIndex > 2 * _PIECE:
+        for upto in range(_PIECE, len(body) + _PIECE, _PIECE):
+            parser.Parse(body[upto - _PIECE : upto], False)
+            if min(upto, len(body)) - parser.CurrentByteIndex > 2 * _PIECE:
                 refuse()
         parser.Parse(b"", True)
     except (expat.ExpatError, ValueError, LookupError):

@@ -9,11 +9,13 @@ from uuid import UUID
 from apps.compute.models import Instance
 from apps.images import payloads as image_payloads
 from apps.images import properties
+from apps.network import payloads as network_payloads
 from contracts.compute import v1, v2, v3
 from contracts.network.v2 import Card
 
 if TYPE_CHECKING:
     from apps.images.models import Image
+    from apps.network.services.port_rows import Claimed
 
 # What a direct kernel boot needs at least to be seen on the serial console.
 _KERNEL_ARGS = "console=ttyS0"
@@ -54,3 +56,9 @@ def snapshot(instance_id: UUID, image: Image, upload_url: str) -> v3.Snapshot:
 
 def delete(instance_id: UUID) -> v2.Delete:
     return v2.Delete(instance_id=str(instance_id))
+
+
+def card(claimed: Claimed) -> Card:
+    """A port as its host plugs it in."""
+    fixed = [(each.subnet, each.address) for each in claimed.fixed]
+    return network_payloads.card(claimed.port, claimed.network, fixed, routed=claimed.routed)

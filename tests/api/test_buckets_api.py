@@ -47,7 +47,9 @@ def test_a_bucket_is_made_found_and_deleted(cloud: Cloud, ann: Http, shelf: dict
     assert ann.user is not None
     uploads.begin(actor=actor_in(ann.user, cloud.project), bucket="shelf", key="b", about=About())
     found = ann.get("buckets/shelf").ok()
-    assert found.pop("usage") == {"objects": 1, "versions": 1, "size_bytes": 5, "uploads": 1, "is_exact": True}
+    assert found.pop("usage") == {
+        "objects": 1, "object_bytes": 5, "versions": 1, "size_bytes": 5, "uploads": 1, "upload_bytes": 0, "is_exact": True,
+    }
     assert found == shelf
     ann.delete("buckets/shelf").problem(409, "bucket.not_empty")
     ann.delete("buckets/shelf/objects?key=a").ok()
@@ -122,7 +124,9 @@ def test_with_versioning_deleting_hides_and_a_version_goes_for_good(ann: Http, s
     version = put(ann, "a").version
     hidden = ann.delete("buckets/shelf/objects?key=a").ok()
     assert hidden["is_marker"] and hidden["version"] != version
-    assert ann.get("buckets/shelf").ok()["usage"] == {"objects": 0, "versions": 2, "size_bytes": 4, "uploads": 0, "is_exact": True}
+    assert ann.get("buckets/shelf").ok()["usage"] == {
+        "objects": 0, "object_bytes": 0, "versions": 2, "size_bytes": 4, "uploads": 0, "upload_bytes": 0, "is_exact": True,
+    }
     ann.delete(f"buckets/shelf/objects?key=a&version={hidden['version']}").ok()
     assert ann.get("buckets/shelf/objects").ok()["items"][0]["version"] == version
     ann.delete("buckets/shelf/objects?key=a&version=none").problem(400, "version.invalid", "version")

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
+import requests
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -29,10 +30,12 @@ FILES = 1000
 
 @dataclass(frozen=True)
 class Key:
-    """Whose key a client has."""
+    """Whose key a client has; `user`: the canonical id, `project`: as policies name it."""
 
     access: str
     secret: str
+    user: str
+    project: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 def made_key(stack: Stack, user: str, project: str) -> Key:
     key = json.loads(stack.manage("access_key_create", user, "--project", project, "--json", check=True).stdout)
-    return Key(key["access"], key["secret"])
+    made = Key(key["access"], key["secret"], "", f"arn:aws:iam::{key['project_id']}:root")
+    return replace(made, user=client(stack, made).list_buckets()["Owner"]["ID"])
 
 
 @pytest.fixture(scope="module")
@@ -161,9 +165,15 @@ def client(stack: Stack, key: Key) -> Any:
     )
 
 
-def fetched(url: str) -> bytes:
+def allowed(bucket: str, principal: Any, *actions: str, effect: str = "Allow", key: str = "*") -> str:
+    """A bucket policy of one statement."""
+    statement = {"Effect": effect, "Principal": principal, "Action": list(actions), "Resource": f"arn:aws:s3:::{bucket}/{key}"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def fetched(url: str, data: bytes | None = None, method: str = "GET") -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=30) as answer:
+    with opener.open(urllib.request.Request(url, data, method=method), timeout=30) as answer:
         content: bytes = answer.read()
     return content
 
@@ -171,8 +181,8 @@ def fetched(url: str) -> bytes:
 # boto3
 
 
-def test_boto3_does_a_days_work_with_its_own_settings(stack: Stack, ann: Key, bob: Key, tmp_path: Path) -> None:
-    mine, theirs = client(stack, ann), client(stack, bob)
+def test_boto3_does_a_days_work_with_its_own_settings(stack: Stack, ann: Key, tmp_path: Path) -> None:
+    mine = client(stack, ann)
     mine.create_bucket(Bucket="boto-bucket")
     source, target = large(tmp_path / "source", 24 * MIB), tmp_path / "target"
     parts = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
@@ -181,26 +191,73 @@ def test_boto3_does_a_days_work_with_its_own_settings(stack: Stack, ann: Key, bo
     assert digest(source) == digest(target)
     ranged = mine.get_object(Bucket="boto-bucket", Key="large", Range=f"bytes={MIB}-{MIB + 7}")["Body"].read()
     assert ranged == (1).to_bytes(8, "big")
-    url = mine.generate_presigned_url("get_object", Params={"Bucket": "boto-bucket", "Key": "large"}, ExpiresIn=60)
-    assert hashlib.md5(fetched(url)).hexdigest() == digest(source)
-    mine.put_bucket_versioning(Bucket="boto-bucket", VersioningConfiguration={"Status": "Enabled"})
-    versions = [mine.put_object(Bucket="boto-bucket", Key="k", Body=str(number))["VersionId"] for number in range(3)]
-    assert mine.get_object(Bucket="boto-bucket", Key="k", VersionId=versions[0])["Body"].read() == b"0"
-    with pytest.raises(ClientError, match="AccessDenied"):
-        theirs.get_object(Bucket="boto-bucket", Key="k")
-    mine.put_object_acl(Bucket="boto-bucket", Key="k", ACL="authenticated-read")
-    assert theirs.get_object(Bucket="boto-bucket", Key="k")["Body"].read() == b"2"
-    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::boto-bucket/k"}
-    mine.put_bucket_policy(Bucket="boto-bucket", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    for each in (mine, theirs):
-        with pytest.raises(ClientError, match="AccessDenied"):
-            each.get_object(Bucket="boto-bucket", Key="k")
-    mine.delete_bucket_policy(Bucket="boto-bucket")
     keys = [f"many/{number:04}" for number in range(30)]
     for key in keys:
         mine.put_object(Bucket="boto-bucket", Key=key, Body=b"")
     pages = mine.get_paginator("list_objects_v2").paginate(Bucket="boto-bucket", Prefix="many/", PaginationConfig={"PageSize": 7})
     assert [each["Key"] for page in pages for each in page["Contents"]] == keys
+    assert len(mine.delete_objects(Bucket="boto-bucket", Delete={"Objects": [{"Key": key} for key in keys]})["Deleted"]) == len(keys)
+    mine.copy({"Bucket": "boto-bucket", "Key": "large"}, "boto-bucket", "copy", Config=parts)
+    mine.delete_object(Bucket="boto-bucket", Key="large")
+    assert [each["Key"] for each in mine.list_objects_v2(Bucket="boto-bucket")["Contents"]] == ["copy"]
+
+
+def test_boto3_signs_what_others_fetch_send_and_post(stack: Stack, ann: Key) -> None:
+    s3, at = client(stack, ann), {"Bucket": "boto-signed", "Key": "k"}
+    s3.create_bucket(Bucket="boto-signed")
+    fetched(s3.generate_presigned_url("put_object", Params=at, ExpiresIn=60), b"sent", "PUT")
+    assert fetched(s3.generate_presigned_url("get_object", Params=at, ExpiresIn=60)) == b"sent"
+    form = s3.generate_presigned_post("boto-signed", "posted", Conditions=[["content-length-range", 0, 9]], ExpiresIn=60)
+    session = requests.Session()
+    session.trust_env = False
+    assert session.post(form["url"], form["fields"], files={"file": b"posted"}, timeout=30).status_code == 204
+    assert session.post(form["url"], form["fields"], files={"file": b"x" * 10}, timeout=30).status_code == 400
+    assert s3.get_object(Bucket="boto-signed", Key="posted")["Body"].read() == b"posted"
+
+
+def test_boto3_keeps_versions(stack: Stack, ann: Key) -> None:
+    s3, at = client(stack, ann), {"Bucket": "boto-versions", "Key": "k"}
+    s3.create_bucket(Bucket="boto-versions")
+    s3.put_bucket_versioning(Bucket="boto-versions", VersioningConfiguration={"Status": "Enabled"})
+    versions = [s3.put_object(**at, Body=str(number))["VersionId"] for number in range(3)]
+    assert s3.get_object(**at, VersionId=versions[0])["Body"].read() == b"0"
+    marker = s3.delete_object(**at)
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        s3.get_object(**at)
+    told = s3.list_object_versions(Bucket="boto-versions")
+    assert [each["VersionId"] for each in told["Versions"]] == versions[::-1]
+    assert [each["VersionId"] for each in told["DeleteMarkers"]] == [marker["VersionId"]]
+    for version in (marker["VersionId"], versions[2]):
+        s3.delete_object(**at, VersionId=version)
+    assert s3.get_object(**at)["Body"].read() == b"1"
+
+
+def test_boto3_gives_a_second_user_what_it_is_to_have(stack: Stack, ann: Key, bob: Key) -> None:
+    mine, theirs, at = client(stack, ann), client(stack, bob), {"Bucket": "boto-shared", "Key": "for/k"}
+    mine.create_bucket(Bucket="boto-shared")
+    mine.put_object(**at, Body=b"x")
+
+    def refused(who: Any) -> None:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            who.get_object(**at)
+
+    refused(theirs)
+    for access_list in ({"ACL": "authenticated-read"}, {"GrantRead": f"id={bob.user}"}):
+        mine.put_object_acl(**at, **access_list)
+        assert theirs.get_object(**at)["Body"].read() == b"x"
+        mine.put_object_acl(**at, ACL="private")
+        refused(theirs)
+    mine.put_bucket_policy(Bucket="boto-shared", Policy=allowed("boto-shared", {"AWS": bob.project}, "s3:GetObject", "s3:PutObject", key="for/*"))
+    assert theirs.get_object(**at)["Body"].read() == b"x"
+    theirs.put_object(Bucket="boto-shared", Key="for/theirs", Body=b"y")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        theirs.put_object(Bucket="boto-shared", Key="elsewhere", Body=b"y")
+    assert mine.get_object(Bucket="boto-shared", Key="for/theirs")["Body"].read() == b"y"
+    mine.put_bucket_policy(Bucket="boto-shared", Policy=allowed("boto-shared", "*", "s3:GetObject", effect="Deny"))
+    refused(theirs)
+    refused(mine)
+    mine.delete_bucket_policy(Bucket="boto-shared")
+    assert mine.get_object(**at)["Body"].read() == b"x"
 
 
 def test_boto3_finds_buckets_in_the_name_of_the_host(stack: Stack, ann: Key, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +305,9 @@ def test_aws_syncs_a_tree_of_files(tool: Make, ann: Key, tree: Path, tmp_path: P
     aws.run("s3", "sync", "s3://aws-tree/t", str(tmp_path / "back"), "--quiet")
     assert same(tree, tmp_path / "back")
     assert f"Total Objects: {FILES}" in aws.run("s3", "ls", "--recursive", "--summarize", "s3://aws-tree")
-    aws.run("s3", "rb", "--force", "s3://aws-tree")
-    assert "aws-tree" not in aws.run("s3", "ls")
+    assert "BucketNotEmpty" in aws.run("s3", "rb", "s3://aws-tree", code=None)
+    assert aws.run("s3", "rm", "--recursive", "s3://aws-tree/t/d0").count("delete:") == FILES // 10
+    assert aws.run("s3", "sync", str(tree), "s3://aws-tree/t").count("upload:") == FILES // 10
 
 
 @with_aws
@@ -271,10 +329,14 @@ def test_aws_sends_parts_presigns_and_keeps_versions(tool: Make, ann: Key, bob: 
     assert len(json.loads(aws.run("s3api", "list-object-versions", "--bucket", "aws-bucket", "--prefix", "moved"))["Versions"]) == 2
     assert "AccessDenied" in theirs.run("s3api", "get-object-tagging", "--bucket", "aws-bucket", "--key", "large", code=None)
     assert "403" in theirs.run("s3", "cp", "s3://aws-bucket/large", str(target), code=1)
-    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::aws-bucket/*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    aws.run("s3api", "put-bucket-policy", "--bucket", "aws-bucket", "--policy", policy)
+    aws.run("s3api", "put-object-acl", "--bucket", "aws-bucket", "--key", "large", "--grant-read", f"id={bob.user}")
     theirs.run("s3", "cp", "s3://aws-bucket/large", str(target))
+    assert digest(source) == digest(target)
+    assert "403" in theirs.run("s3", "cp", "s3://aws-bucket/moved", str(target), code=1)
+    policy = allowed("aws-bucket", {"AWS": bob.project}, "s3:GetObject", "s3:GetObjectVersion")
+    aws.run("s3api", "put-bucket-policy", "--bucket", "aws-bucket", "--policy", policy)
+    aws.run("s3", "cp", "s3://aws-bucket/large", "s3://aws-bucket/moved")
+    theirs.run("s3", "cp", "s3://aws-bucket/moved", str(target))
     assert digest(source) == digest(target)
     assert "MalformedPolicy" in aws.run("s3api", "put-bucket-policy", "--bucket", "aws-bucket", "--policy", "{}", code=None)
 
@@ -296,6 +358,7 @@ def test_s3cmd_syncs_a_tree_of_files(tool: Make, ann: Key, tree: Path, tmp_path:
     assert "s3cmd-tree" not in s3cmd.run("ls")
 
 
+# It knows no versions.
 @with_s3cmd
 def test_s3cmd_sends_parts_signs_and_opens(tool: Make, ann: Key, bob: Key, stack: Stack, tmp_path: Path) -> None:
     s3cmd, theirs = tool("s3cmd", ann), tool("s3cmd", bob)
@@ -314,9 +377,16 @@ def test_s3cmd_sends_parts_signs_and_opens(tool: Make, ann: Key, bob: Key, stack
     assert fetched(f"{stack.s3_url}/s3cmd-bucket/large") == source.read_bytes()
     s3cmd.run("setacl", "--acl-private", "s3://s3cmd-bucket/large")
     theirs.run("get", "--force", "s3://s3cmd-bucket/large", str(target), code=77)
+    s3cmd.run("setacl", f"--acl-grant=read:{bob.user}", "s3://s3cmd-bucket/large")
+    theirs.run("get", "--force", "s3://s3cmd-bucket/large", str(target))
+    s3cmd.run("setacl", f"--acl-revoke=read:{bob.user}", "s3://s3cmd-bucket/large")
+    theirs.run("get", "--force", "s3://s3cmd-bucket/large", str(target), code=77)
+    with target.open("wb") as half:
+        half.write(source.read_bytes()[: 7 * MIB])
+    s3cmd.run("get", "--continue", "s3://s3cmd-bucket/large", str(target))
+    assert digest(source) == digest(target)
     policy = tmp_path / "policy.json"
-    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::s3cmd-bucket/*"}
-    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    policy.write_text(allowed("s3cmd-bucket", {"AWS": bob.project}, "s3:GetObject"))
     s3cmd.run("setpolicy", str(policy), "s3://s3cmd-bucket")
     theirs.run("get", "--force", "s3://s3cmd-bucket/large", str(target))
     s3cmd.run("delpolicy", "s3://s3cmd-bucket")
@@ -345,6 +415,7 @@ def test_rclone_syncs_a_tree_of_files(tool: Make, ann: Key, tree: Path, tmp_path
     assert "rclone-tree" not in rclone.run("lsd", "cloud:")
 
 
+# It knows no policies.
 @with_rclone
 def test_rclone_sends_parts_copies_and_links(tool: Make, ann: Key, bob: Key, tmp_path: Path) -> None:
     rclone, theirs = tool("rclone", ann), tool("rclone", bob)
@@ -363,6 +434,25 @@ def test_rclone_sends_parts_copies_and_links(tool: Make, ann: Key, bob: Key, tmp
     assert done.returncode == 0, done.stderr
     assert rclone.run("md5sum", "--download", "cloud:rclone-bucket/streamed").split()[0] == digest(source)
     target.unlink()
+    assert rclone.run("cat", f"--offset={MIB}", "--count=8", "cloud:rclone-bucket/moved").encode() == (1).to_bytes(8, "big")
     theirs.run("copyto", "cloud:rclone-bucket/moved", str(target), code=None)
     assert not target.exists()
+    rclone.run("copyto", "--s3-acl=authenticated-read", str(source), "cloud:rclone-bucket/shared")
+    assert theirs.run("cat", f"--offset={MIB}", "--count=8", "cloud:rclone-bucket/shared").encode() == (1).to_bytes(8, "big")
     rclone.run("purge", "cloud:rclone-bucket")
+
+
+@with_rclone
+def test_rclone_keeps_versions(tool: Make, ann: Key, tmp_path: Path) -> None:
+    rclone, source = tool("rclone", ann), tmp_path / "source"
+    rclone.run("mkdir", "cloud:rclone-versions")
+    assert "Enabled" in rclone.run("backend", "versioning", "cloud:rclone-versions", "Enabled")
+    for text in ("first", "second"):
+        source.write_text(text)
+        rclone.run("copyto", "--ignore-times", str(source), "cloud:rclone-versions/k")
+    rclone.run("deletefile", "cloud:rclone-versions/k")
+    assert rclone.run("lsf", "cloud:rclone-versions") == ""
+    kept = rclone.run("lsf", "--s3-versions", "cloud:rclone-versions").split()
+    assert len(kept) == 2 and {rclone.run("cat", "--s3-versions", f"cloud:rclone-versions/{name}") for name in kept} == {"first", "second"}
+    rclone.run("backend", "cleanup-hidden", "cloud:rclone-versions")
+    assert rclone.run("lsf", "--s3-versions", "cloud:rclone-versions") == ""

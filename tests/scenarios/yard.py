@@ -88,6 +88,7 @@ class Yard:
             "subnet": lambda: self._subnet("network"),
             "wire": lambda: self._id("physical-networks", {"name": self._name()}),
             "image": lambda: self._id("images", {"name": self._name(), "disk_format": "raw"}),
+            "idle_image": lambda: self._id("images", {"name": self._name(), "disk_format": "raw"}),
             "other_project": lambda: self._id("projects", {"name": self._name()}),
             "offered_image": lambda: self._shared_image(self.operator, "project"),
             "shared_image": lambda: self._shared_image(self.mine, "other_project"),

@@ -24,7 +24,7 @@ from apps.common.context import SYSTEM, Actor
 from apps.common.sql import snapshot
 from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import mend
-from apps.compute.services.place import amounts_of
+from apps.compute.services.needs import amounts_of
 from apps.compute.states import InstanceState
 from apps.images.services import contents, uploads
 from apps.network import selectors as networks

@@ -12,7 +12,7 @@ from apps.common.errors import Conflict, Unavailable
 from apps.compute import names
 from apps.compute.models import Instance
 from apps.compute.services import delete, release, snapshot, strays
-from apps.compute.services.place import amounts_of
+from apps.compute.services.needs import amounts_of
 from apps.compute.states import InstanceState
 from apps.network import selectors as networks
 from apps.operations.services import lifecycle, sweep

@@ -13,11 +13,11 @@ from apps.common.errors import Invalid, NotFound
 from apps.hosts import selectors as hosts_of
 from apps.identity import policy
 from apps.images import properties
-from apps.placement.names import is_custom, standard_traits
+from apps.placement.names import DISK_GB, MEMORY_MB, VCPU, is_custom, standard_traits
 from contracts.compute.v1 import DiskBus, Firmware
 
 if TYPE_CHECKING:
-    from apps.compute.models import Flavor
+    from apps.compute.models import Flavor, Instance
     from apps.images.models import Image
 
 # An instance names at most so many of each.
@@ -136,3 +136,8 @@ def _named(texts: Sequence[str], field: str) -> list[str]:
             raise NotFound("host.not_found", f"{field}: there is no host {text[:64]!r}.", field=field)
         chosen.add(found)
     return sorted(chosen)
+
+
+def amounts_of(instance: Instance) -> dict[str, int]:
+    """What an instance takes of its host, by resource class."""
+    return {VCPU: instance.vcpus, MEMORY_MB: instance.memory_mb, DISK_GB: instance.disk_gb}

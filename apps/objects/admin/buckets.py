@@ -18,15 +18,23 @@ from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.identity.admin.forms import ProjectChoice
-from apps.objects.access.acl import CANNED, spelled_out
+from apps.objects.access.acl import CANNED
 from apps.objects.access.asking import canonical
+from apps.objects.access.exposure import Exposure
+from apps.objects.admin.grants import grants
 from apps.objects.models import Bucket, Upload, Version
+from apps.objects.selectors.gate import exposed
 from apps.objects.selectors.sizes import Size, sizes
 from apps.objects.services import buckets
 from apps.objects.states import Versioning
 
 # So far a list of 50 buckets is counted.
 _MOST_IN_LIST = 10_000
+_VERSIONING = {Versioning.NEVER: ("never", "off"), Versioning.ENABLED: ("enabled", "good"), Versioning.SUSPENDED: ("suspended", "warn")}
+_EXPOSED = {
+    Exposure.NOBODY: ("its project", "off"), Exposure.SOME: ("some others", "busy"), Exposure.READ: ("all to read", "warn"),
+    Exposure.WRITE: ("all to write", "bad"),
+}
 _OPERATORS = "The project's own members can do this with any client of S3."
 
 
@@ -76,7 +84,7 @@ class BucketAdmin(RecordAdmin):
     """Buckets, and how much is in them as far as that is quickly counted."""
 
     permission = "objects.bucket.list"
-    list_display = ("name", "project", "objects_shown", "size_shown", "versioning_shown", "flags", "created")
+    list_display = ("name", "project", "objects_shown", "size_shown", "versioning_shown", "exposed_shown", "created")
     list_filter = ("versioning",)
     search_fields = ("name",)
     search_ids = ("pk", "project_id", "user_id")
@@ -84,9 +92,9 @@ class BucketAdmin(RecordAdmin):
     project = reference("project_id", "project", "project")
     user = reference("user_id", "user", "made by")
     facts = (
-        ("Facts", ("project", "user", "objects_shown", "versions_shown", "size_shown", "uploads_shown", "versioning_shown", "tags_shown", "created", "id_shown")),
+        ("Facts", ("project", "user", "size_shown", "exposed_shown", "versioning_shown", "tags_shown", "created", "id_shown")),
     )
-    pictures = (("Access list", "acl_shown"), ("Policy", "policy_shown"), ("CORS", "cors_shown"))
+    pictures = (("Content", "content_shown"), ("Access list", "acl_shown"), ("Policy", "policy_shown"), ("CORS", "cors_shown"))
     creation = Creation(permission="objects.bucket.create", form=NewBucketForm, run=_create, warning="Members of the project have it at once.")
     buttons = (
         Button(
@@ -110,6 +118,10 @@ class BucketAdmin(RecordAdmin):
         for row in rows:
             row.size_known = found.get(row.pk)
 
+    def headline(self, row: Any) -> SafeString:
+        size = _size(row)
+        return drawing.badge("empty", "off") if size == Size() else drawing.EMPTY
+
     def links(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
         pages = (("Versions", Version), ("Uploads", Upload))
         return [
@@ -118,29 +130,37 @@ class BucketAdmin(RecordAdmin):
 
     @admin.display(description="objects")
     def objects_shown(self, bucket: Bucket) -> str:
-        return self._counted(bucket, _size(bucket).objects)
-
-    @admin.display(description="versions")
-    def versions_shown(self, bucket: Bucket) -> str:
-        return self._counted(bucket, _size(bucket).versions)
+        found = _size(bucket)
+        return _at_least(found, drawing.number(found.objects))
 
     @admin.display(description="size")
     def size_shown(self, bucket: Bucket) -> str:
+        """All that counts in the quota."""
         found = _size(bucket)
-        return drawing.size(found.size_bytes) if found.is_exact else f"over {drawing.size(found.size_bytes)}"
-
-    @admin.display(description="uploads under way")
-    def uploads_shown(self, bucket: Bucket) -> str:
-        return drawing.number(_size(bucket).uploads)
+        return _at_least(found, drawing.size(found.size_bytes + found.upload_bytes))
 
     @admin.display(description="versioning")
-    def versioning_shown(self, bucket: Bucket) -> str:
-        return bucket.versioning or "never"
+    def versioning_shown(self, bucket: Bucket) -> SafeString:
+        return drawing.badge(*_VERSIONING[Versioning(bucket.versioning)])
 
-    @admin.display(description="has")
-    def flags(self, bucket: Bucket) -> SafeString:
-        told = (("policy", bucket.policy is not None), ("access list", bool(bucket.acl)), ("CORS", bool(bucket.cors)))
-        return drawing.tags(word for word, holds in told if holds)
+    @admin.display(description="open to")
+    def exposed_shown(self, bucket: Bucket) -> SafeString:
+        return drawing.badge(*_EXPOSED[exposed(bucket)], title="By its access list and its policy. Objects can have access lists of their own.")
+
+    def content_shown(self, bucket: Bucket) -> SafeString:
+        """What takes how much of the quota: objects, what versioning keeps of them, and what is on its way."""
+        found = _size(bucket)
+        total = found.size_bytes + found.upload_bytes
+        kinds = (
+            ("objects", found.objects, found.object_bytes, "good"),
+            ("older versions", found.versions - found.objects, found.size_bytes - found.object_bytes, "warn"),
+            ("uploads", found.uploads, found.upload_bytes, "busy"),
+        )
+        lines = []
+        for name, count, size, tone in kinds:
+            told = f"{drawing.size(size)} in {drawing.number(count)}"
+            lines.append((name, drawing.bar(size / total if total else 0, tone, label=f"{name}: {told}"), told if count else "none"))
+        return drawing.stack(drawing.beside(*line) for line in lines)
 
     @admin.display(description="tags")
     def tags_shown(self, bucket: Bucket) -> SafeString:
@@ -148,7 +168,7 @@ class BucketAdmin(RecordAdmin):
 
     def acl_shown(self, bucket: Bucket) -> SafeString:
         owner = canonical(bucket.user_id)
-        return drawing.table(("Grantee", "Permission"), spelled_out(bucket.acl, owner, owner)) if bucket.acl else drawing.EMPTY
+        return grants(bucket.acl, owner, owner)
 
     def policy_shown(self, bucket: Bucket) -> SafeString:
         return drawing.EMPTY if bucket.policy is None else drawing.terminal(json.dumps(bucket.policy, indent=2))
@@ -164,13 +184,14 @@ class BucketAdmin(RecordAdmin):
     def id_shown(self, bucket: Bucket) -> SafeString:
         return drawing.code(bucket.pk)
 
-    def _counted(self, bucket: Bucket, count: int) -> str:
-        return drawing.number(count) if _size(bucket).is_exact else f"over {drawing.number(count)}"
+
+def _at_least(found: Size, text: str) -> str:
+    return text if found.is_exact else f"over {text}"
 
 
 def _size(bucket: Any) -> Size:
     """Of a row of a list, or of the one that a page is about; the same for all its facts."""
     if getattr(bucket, "size_known", None) is None:
-        bucket.size_known = sizes([bucket.pk]).get(bucket.pk) or Size(0, 0, 0, 0, is_exact=True)
+        bucket.size_known = sizes([bucket.pk])[bucket.pk]
     found: Size = bucket.size_known
     return found

@@ -1,6 +1,7 @@
-"""Admin pages of versions of objects, and of uploads in parts. They look only: objects are changed by S3."""
+"""Admin pages of versions of objects, and of uploads in parts. Objects are written by S3 only; here they can be deleted."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -9,11 +10,24 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apps.common.admin import drawing, references
+from apps.common.admin.buttons import Button
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
-from apps.objects.access.acl import spelled_out
+from apps.common.context import Actor
 from apps.objects.access.asking import canonical
+from apps.objects.admin.grants import grants
 from apps.objects.models import Upload, Version
+from apps.objects.services import objects, uploads
+
+
+def _delete(actor: Actor, row: Version, values: Mapping[str, Any]) -> str:
+    objects.delete(actor=actor, bucket=row.bucket.name, key=row.key, version=row.version)
+    return f"The version {row.version} of {row.key} is deleted."
+
+
+def _abort(actor: Actor, row: Upload, values: Mapping[str, Any]) -> str:
+    uploads.abort(actor=actor, bucket=row.bucket.name, key=row.key, upload_id=str(row.pk))
+    return f"The upload of {row.key} has ended."
 
 
 @admin.register(Version)
@@ -37,18 +51,29 @@ class VersionAdmin(RecordAdmin):
         ),
     )
     pictures = (("Headers and metadata", "described"), ("Tags", "tags_shown"), ("Access list", "acl_shown"))
+    buttons = (
+        Button(
+            name="delete", label="Delete this version", question="Delete {rows} for good", permission="objects.object.delete", run=_delete,
+            dangerous=True, gone=True, warning="Nothing of it is kept. If it is the latest one, the version before it is seen again.",
+        ),
+    )
 
     @admin.display(description="bucket")
     def bucket_link(self, row: Version) -> SafeString:
         return references.link("bucket", row.bucket_id, row.bucket.name)
 
+    def headline(self, row: Version) -> SafeString:
+        return self.state(row)
+
     @admin.display(description="is")
     def state(self, row: Version) -> SafeString:
-        return drawing.tags(word for word, holds in (("latest", row.is_latest), ("delete marker", row.is_marker)) if holds)
+        if row.is_marker:
+            return drawing.badge("deleted", "bad", title="A delete marker: the object is not there.") if row.is_latest else drawing.badge("was deleted", "off")
+        return drawing.badge("latest", "good") if row.is_latest else drawing.badge("older", "off")
 
     @admin.display(description="size")
-    def size_shown(self, row: Version) -> str:
-        return drawing.size(row.size_bytes)
+    def size_shown(self, row: Version) -> str | SafeString:
+        return drawing.NOTHING if row.is_marker else drawing.size(row.size_bytes)
 
     @admin.display(description="checksums")
     def checksums_shown(self, row: Version) -> str:
@@ -62,8 +87,7 @@ class VersionAdmin(RecordAdmin):
         return drawing.table(("Tag", "Value"), row.tags.items()) if row.tags else drawing.EMPTY
 
     def acl_shown(self, row: Version) -> SafeString:
-        owners = canonical(row.user_id), canonical(row.bucket.user_id)
-        return drawing.table(("Grantee", "Permission"), spelled_out(row.acl, *owners)) if row.acl else drawing.EMPTY
+        return grants(row.acl, canonical(row.user_id), canonical(row.bucket.user_id))
 
     @admin.display(description="written")
     def created(self, row: Version) -> SafeString:
@@ -88,6 +112,12 @@ class UploadAdmin(RecordAdmin):
     user = reference("user_id", "user", "sent by")
     facts = (("Facts", ("bucket_link", "parts_shown", "size_shown", "content_type", "algorithm", "user", "project", "begun", "id_shown")),)
     pictures = (("Metadata", "described"),)
+    buttons = (
+        Button(
+            name="abort", label="End the upload", question="End the upload of {rows}", permission="objects.object.create", run=_abort, dangerous=True,
+            gone=True, warning="Its parts are deleted: who sends them must begin anew.",
+        ),
+    )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Upload]":
         counted: QuerySet[Upload] = super().get_queryset(request).annotate(parts_there=Count("parts"), bytes_there=Sum("parts__size_bytes"))

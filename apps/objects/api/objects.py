@@ -37,7 +37,7 @@ class ObjectList(View):
         return Response({"items": [shapes.version(each) for each in found.entries], "prefixes": found.prefixes, "next": following})
 
     @extend_schema(
-        operation_id="objects_delete", parameters=[shapes.DeleteObject], responses=shapes.DeletedSerializer, tags=["objects"]
+        operation_id="objects_delete", parameters=[shapes.DeleteObject], responses={200: shapes.DeletedSerializer}, tags=["objects"]
     )
     def delete(self, request: Request, bucket_name: str) -> Response:
         """Delete an object, or one version of it for good. What is not there is no error."""

@@ -86,8 +86,10 @@ class BucketSerializer(serializers.Serializer[Any]):
 class UsageSerializer(serializers.Serializer[Any]):
     objects = serializers.IntegerField(help_text="Those that lists show.")
     versions = serializers.IntegerField(help_text="With all that versioning keeps.")
+    object_bytes = serializers.IntegerField(help_text="Of the objects that lists show.")
     size_bytes = serializers.IntegerField(help_text="Of all versions.")
     uploads = serializers.IntegerField(help_text="In parts, under way.")
+    upload_bytes = serializers.IntegerField(help_text="Of their parts; counts in the quota, as `size_bytes` does.")
     is_exact = serializers.BooleanField(help_text="False: there is more than was counted.")
 
 
@@ -156,7 +158,8 @@ def with_usage(row: Bucket) -> dict[str, Any]:
 
 def usage(size: Size) -> dict[str, Any]:
     return {
-        "objects": size.objects, "versions": size.versions, "size_bytes": size.size_bytes, "uploads": size.uploads, "is_exact": size.is_exact,
+        "objects": size.objects, "object_bytes": size.object_bytes, "versions": size.versions, "size_bytes": size.size_bytes,
+        "uploads": size.uploads, "upload_bytes": size.upload_bytes, "is_exact": size.is_exact,
     }
 
 

@@ -14,6 +14,7 @@ from apps.identity import policy
 from apps.objects.access import actions
 from apps.objects.access.asking import Owner, Question, Subject
 from apps.objects.access.decide import Case, Thing, Verdict, decide, facts_of_existing, facts_of_new
+from apps.objects.access.exposure import Exposure, exposure
 from apps.objects.access.policy import Policy, stored
 from apps.objects.inputs import NO_CONTEXT, Context
 from apps.objects.models import Bucket, Described, Upload
@@ -51,6 +52,15 @@ def knows(actor: Actor, bucket: Bucket) -> bool:
     """Whether the actor may know of the bucket, whatever its policy says."""
     works_there = actor.project_id is not None and actor.project_id == bucket.project_id
     return works_there or policy.allows(actor, "objects.bucket.get", project_id=bucket.project_id)
+
+
+def exposed(bucket: Bucket) -> Exposure:
+    """To whom the bucket is open besides its project. A policy that cannot be read opens it to nobody."""
+    try:
+        asked = _policy(bucket)
+    except Invalid:
+        return Exposure.NOBODY
+    return exposure(bucket.acl, asked, owner=Owner(bucket.user_id, bucket.project_id).canonical)
 
 
 def permission(action: str) -> str:

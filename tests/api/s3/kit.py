@@ -21,6 +21,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from apis.s3.application import Application
+from apis.s3.request import Stream
 from apps.identity.models import Project, User
 from apps.identity.services import access_keys
 from tests.support.identity import make_user
@@ -44,7 +45,7 @@ def make_key(name: str, project: Project, role: str = "member") -> Key:
 
     user = make_user(name, project, role)
     made = access_keys.create(actor=actor_in(user, project))
-    return Key(user, made.key.access, made.secret)
+    return Key(user, made.key.access or "", made.secret)
 
 
 def streamed(
@@ -112,20 +113,23 @@ class Server:
         self._application = Application(region=REGION, domains=(HOST,), strangers=2)
 
     def ask(
-        self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None, *, length: int | None = None,
+        self, method: str, target: str, body: bytes | Stream = b"", headers: Mapping[str, str] | None = None, *, length: int | None = None,
         host: str = HOST, scheme: str = "http",
     ) -> Got:
-        """`target`: path and query as they are sent. `length`: what Content-Length says, if not the truth."""
+        """`target`: path and query as they are sent. `length`: what Content-Length says, if not the truth; needed for a stream."""
         path, _, query = target.partition("?")
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method, "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query, "REMOTE_ADDR": "192.0.2.7",
-            "HTTP_HOST": host, "wsgi.url_scheme": scheme, "wsgi.input": io.BytesIO(body), "SERVER_PROTOCOL": "HTTP/1.1",
+            "HTTP_HOST": host, "wsgi.url_scheme": scheme, "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.input": io.BytesIO(body) if isinstance(body, bytes) else body,
         }
         for name, value in (headers or {}).items():
             named = name.upper().replace("-", "_")
             environ[named if named in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{named}"] = value
-        if length is not None or body:
-            environ["CONTENT_LENGTH"] = str(len(body) if length is None else length)
+        if length is None and isinstance(body, bytes) and body:
+            length = len(body)
+        if length is not None:
+            environ["CONTENT_LENGTH"] = str(length)
         told: list[Any] = []
         answer = self._application(environ, lambda status, names, exc_info=None: told.extend((status, names)))
         content = b"".join(answer)

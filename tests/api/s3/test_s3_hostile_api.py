@@ -248,3 +248,30 @@ def test_what_was_good_before_stays_as_it_was(server: Server, ann_key: Key, ann:
     server.ask("PUT", K, body[:-100], headers).refused(400, "IncompleteBody")
     assert body_of(ann.get_object(Bucket=bucket, Key="k")) == CONTENT
     assert state() == before
+
+
+class Slow:
+    """A body of one byte, whose sender lets other things happen first."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self._meanwhile = meanwhile
+
+    def read(self, size: int, /) -> bytes:
+        self._meanwhile()
+        return b"x"
+
+
+def test_slow_senders_whom_nobody_knows_leave_room_for_those_who_sign(server: Server, ann: Any, bucket: str) -> None:
+    """Two of them are served at once here; a third one is put off, and nobody else."""
+    ann.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    refused_ones = []
+
+    def meanwhile() -> None:
+        refused_ones.append(server.ask("PUT", K, b"x"))
+        ann.put_object(Bucket=bucket, Key="signed", Body=b"x")
+        assert server.ask("GET", f"/{bucket}").status == 200  # without a body nobody is slow
+
+    assert server.ask("PUT", K, Slow(lambda: server.ask("PUT", f"{K}2", Slow(meanwhile), length=1)), length=1).status == 200
+    assert int(refused_ones[0].headers["retry-after"]) > 0
+    refused_ones[0].refused(503, "SlowDown")
+    assert server.ask("PUT", K, b"x").status == 200

@@ -102,6 +102,11 @@ def test_pages_out_of_buckets_run_apart_from_this_host(ann: Any, bucket: str) ->
     assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_refusal_can_be_read_whatever_the_key_is(server: Server, ann_key: Key, bucket: str) -> None:
+    for key in ("%01", "%EF%BF%BF", "a%1B%0A"):
+        assert server.signed(ann_key, "GET", f"/{bucket}/{key}").refused(404, "NoSuchKey").findtext("Key")
+
+
 def test_what_is_not_there(ann: Any, mallory: Any, bucket: str) -> None:
     with refused("NoSuchKey", 404) as caught:
         ann.get_object(Bucket=bucket, Key="k")

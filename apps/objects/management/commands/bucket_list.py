@@ -30,7 +30,7 @@ class Command(CloudCommand):
         for first in range(0, len(rows), _AT_ONCE):
             some = rows[first : first + _AT_ONCE]
             known = sizes([row.pk for row in some])
-            found += [{**shapes.bucket(row), **shapes.usage(known[row.pk])} for row in some if row.pk in known]
+            found += [{**shapes.bucket(row), **shapes.usage(known[row.pk])} for row in some]
         if not self.as_json:
             found = _for_people(found)
         self.show(

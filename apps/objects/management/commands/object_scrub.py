@@ -71,7 +71,5 @@ class Command(CloudCommand):
             return
         for each in report.findings:
             self.say(f"{each.code}: {each}", "red")
-        self.say(
-            f"{report.checked} checked, {drawing.size(report.read_bytes)} read; {len(found)} wrong, {report.fixed} of them mended.",
-            "green" if len(found) == report.fixed else "",
-        )
+        wrong = f"{len(found)} wrong, {report.fixed} of them mended" if found else "nothing is wrong"
+        self.say(f"{report.checked} checked, {drawing.size(report.read_bytes)} read: {wrong}.", "green" if len(found) == report.fixed else "")
