@@ -19,7 +19,7 @@ from bench.figures import Figures, Load
 from bench.measures import Counters, conninfo
 from cloudsite.launcher.stack import Stack
 
-CONTROL_PLANE = ("web", "scheduler", "conductor", "ticker", "flower", "redis")
+CONTROL_PLANE = ("web", "scheduler", "conductor", "worker-images", "ticker", "flower", "redis")
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="cs-bench-") as folder:
         roomy = {"vcpus": 1024, "memory_mb": 1 << 20, "disk_gb": 100_000}
         stack = Stack(
-            Path(folder), database="postgresql", simulated_hosts=options.hosts, simulated=roomy, flower=True,
+            Path(folder), database="postgresql", simulated_hosts=options.hosts, simulated=roomy, flower=True, images=True,
             env={"CLOUDSITE_LOG_LEVEL": "WARNING", "CLOUDSITE_MAX_BATCH": "1000"},
         )
         say(f"starting PostgreSQL, Redis and the processes, {options.hosts} simulated hosts …")

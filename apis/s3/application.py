@@ -142,7 +142,7 @@ def _send(answer: Answer, request: Request | None, source: Counted | None, metho
     length = len(answer.body) if answer.length is None and isinstance(answer.body, bytes) else answer.length
     if answer.status not in _NO_BODY:
         headers["Content-Length"] = str(length or 0)
-    if request is not None and source is not None and (request.length is None or source.taken < request.length):
+    if request is not None and source is not None and _is_at_its_end(request, source):
         headers["Connection"] = "close"
     start(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))
     if method == "HEAD" or answer.status in _NO_BODY:
@@ -152,6 +152,12 @@ def _send(answer: Answer, request: Request | None, source: Counted | None, metho
     if isinstance(answer.body, bytes):
         return [answer.body]
     return Sent(answer.body, headers["x-amz-request-id"])
+
+
+def _is_at_its_end(request: Request, source: Counted) -> bool:
+    """Whether nothing more can come by this connection: some of the body is unread, or the client waited for a 100 that no empty body
+    gets; the aws tool would misread the next answer after that, and wait for more of it until its connection is closed."""
+    return request.length is None or source.taken < request.length or (request.length == 0 and bool(request.header("expect")))
 
 
 def _refused(error: Exception, environ: dict[str, Any], request: Request | None, known: Known) -> Answer:

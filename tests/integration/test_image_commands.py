@@ -57,3 +57,13 @@ def test_an_image_is_shared_at_the_shell(demo: Cloud) -> None:
     assert as_json("image_member_remove", "s", "blue")["removed"]
     assert as_json("image_member_list", "s") == []
     assert Image.objects.filter(pk=image.pk).exists()
+
+
+def test_a_conversion_is_ordered_at_the_shell(demo: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(b"disk" * 1024)
+    as_json("image_import", str(tmp_path / "disk"), "--name", "d", "--format", "raw", "--tag", "lts")
+    made = as_json("image_convert", "d", "--format", "qcow2")
+    assert (made["image"]["name"], made["image"]["state"], made["image"]["tags"]) == ("d (qcow2)", "importing", ["lts"])
+    assert (made["operation"]["kind"], made["operation"]["state"]) == ("image.convert", "queued")
+    assert run("image_convert", "d", "--format", "raw")[0] == 2, "it is raw already"
+    assert run("image_convert", "d", "--format", "qcow2", "--wait", "--timeout", "0")[0] == 5, "no worker is there"

@@ -378,3 +378,14 @@ def test_the_command_has_a_worker_fetch_it(bench: Bench, server: Origin) -> None
     assert run("image_import", "--url", "ftp://example.org/", "--name", "new", "--format", "raw", "--project", bench.project.name)[0] == 2
     assert run("image_import", "--name", "new", "--format", "raw")[0] == 2
     assert Image.objects.exclude(state="deleted").count() == 2
+
+
+def test_the_command_has_a_worker_copy_an_object(bench: Bench, shelf: Shelf) -> None:
+    shelf.put("images/disk.raw", CONTENT)
+    order = ("image_import", "--name", "new", "--format", "raw", "--project", str(shelf.actor.project_id))
+    made = as_json(*order, "--object", f"{shelf.name}/images/disk.raw")
+    bench.root = shelf.root
+    bench.work()
+    assert Image.objects.get(pk=made["image"]["id"]).state == "active"
+    assert run(*order, "--object", f"{shelf.name}/none")[0] == 3
+    assert run(*order, "--object", shelf.name, "--url", "https://example.org/disk.raw")[0] == 2

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,11 +170,17 @@ def allowed(bucket: str, principal: Any, *actions: str, effect: str = "Allow", k
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def fetched(url: str, data: bytes | None = None, method: str = "GET") -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(url, data, method=method), timeout=30) as answer:
-        content: bytes = answer.read()
-    return content
+def browser() -> requests.Session:
+    """Somebody without a key, and without what this machine has set up for it."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+def fetched(url: str) -> bytes:
+    answer = browser().get(url, timeout=30)
+    answer.raise_for_status()
+    return answer.content
 
 
 # boto3
@@ -205,13 +210,11 @@ def test_boto3_does_a_days_work_with_its_own_settings(stack: Stack, ann: Key, tm
 def test_boto3_signs_what_others_fetch_send_and_post(stack: Stack, ann: Key) -> None:
     s3, at = client(stack, ann), {"Bucket": "boto-signed", "Key": "k"}
     s3.create_bucket(Bucket="boto-signed")
-    fetched(s3.generate_presigned_url("put_object", Params=at, ExpiresIn=60), b"sent", "PUT")
+    assert browser().put(s3.generate_presigned_url("put_object", Params=at, ExpiresIn=60), b"sent", timeout=30).ok
     assert fetched(s3.generate_presigned_url("get_object", Params=at, ExpiresIn=60)) == b"sent"
     form = s3.generate_presigned_post("boto-signed", "posted", Conditions=[["content-length-range", 0, 9]], ExpiresIn=60)
-    session = requests.Session()
-    session.trust_env = False
-    assert session.post(form["url"], form["fields"], files={"file": b"posted"}, timeout=30).status_code == 204
-    assert session.post(form["url"], form["fields"], files={"file": b"x" * 10}, timeout=30).status_code == 400
+    for content, status in ((b"posted", 204), (b"x" * 10, 400)):
+        assert browser().post(form["url"], form["fields"], files={"file": content}, timeout=30).status_code == status
     assert s3.get_object(Bucket="boto-signed", Key="posted")["Body"].read() == b"posted"
 
 
@@ -438,7 +441,8 @@ def test_rclone_sends_parts_copies_and_links(tool: Make, ann: Key, bob: Key, tmp
     theirs.run("copyto", "cloud:rclone-bucket/moved", str(target), code=None)
     assert not target.exists()
     rclone.run("copyto", "--s3-acl=authenticated-read", str(source), "cloud:rclone-bucket/shared")
-    assert theirs.run("cat", f"--offset={MIB}", "--count=8", "cloud:rclone-bucket/shared").encode() == (1).to_bytes(8, "big")
+    theirs.run("copyto", "cloud:rclone-bucket/shared", str(target))
+    assert digest(source) == digest(target)
     rclone.run("purge", "cloud:rclone-bucket")
 
 

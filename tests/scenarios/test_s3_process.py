@@ -127,6 +127,17 @@ def test_who_asks_whether_to_send_it_is_told_to(stack: Stack, s3: Any, bucket: s
     assert s3.get_object(Bucket=bucket, Key="asked")["Body"].read() == b"hello"
 
 
+def test_who_asks_before_an_empty_body_comes_back_by_another_connection(stack: Stack, s3: Any, bucket: str) -> None:
+    """There is no 100 for it, and the aws tool would wait ten seconds for more of the next answer."""
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "empty"})
+    with connected(stack) as wire:
+        wire.sendall(f"PUT {target(url)} HTTP/1.1\r\nHost: {host(stack)}\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(wire)
+        answer.begin()
+        assert (answer.status, answer.getheader("Connection")) == (200, "close")
+        assert wire.recv(1) == b""
+
+
 def told(stack: Stack, request: bytes) -> bytes:
     """All that comes back until the connection ends, or nothing more comes for a while."""
     got = b""

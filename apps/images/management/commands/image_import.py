@@ -21,10 +21,11 @@ from apps.operations.commands import OperationCommand
 
 
 class Command(OperationCommand):
-    help = "Register a local file as an image and take in its content, or have an image worker fetch it from a URL."
+    help = "Register a local file as an image and take in its content, or have an image worker fetch it from a URL or the object store."
     examples = (
         "debian-12.qcow2 --name debian-12 --format qcow2 --public --property os_distro=debian --tag lts",
         "--url https://images.example.org/debian-12.qcow2 --sha256 9f2c… --name debian-12 --format qcow2 --wait",
+        "--object uploads/debian-12.qcow2 --name debian-12 --format qcow2 --wait",
         "vmlinuz --name my-kernel --format kernel --json",
         "root.raw --name direct --format raw --kernel 0190… --ramdisk 0191… --kernel-args 'console=ttyS0'",
     )
@@ -32,6 +33,7 @@ class Command(OperationCommand):
     def options(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", nargs="?")
         parser.add_argument("--url", default="", help="instead of a file: http:// or https://, at a public address")
+        parser.add_argument("--object", default="", metavar="BUCKET/KEY", help="instead of a file: the latest version of an object")
         parser.add_argument("--sha256", default="", metavar="HEX", help="the image is refused if its content has another one")
         parser.add_argument("--name", required=True)
         parser.add_argument("--format", required=True, choices=FORMATS)
@@ -48,15 +50,15 @@ class Command(OperationCommand):
         self.add_waiting(parser)
 
     def work(self, **options: Any) -> int:
-        if (options["file"] is None) == (not options["url"]):
-            raise Invalid("image.source", "Give a file or --url, and not both.", field="file")
+        if [options["file"] is not None, bool(options["url"]), bool(options["object"])].count(True) != 1:
+            raise Invalid("image.source", "Give a file, --url or --object, and one of them only.", field="file")
         about = {
             "name": options["name"], "disk_format": options["format"], "sha256": options["sha256"].lower(),
             "visibility": options["visibility"], "kernel_id": options["kernel"], "ramdisk_id": options["ramdisk"],
             "protected": options["protected"], "properties": dict(options["property"]), "tags": options["tag"],
             "kernel_args": options["kernel_args"], "min_memory_mb": options["min_memory_mb"], "min_disk_gb": options["min_disk_gb"],
         }
-        return self._fetch(about, **options) if options["url"] else self._read(about, options["file"], **options)
+        return self._read(about, options["file"], **options) if options["file"] else self._fetch(about, **options)
 
     def _read(self, about: dict[str, Any], path: Path, **options: Any) -> int:
         if not path.is_file():
@@ -75,7 +77,8 @@ class Command(OperationCommand):
 
     def _fetch(self, about: dict[str, Any], **options: Any) -> int:
         actor = actor_of(options)
-        source = imports.FromUrl(url=options["url"])
+        bucket, _, key = options["object"].partition("/")
+        source = imports.FromUrl(url=options["url"]) if options["url"] else imports.FromObject(bucket=bucket, key=key)
         made = images.register(actor=actor, **{**about, "protected": False})
         try:
             operation = imports.start(actor=actor, image_id=made.pk, source=source)
