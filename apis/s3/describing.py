@@ -1,5 +1,6 @@
 """What an object is said to be: headers of a request → `About`, and a version → headers of an answer."""
 
+import re
 from collections.abc import Mapping
 from email.header import Header
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 _META = "x-amz-meta-"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 # response-content-type … replace what the object says of itself, for this answer.
 OVERRIDES = {
     f"response-{name}": name for name in ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
@@ -63,11 +65,15 @@ def about(request: Request, *, tags: bool = True) -> About:
 
 
 def metadata(request: Request) -> dict[str, str]:
-    """What the user adds. The server shows `a_b` as `a-b`: what was signed tells which it was."""
+    """What the user adds. The server shows `a_b` as `a-b`: what was signed tells which it was. Raises Refused InvalidArgument."""
     signed = {name.replace("_", "-"): name for name in request.signed_headers}
-    return {
+    found = {
         signed.get(name, name).removeprefix(_META): value.strip() for name, value in request.headers.items() if name.startswith(_META)
     }
+    for name in found:  # out of forms and addresses they may be anything
+        if not _NAME.fullmatch(name):
+            raise Refused("InvalidArgument", "This is no name of a header.", ArgumentName=(_META + name)[:128])
+    return found
 
 
 def header_tags(request: Request) -> dict[str, str]:
@@ -88,7 +94,7 @@ def header_tags(request: Request) -> dict[str, str]:
 def of_version(bucket: "Bucket", version: "Version") -> dict[str, str]:
     """All headers that say what a version is, without those of one answer (length, range)."""
     headers = {
-        "Last-Modified": date(version.created_at), "ETag": quoted(version.etag), "Content-Type": version.content_type or DEFAULT_TYPE,
+        "Last-Modified": date(version.created_at), "ETag": quoted(version.etag), "Content-Type": encoded(version.content_type) or DEFAULT_TYPE,
         "Accept-Ranges": "bytes", **version_id(version, bucket),
     }
     headers |= {name: encoded(value) for name, value in version.headers.items()}

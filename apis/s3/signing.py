@@ -28,6 +28,13 @@ _V2_SUBRESOURCES = frozenset({
     "response-cache-control", "response-content-disposition", "response-content-encoding", "response-content-language",
     "response-content-type", "response-expires",
 })
+# Headers that presigned addresses may have among their parameters, where they are signed as well: many SDKs put them there. What makes
+# another operation of a request is none of them, nor are checksums: those were made of a body that was not there yet.
+_MOVED = (
+    "x-amz-acl", "x-amz-grant-", "x-amz-meta-", "x-amz-tagging", "x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-object-lock-",
+    "x-amz-website-redirect-location",
+)
+_MOVED_2 = (*_MOVED, "content-type", "content-md5")
 # They say how the body is sent, which is checked by itself, or were put in on the way.
 _MAY_BE_UNSIGNED = frozenset({"x-amz-content-sha256", "x-amz-date"})
 
@@ -105,7 +112,9 @@ def _presigned_4(request: Request, now: datetime) -> Claim:
     payload = UNSIGNED
     if "x-amz-content-sha256" in signed.split(";"):
         payload = request.header("x-amz-content-sha256")
-    return _claim_4(request, access, scope, stamp, signed, query.get("X-Amz-Signature"), query.get("X-Amz-Content-Sha256") or payload)
+    found = _claim_4(request, access, scope, stamp, signed, query.get("X-Amz-Signature"), query.get("X-Amz-Content-Sha256") or payload)
+    _move(request, _MOVED)
+    return found
 
 
 def _claim_4(request: Request, access: str, scope: str, stamp: str, signed: str, signature: str, payload: str) -> Claim:
@@ -148,7 +157,15 @@ def _presigned_2(request: Request, now: datetime) -> Claim:
     except (ValueError, OverflowError):
         raise Refused("AccessDenied", "Invalid date (should be seconds since epoch): " + expires) from None
     _check_window(now, begins=None, ends=ends, said=expires)
+    _move(request, _MOVED_2)  # version 2 signs them as headers
     return _claim_2(request, access, signature, expires)
+
+
+def _move(request: Request, names: tuple[str, ...]) -> None:
+    """Parameters become the headers that they stand for, unless these came as well."""
+    for name, value in request.query.pairs:
+        if name.lower().startswith(names):
+            request.headers.setdefault(name.lower(), value)
 
 
 def _claim_2(request: Request, access: str, signature: str, date: str) -> Claim:

@@ -7,9 +7,13 @@ import random
 from datetime import timedelta
 from typing import Any
 from unittest import mock
+from urllib.parse import quote
 
 import botocore.session
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from apps.audit.models import Record
 from apps.common.context import SYSTEM
@@ -58,6 +62,34 @@ def test_a_presigned_address_is_good_until_it_ends(server: Server, ann_key: Key,
     server.url("GET", get.replace("/k?", "/other?")).refused(403, "SignatureDoesNotMatch")
     time_machine.forward(61)
     server.url("GET", get).refused(403, "AccessDenied")
+
+
+def test_a_presigned_address_may_hold_headers_among_its_parameters(server: Server, ann_key: Key, bucket: str) -> None:
+    """SDKs for Go, Java and JavaScript put them there with signatures of version 4, boto3 with those of version 2."""
+    old = server.client(ann_key, signature_version="s3")
+    url = old.generate_presigned_url(
+        "put_object", Params={"Bucket": bucket, "Key": "k", "ACL": "public-read", "Metadata": {"a": "b"}, "ContentType": "text/plain"}
+    )
+    assert "x-amz-acl=public-read" in url
+    assert server.url("PUT", url, b"x").status == 200
+    got = server.ask("GET", f"/{bucket}/k")
+    assert (got.body, got.headers["content-type"], got.headers["x-amz-meta-a"]) == (b"x", "text/plain", "b")
+    server.url("PUT", url.replace("public-read", "private"), b"x").refused(403, "SignatureDoesNotMatch")
+    server.url("PUT", url, b"x", {"x-amz-acl": "private"}).refused(403, "SignatureDoesNotMatch")
+    # What SDKs compute before there is a body says nothing of the body.
+    url = presigned_4(ann_key, f"/{bucket}/k4?x-amz-acl=public-read&X-Amz-Meta-C=d&x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32")
+    assert server.url("PUT", url, b"x").status == 200
+    got = server.ask("GET", f"/{bucket}/k4")
+    assert (got.body, got.headers["x-amz-meta-c"]) == (b"x", "d")
+    server.url("PUT", url.replace("public-read", "private"), b"x").refused(403, "SignatureDoesNotMatch")
+    server.url("PUT", presigned_4(ann_key, f"/{bucket}/k5?X-Amz-Server-Side-Encryption=AES256"), b"x").refused(501, "NotImplemented")
+
+
+def presigned_4(key: Key, target: str) -> str:
+    request = AWSRequest("PUT", f"http://s3.test{target}")
+    S3SigV4QueryAuth(Credentials(key.access, key.secret), "s3", "us-east-1").add_auth(request)
+    url: str = request.url
+    return url
 
 
 def test_there_are_no_temporary_credentials(server: Server) -> None:
@@ -109,6 +141,22 @@ def test_a_form_uploads_what_its_policy_allows(server: Server, ann_key: Key, buc
 def test_a_form_without_a_signature_is_nobody_s(server: Server, bucket: str) -> None:
     post(server, {"url": f"http://s3.test/{bucket}", "fields": {"key": "k"}}).refused(403, "AccessDenied")
     server.ask("POST", f"/{bucket}", b"x", {"Content-Type": "text/plain"}).refused(400, "InvalidRequest")
+
+
+@pytest.mark.parametrize("name", ["a b", "a\u00fc", "a:b", "a\tb"])
+def test_what_is_no_name_of_a_header_is_no_metadata(server: Server, ann_key: Key, ann: Any, bucket: str, name: str) -> None:
+    server.url("PUT", presigned_4(ann_key, f"/{bucket}/k?x-amz-meta-{quote(name)}=1"), b"x").refused(400, "InvalidArgument")
+    form = ann.generate_presigned_post(bucket, "k", Fields={f"x-amz-meta-{name}": "1"}, Conditions=[{f"x-amz-meta-{name}": "1"}])
+    post(server, form).refused(400, "InvalidArgument")
+    assert "Contents" not in ann.list_objects_v2(Bucket=bucket)
+
+
+def test_a_type_that_no_header_can_hold_breaks_no_answer(server: Server, ann: Any, bucket: str) -> None:
+    for kind in ("text/plain\u2192", "text/plain\r\nSet-Cookie: a=b"):
+        url = ann.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k", "ContentType": kind})
+        assert server.url("PUT", url, b"x").status == 200
+        kept = server.url("GET", ann.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})).headers["content-type"]
+        assert kept.isascii() and kept.isprintable()
 
 
 def test_a_form_may_say_where_to_go_on(server: Server, ann: Any, bucket: str) -> None:
