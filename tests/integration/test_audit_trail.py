@@ -36,7 +36,7 @@ from tests.support.trail import write
 
 ROOT = Path(__file__).parents[2]
 # What is recorded and asks for no permission of the same name.
-WITHOUT_PERMISSION = {"images.image.upload", "compute.leak.repair", "identity.token.issue", "quotas.usage.repair"}
+WITHOUT_PERMISSION = {"images.image.import", "images.image.upload", "compute.leak.repair", "identity.token.issue", "quotas.usage.repair"}
 
 
 @pytest.fixture(autouse=True)
