@@ -126,7 +126,8 @@ class Slapd:
                 stdout=output, stderr=subprocess.STDOUT, cwd="/",
             )
         ends = time.monotonic() + _START_TIMEOUT_S
-        while not _listens(self._port):
+        # It opens one after the other.
+        while not (_listens(("127.0.0.1", self._port)) and _listens(str(self.folder / "ldapi"))):
             if self._server.poll() is not None or time.monotonic() > ends:
                 raise RuntimeError(f"slapd did not start: {log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.02)
@@ -294,9 +295,10 @@ def _free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _listens(address: tuple[str, int] | str) -> bool:
+    """At a port, or at a socket in a folder."""
+    with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as probe:
+        return probe.connect_ex(address) == 0
 
 
 def _dies_with_us() -> list[str]:
