@@ -97,9 +97,9 @@ def _row(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The heavy rows first, the longest before all: begun last they would keep the other processes waiting."""
-    order = ["machine", "installations", ""]
-    items.sort(key=lambda item: order.index(_row(item.nodeid)))
+    """What is long first: begun last it would keep the other processes waiting."""
+    order = ["machine", "installations", "", "rest"]
+    items.sort(key=lambda item: order.index(_row(item.nodeid) or ("" if "test_on_sqlite" in item.nodeid else "rest")))
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist need not be there

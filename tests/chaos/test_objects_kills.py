@@ -1,4 +1,5 @@
-"""A writer is killed at every single line of its way: what was acknowledged is there and whole, nothing else is seen, nothing leaks.
+"""A writer is killed at every single line of its way (in the short form, at every seventh): what was acknowledged is there and whole,
+nothing else is seen, nothing leaks.
 
 No installation is needed for that: a child of this process does the work, counts the lines of the object store that it runs,
 and ends itself by SIGKILL at the one that is meant.
@@ -29,7 +30,13 @@ from tests.support.objects import Shelf, bytes_of
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 WATCHED = str(settings.BASE_DIR / "apps" / "objects")
+STEP = 1  # how many lines from one kill to the next
 OLD, NEW = bytes_of(300_000, "old"), bytes_of(400_000, "new")
+
+
+@pytest.fixture(autouse=True, params=[7, pytest.param(1, marks=pytest.mark.slow)], ids=["short", "long"])
+def _step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "STEP", request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -79,13 +86,12 @@ def _be_killed_at(line: int) -> None:
 
 def at_every_line(work: Callable[[], object]) -> Iterator[bool]:
     """After each kill: whether the work was acknowledged. Ends when a child comes to its end."""
-    line = 0
+    line = 1 - STEP
     while True:
-        line += 1
+        line += STEP
         killed, done = killed_at(line, work)
         yield done
         if not killed:
-            print(f"{line - 1} lines")
             assert line > 20, "hardly anything was traced"
             return
 
