@@ -20,7 +20,7 @@ up: ready  ## Start everything and stay; the first time it boots a first instanc
 demo: ready  ## Boot, check, reboot and delete an instance in an installation of its own; the exit code tells
 	@exec $(PY) -m cloudsite.launcher demo
 
-test: ready-test  ## All checks and tests that this machine can run (20 minutes on two cores)
+test: ready-test  ## All checks and tests that this machine can run (half an hour on two cores)
 	@$(MAKE) --no-print-directory lint types imports migrations
 	@$(PY) -m pytest $(SHARED) -m 'not slow' $(ARGS)
 

@@ -6,31 +6,40 @@ import os
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
 CHUNK_BYTES = 1024 * 1024
+# Called with (bytes so far, bytes in all).
+Progress = Callable[[float, float], object]
 TIMEOUT_S = 30.0
 # The server will say the same again: no such thing, not allowed, expired.
-_FINAL_STATUS = frozenset({400, 401, 403, 404, 405, 410})
+_GONE_STATUS = frozenset({404, 410})
+_FINAL_STATUS = frozenset({400, 401, 403, 405}) | _GONE_STATUS
 
 
 class DownloadError(Exception):
-    """It broke off or was refused. `final`: trying this URL again is useless; `corrupt`: it is the wrong file."""
+    """It broke off or was refused. `final`: trying this URL again is useless; `corrupt`: it is the wrong file; `gone`: there
+    is no such file any more."""
 
-    def __init__(self, message: str, *, final: bool = False, corrupt: bool = False) -> None:
+    def __init__(self, message: str, *, final: bool = False, corrupt: bool = False, gone: bool = False) -> None:
         super().__init__(message)
         self.final = final
         self.corrupt = corrupt
+        self.gone = gone
 
 
 class Download:
     """Brings `part` to `size_bytes`, beginning with what it already holds."""
 
-    def __init__(self, url: str, part: Path, tag: Path, *, size_bytes: int, ca_file: str = "") -> None:
-        """`tag`: a file that keeps the server's validator (ETag or date) of what `part` holds."""
+    def __init__(
+        self, url: str, part: Path, tag: Path, *, size_bytes: int, ca_file: str = "", progress: Progress = lambda done, total: None
+    ) -> None:
+        """`tag`: a file that keeps the server's validator (ETag or date) of what `part` holds. `progress` hears how far it is."""
+        self._progress = progress
         self._url = url
         self._part = part
         self._tag = tag
@@ -82,6 +91,7 @@ class Download:
             if done > self._size_bytes:
                 raise DownloadError(f"more than the expected {self._size_bytes} bytes", corrupt=True)
             file.write(chunk)
+            self._progress(done, self._size_bytes)
         if done < self._size_bytes:
             raise DownloadError(f"broke off after {done} of {self._size_bytes} bytes")
 
@@ -95,7 +105,8 @@ class Download:
             error.close()
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 self._part.unlink(missing_ok=True)
-            raise DownloadError(f"HTTP status {error.code}", final=error.code in _FINAL_STATUS) from error
+            final, gone = error.code in _FINAL_STATUS, error.code in _GONE_STATUS
+            raise DownloadError(f"HTTP status {error.code}", final=final, gone=gone) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise DownloadError(_told(error)) from error
         return response

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -97,37 +98,39 @@ class Executor:
         except EnvelopeError as error:
             self._refuse(command.envelope.topic, error)
             return self._answer(command, _failed(error.code, str(error), retryable=False))
-        instance_id: str = body.instance_id  # type: ignore[attr-defined]
-        with bound_contextvars(instance=instance_id):
+        subject = handler.subject(body)
+        command.subject = subject
+        with bound_contextvars(instance=subject):
             if not handler.mutates:
-                return self._read(command, handler, body, instance_id)
+                return self._read(command, handler, body, subject)
             if not self._running.begin(command):
                 log.info("command.ignored", reason="the same command is being carried out right now")
                 return None
             try:
-                with self._locks.hold((command.key.host_id, instance_id)), self._lanes:
-                    return self._fenced(command, handler, body, instance_id)
+                with self._locks.hold((command.key.host_id, subject)), self._lanes:
+                    return self._fenced(command, handler, body, subject)
             finally:
                 self._running.end(command)
 
-    def _read(self, command: Command, handler: Handler, body: msgspec.Struct, instance_id: str) -> Outgoing:
+    def _read(self, command: Command, handler: Handler, body: msgspec.Struct, subject: str) -> Outgoing:
         """Answer a question: no lock, no lane, no journal entry, so that it waits for no build."""
         if late := _late(command):
             return self._answer(command, late)
         if command.envelope.topic == topics.COMPUTE_OBSERVE:
             under_way = self._running.find(command.key.host_id, command.key.operation_id)
             if under_way:
-                progress = Report(outcome=Outcome.PROGRESS, events=under_way.trace.events())
+                trace = under_way.trace
+                progress = Report(outcome=Outcome.PROGRESS, events=trace.events(), percent=trace.percent)
                 return self._answer(command, progress)
-        newest = self._journal.newest_generation(command.key.host_id, instance_id)
+        newest = self._journal.newest_generation(command.key.host_id, subject)
         return self._answer(command, self._carry_out(command, handler, body, newest)[0])
 
-    def _fenced(self, command: Command, handler: Handler, body: msgspec.Struct, instance_id: str) -> Outgoing:
+    def _fenced(self, command: Command, handler: Handler, body: msgspec.Struct, subject: str) -> Outgoing:
         if late := _late(command):
             # Expired means that nothing was done, so one that was done in time gets its true answer.
             stored = self._journal.stored_report(command.key)
             return Outgoing(stored) if stored else self._answer(command, late)
-        verdict = self._journal.begin(command.key, instance_id)
+        verdict = self._journal.begin(command.key, subject)
         if verdict.fence is Fence.REPEAT:
             log.info("command.repeated")
             return Outgoing(verdict.report)
@@ -147,13 +150,14 @@ class Executor:
     def _carry_out(
         self, command: Command, handler: Handler, body: msgspec.Struct, generation: int
     ) -> tuple[Report, bool]:
-        """Run the handler, undo when it fails. Returns the report, and whether the instance is gone now."""
+        """Run the handler, undo when it fails. Returns the report, and whether what it is about is gone now."""
         undo, trace = Undo(), command.trace
         waited_ms = (time.time() - command.envelope.issued_at) * 1000
         trace.add("host.received", took_ms=round(max(0.0, waited_ms), 3))
         error: Error | None = None
         try:
-            result = handler.run(Context(command.host.hypervisor, trace, undo, generation), body)
+            stopped = partial(self._running.is_superseded, command)
+            result = handler.run(Context(command.host.hypervisor, trace, undo, generation, stopped), body)
         except DriverError as raised:
             error = Error(code=raised.code, message=str(raised), retryable=raised.retryable)
         except Exception as raised:
@@ -163,10 +167,10 @@ class Executor:
         if error is None:
             log.info("command.done", took_ms=took_ms)
             gone = isinstance(result, compute.Domain) and result.power_state is compute.PowerState.ABSENT
-            return Report(outcome=Outcome.DONE, events=trace.events(), result=pack(result)), gone
+            return Report(outcome=Outcome.DONE, events=trace.events(), result=pack(result)), gone or handler.forgettable
         undo.run(trace)
         log.warning("command.failed", code=error.code, reason=error.message, took_ms=took_ms)
-        return Report(outcome=Outcome.FAILED, events=trace.events(), error=error), False
+        return Report(outcome=Outcome.FAILED, events=trace.events(), error=error), handler.forgettable
 
     @staticmethod
     def _answer(command: Command, report: Report) -> Outgoing:

@@ -184,11 +184,12 @@ class Observer:
             tunnel_address=self._reach.tunnel_address,
             physical_networks=self._reach.physical_networks,
             network_generation=self._generation(host.id),
+            images=host.hypervisor.images(),
         )
 
     def _observation(self, host: HostRuntime) -> hosts_v1.Observation:
         started_at = time.time()
-        return hosts_v1.Observation(started_at=started_at, domains=self._domains(host))
+        return hosts_v1.Observation(started_at=started_at, domains=self._domains(host), images=host.hypervisor.images())
 
     def _domains(self, host: HostRuntime) -> list[compute.Domain]:
         # The generations first: a domain may then look older than it is, never newer.

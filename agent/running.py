@@ -19,11 +19,12 @@ PROGRESS_EVERY_S: Final = 5.0
 
 @dataclass(slots=True, eq=False)
 class Command:
-    """One admitted command; `began` and `next_progress` are monotonic seconds."""
+    """One admitted command; `began` and `next_progress` are monotonic seconds. `subject`: what it is about, an instance mostly."""
 
     host: HostRuntime
     envelope: Envelope
     key: Key
+    subject: str = ""
     trace: Trace = field(default_factory=Trace)
     began: float = field(default_factory=time.monotonic)
     next_progress: float = 0.0
@@ -33,7 +34,7 @@ class Command:
 
     def progress(self) -> str:
         """The sealed report that says: still at it, and this far."""
-        return self.host.seal_report(self.envelope, Report(outcome=Outcome.PROGRESS, events=self.trace.events()))
+        return self.host.seal_report(self.envelope, Report(outcome=Outcome.PROGRESS, events=self.trace.events(), percent=self.trace.percent))
 
 
 class Running:
@@ -67,6 +68,14 @@ class Running:
                 if command.key.operation_id == operation_id and command.key.host_id == host_id:
                     return command
         return None
+
+    def is_superseded(self, command: Command) -> bool:
+        """Whether a command of a higher generation about the same thing waits for this one to end."""
+        with self._mutex:
+            return any(
+                key.generation > command.key.generation and key.host_id == command.key.host_id and other.subject == command.subject
+                for key, other in self._commands.items()
+            )
 
     def operations(self, host_id: str) -> set[str]:
         """Ids of the operations under way on a host."""

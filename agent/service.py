@@ -14,6 +14,7 @@ from agent import app as celery_app
 from agent import broker, heartbeat
 from agent.config import Config
 from agent.drivers import factory
+from agent.drivers.base import DriverError
 from agent.execute import Executor
 from agent.journal import Journal
 from agent.network.converger import Converger
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 # Commands get this long to end after SIGTERM; what has not ended then is resumed by the next start.
 STOP_GRACE_S: Final = 30.0
 EXIT_CUT_SHORT: Final = 75
+TEND_EVERY_S: Final = 30.0
 
 
 class AlreadyRunning(Exception):
@@ -101,6 +103,7 @@ class Service:
         self._threads = [
             *heartbeat.threads(self.heartbeat, self.observer, config.heartbeat_s),
             Periodic("progress", 0.5, self._progress),
+            Periodic("tend", TEND_EVERY_S, self._tend),
             Periodic("watchdog", CHECK_EVERY_S, self.watchdog.check),
         ]
 
@@ -147,6 +150,13 @@ class Service:
 
     def _busy(self) -> bool:
         return self._messages >= self.config.threads + celery_app.SPARE_THREADS
+
+    def _tend(self) -> None:
+        for host in self.agent.hosts.values():
+            try:
+                host.hypervisor.tend()
+            except DriverError as error:
+                log.warning("tend.failed", host=host.name, code=error.code, reason=str(error))
 
     def _progress(self) -> None:
         due = self.running.progress_due(time.monotonic())

@@ -18,6 +18,7 @@ class Trace:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._events: list[Event] = []
+        self.percent: int | None = None
 
     @contextmanager
     def step(self, name: str, detail: str = "") -> Iterator[None]:
@@ -36,6 +37,10 @@ class Trace:
         with self._mutex:
             if len(self._events) < MAX_EVENTS:
                 self._events.append(event)
+
+    def progress(self, done: float, total: float) -> None:
+        """So much of the whole command is done; told in progress reports."""
+        self.percent = min(100, int(100 * done / total)) if total > 0 else None
 
     def events(self) -> list[Event]:
         """A copy of what was recorded so far."""

@@ -13,23 +13,25 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.quotas.resources import RESOURCES
-from bench import addresses, floor, identity, measures, networks, placement, scheduling
+from bench import addresses, floor, identity, measures, networks, objects, placement, scheduling
 from bench.client import Client, Timing, concurrently
 from bench.figures import Figures, Load
 from bench.measures import Counters, conninfo
 from cloudsite.launcher.stack import Stack
 
-CONTROL_PLANE = ("web", "scheduler", "conductor", "ticker", "flower", "redis")
+CONTROL_PLANE = ("web", "scheduler", "conductor", "worker-images", "ticker", "flower", "redis")
 
 
 def main() -> int:
     options = _options()
+    if options.objects:
+        objects.check_room()  # now, not when all else is measured
     figures = Figures()
     say = Console(stderr=True).print
     with tempfile.TemporaryDirectory(prefix="cs-bench-") as folder:
         roomy = {"vcpus": 1024, "memory_mb": 1 << 20, "disk_gb": 100_000}
         stack = Stack(
-            Path(folder), database="postgresql", simulated_hosts=options.hosts, simulated=roomy, flower=True,
+            Path(folder), database="postgresql", simulated_hosts=options.hosts, simulated=roomy, flower=True, images=True,
             env={"CLOUDSITE_LOG_LEVEL": "WARNING", "CLOUDSITE_MAX_BATCH": "1000"},
         )
         say(f"starting PostgreSQL, Redis and the processes, {options.hosts} simulated hosts …")
@@ -44,6 +46,8 @@ def main() -> int:
     if options.scheduling:
         say("scheduling decisions …")
         scheduling.measure(figures)
+    if options.objects:
+        objects.measure(figures, say=lambda step: say(f"objects: {step}"))
     if options.real:
         from bench import real
 
@@ -65,6 +69,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--placement", action=argparse.BooleanOptionalAction, default=True, help="allocation candidates and allocations (yes)")
     parser.add_argument(
         "--scheduling", action=argparse.BooleanOptionalAction, default=True, help="scheduling decisions among up to 100,000 hosts (yes)"
+    )
+    parser.add_argument(
+        "--objects", action=argparse.BooleanOptionalAction, default=True, help="the object store: 1 GiB, 4 KiB, and a bucket that grows (yes)"
     )
     parser.add_argument("--real", type=int, default=5, help="real guests to boot, 0: none (5)")
     parser.add_argument("--json", metavar="FILE", help="write the same figures as JSON")

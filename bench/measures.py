@@ -21,6 +21,27 @@ def pss_mb(pid: int) -> float:
     return total
 
 
+def resident_mb(pid: int) -> float:
+    """Resident set size of a process with all its children, MB (10^6 bytes): shared pages count in each."""
+    return _status_mb(pid, "VmRSS:")
+
+
+def peak_mb(pid: int) -> float:
+    """The most that each of them has had since `forget_peaks`, added up."""
+    return _status_mb(pid, "VmHWM:")
+
+
+def forget_peaks(pid: int) -> None:
+    """From now on the most is looked for anew."""
+    for each in [pid, *_children(pid)]:
+        Path(f"/proc/{each}/clear_refs").write_text("5")
+
+
+def _status_mb(pid: int, name: str) -> float:
+    lines = [line for each in [pid, *_children(pid)] for line in Path(f"/proc/{each}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
+
+
 def cpu_s(pid: int) -> float:
     """CPU seconds that a process with all its children has used so far."""
     total = 0.0

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figures
+from bench.rows import copy_rows
 from cloudsite.launcher.stack import Stack
 
 SIZES = (100, 1_000, 10_000, 100_000)
@@ -107,13 +108,13 @@ class _Fleet:
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {', '.join(model._meta.db_table for model in models.values())} CASCADE")
         chosen, now = random.Random(1), clock.now()
-        _copy(models["Host"], (
+        copy_rows(models["Host"], (
             {"id": key, "name": f"h{n}", "zone": f"zone-{n % 3}", "key_id": f"{n:016x}", "public_key": f"{n:064x}", "state": "up", "created_at": now}
             for n, key in enumerate(self.ids)
         ))
-        _copy(models["HostNetwork"], ({"host_id": key, "host_name": f"h{n}", "speaks": True} for n, key in enumerate(self.ids)))
-        _copy(models["ResourceProvider"], ({"id": key, "name": f"h{n}", "root_id": key, "updated_at": now} for n, key in enumerate(self.ids)))
-        _copy(models["Inventory"], (
+        copy_rows(models["HostNetwork"], ({"host_id": key, "host_name": f"h{n}", "speaks": True} for n, key in enumerate(self.ids)))
+        copy_rows(models["ResourceProvider"], ({"id": key, "name": f"h{n}", "root_id": key, "updated_at": now} for n, key in enumerate(self.ids)))
+        copy_rows(models["Inventory"], (
             {
                 "provider_id": key, "resource_class": name, "total": total, "capacity": total, "ceiling": total,
                 "used": chosen.randrange(total // 4), "updated_at": now,
@@ -121,7 +122,7 @@ class _Fleet:
             for key in self.ids
             for name, total in INVENTORY.items()
         ))
-        _copy(models["ProviderTrait"], ({"provider_id": key, "name": name} for key in self.ids for name in TRAITS))
+        copy_rows(models["ProviderTrait"], ({"provider_id": key, "name": name} for key in self.ids for name in TRAITS))
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
 
@@ -133,21 +134,6 @@ class _Fleet:
         with transaction.atomic():
             deltas.note(random.sample(self.ids, OTHERS), claims_only=True)
             deltas.note(random.sample(self.ids, random.randrange(2)))
-
-
-def _copy(model: Any, rows: Iterable[dict[str, Any]]) -> None:
-    """Rows of a model by PostgreSQL's COPY; what a row does not say is as the model has it."""
-    from django.db import connection
-    from django.db.models import AutoField
-
-    fields = [field for field in model._meta.concrete_fields if not isinstance(field, AutoField)]
-    default = model()
-    usual = {field.attname: field.get_db_prep_save(getattr(default, field.attname), connection) for field in fields}
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    with connection.cursor() as cursor, cursor.copy(f'COPY "{model._meta.db_table}" ({columns}) FROM STDIN') as copy:
-        for row in rows:
-            line = {**usual, **row}
-            copy.write_row([line[field.attname] for field in fields])
 
 
 def _request(number: int) -> Any:

@@ -1,4 +1,4 @@
-"""The control plane's Celery app: workers `scheduler` and `conductor`, and the sending side of `common.bus`."""
+"""The control plane's Celery app: workers `scheduler`, `conductor` and `images`, and the sending side of `common.bus`."""
 
 import os
 
@@ -38,7 +38,7 @@ app.conf.update(
     broker_connection_timeout=4,
     broker_transport_options=TRANSPORT_OPTIONS,
     broker_pool_limit=32,
-    imports=("apps.compute.tasks", "apps.network.tasks", "apps.operations.tasks"),
+    imports=("apps.compute.tasks", "apps.images.tasks", "apps.network.tasks", "apps.operations.tasks"),
 )
 
 

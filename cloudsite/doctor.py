@@ -1,6 +1,7 @@
 """The doctor: what is wrong with this installation, and what to do about it. Each check is a small function."""
 
 import dataclasses
+import http.client
 import ipaddress
 import os
 import shutil
@@ -24,10 +25,12 @@ from apps.common.logs import masked
 from apps.hosts import selectors as hosts
 from apps.hosts.states import HostState
 from apps.identity.services import directory_health
+from apps.images import conversion
 from apps.network.selectors import hosts as host_networks
 from apps.operations import selectors as operations
 from cloudsite import tls
-from cloudsite.settings.environment import FROM_FILE, PREFIX
+from cloudsite.launcher import programs
+from cloudsite.settings.environment import FROM_FILE, PREFIX, local_url
 from contracts import topics
 
 Verdict = Literal["ok", "warning", "fault"]
@@ -120,7 +123,7 @@ def _broker() -> Iterator[Finding]:
         yield Finding("broker", "fault", f"{shown} does not answer: {masked(str(error))}", "start it, or correct CLOUDSITE_BROKER_URL")
         return
     yield Finding("broker", "ok", shown)
-    for queue in (topics.SCHEDULER, topics.CONDUCTOR):
+    for queue in (topics.SCHEDULER, topics.CONDUCTOR, topics.IMAGES):
         length = bus.queue_length(queue) or 0
         if length > 1000:
             yield Finding("queues", "warning", f"{length} messages wait in {queue}", f"is the {queue} running? Start more of them")
@@ -168,6 +171,16 @@ def _disk() -> Iterator[Finding]:
         yield Finding("disk", verdict, f"{free:.1f} GiB free in {path}", "" if verdict == "ok" else "delete images, or make room")
         if not os.access(present, os.W_OK):
             yield Finding("disk", "fault", f"{present} cannot be written to", "run as its owner")
+
+
+def _images() -> Iterator[Finding]:
+    """Of this machine; where the image worker runs on another one, it is asked there."""
+    if lacking := conversion.missing():
+        packages = f"apt-get install {conversion.PACKAGE} util-linux, where worker-images runs"
+        yield Finding("images", "warning", f"missing: {', '.join(lacking)}: images cannot be converted", packages)
+    else:
+        opened = ", ".join(settings.ENV.image_import_private)
+        yield Finding("images", "ok", "can be converted here" + (f"; may be imported from {opened}, too" if opened else ""))
 
 
 def _ticker() -> Iterator[Finding]:
@@ -281,6 +294,37 @@ def _web() -> Iterator[Finding]:
         yield Finding("web", "warning", f"{address} does not answer: {error}", "start it: `make up`")
 
 
+def _s3() -> Iterator[Finding]:
+    yield _s3_process()
+    public = urlsplit(settings.ENV.s3_url)
+    if public.scheme != "https" and (_is_public(settings.ENV.s3_listen.rsplit(":", 1)[0]) or _is_public(public.hostname or "")):
+        yield Finding("s3", "warning", f"{settings.ENV.s3_url}: objects travel in the clear", "see docs/operations.md, At the edge")
+
+
+def _s3_process() -> Finding:
+    # By the address of this machine: a proxy before it may ask for signatures that a doctor has not.
+    address = f"{local_url(settings.ENV, settings.ENV.s3_listen)}{programs.S3_READY}"
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if tls.is_on(settings.ENV):
+        handlers.append(urllib.request.HTTPSHandler(context=tls.trust(settings.ENV.tls_certificate)))
+    log = settings.ENV.var / "log" / f"{programs.S3}.log"
+    try:
+        with urllib.request.build_opener(*handlers).open(address, timeout=3) as answer:
+            status, headers = 200, answer.headers
+    except urllib.error.HTTPError as error:
+        status, headers = error.code, error.headers
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        what = f"{address} does not answer ({reason}): S3 clients and presigned addresses fail, all else goes on"
+        return Finding("s3", "warning", what, f"start it: `make up`; if it ended, {log} says why")
+    if "x-amz-request-id" not in headers:
+        fix = f"end that, or choose another port: {PREFIX}S3_LISTEN"
+        return Finding("s3", "fault", f"another program answers at {settings.ENV.s3_listen}", fix)
+    if status != 200:
+        return Finding("s3", "fault", f"{address} answers {status}: it runs, and cannot work", f"mostly it is the database; {log} says more")
+    return Finding("s3", "ok", settings.ENV.s3_url)
+
+
 def _local_host() -> Iterator[Finding]:
     """What a hypervisor on this very machine needs."""
     if settings.ENV.driver == "simulated":
@@ -307,6 +351,6 @@ def _is_public(host: str) -> bool:
 
 # In this order; with each whether it needs the database.
 CHECKS: tuple[tuple[Callable[[], Iterator[Finding]], bool], ...] = (
-    (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False), (_web, False),
-    (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_networks, True), (_refused, True), (_local_host, False),
+    (_database, False), (_migrations, True), (_broker, False), (_secrets, False), (_vault, True), (_disk, False), (_public, False),
+    (_web, False), (_s3, False), (_images, False), (_ticker, True), (_directory, True), (_work, True), (_hosts, True), (_networks, True), (_refused, True), (_local_host, False),
 )

@@ -13,7 +13,7 @@ from contracts import topics
 _ANONYMOUS = Exchange("", type="direct")
 
 ANONYMOUS_QUEUES = [
-    Queue(name, _ANONYMOUS, routing_key=name, durable=True) for name in (topics.SCHEDULER, topics.CONDUCTOR)
+    Queue(name, _ANONYMOUS, routing_key=name, durable=True) for name in (topics.SCHEDULER, topics.CONDUCTOR, topics.IMAGES)
 ]
 
 TRANSPORT_OPTIONS = {

@@ -25,6 +25,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("apps.hosts.api.urls")),
     path("", include("apps.operations.api.urls")),
     path("", include("apps.placement.api.urls")),
+    path("", include("apps.objects.api.urls")),
     path("", include("apps.images.api.urls")),
     path("", include("apps.network.api.urls")),
     path("", include("apps.scheduler.api.urls")),

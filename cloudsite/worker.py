@@ -1,4 +1,4 @@
-"""`python -m cloudsite.worker scheduler|conductor`: a control-plane Celery worker.
+"""`python -m cloudsite.worker scheduler|conductor|images`: a control-plane Celery worker.
 
 Started here and not by the `celery` command, which would import every plug-in (Flower and its web server among them) into
 each worker: 25 MB and half a second more.
@@ -13,7 +13,7 @@ from django.conf import settings
 from cloudsite.celery import app
 from contracts import topics
 
-QUEUES = (topics.SCHEDULER, topics.CONDUCTOR)
+QUEUES = (topics.SCHEDULER, topics.CONDUCTOR, topics.IMAGES)
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     worker = app.Worker(
         hostname=f"{queue}@{socket.gethostname()}",
         queues=[queue],
-        # A task only puts its items into a batch (apps.common.batching), so no pool is needed; and with a pool, Celery's
+        # A task only puts its items into a batch (apps.common.batching) or wakes a thread, so no pool is needed; and with a pool, Celery's
         # loop sleeps on when a thread has acknowledged and the prefetch is free again.
         pool="solo",
         without_gossip=True,

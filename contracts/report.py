@@ -33,9 +33,11 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to one command; `result` is the typed payload that the command's module defines."""
+    """Answer to one command; `result` is the typed payload that the command's module defines. `percent`: with PROGRESS, how much
+    of the step is done, where that can be told."""
 
     outcome: Outcome
     events: list[Event] = []
     error: Error | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
+    percent: int | None = None

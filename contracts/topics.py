@@ -9,6 +9,7 @@ from typing import Final
 # Queues of the control plane.
 CONDUCTOR: Final = "conductor"
 SCHEDULER: Final = "scheduler"
+IMAGES: Final = "images"
 
 
 def compute_queue(host: str) -> str:
@@ -39,8 +40,11 @@ COMPUTE_CONSOLE: Final = "compute.v1.console"
 COMPUTE_OBSERVE: Final = "compute.v1.observe"
 COMPUTE_ATTACH: Final = "compute.v2.attach"
 COMPUTE_DETACH: Final = "compute.v2.detach"
+COMPUTE_SNAPSHOT: Final = "compute.v3.snapshot"
+COMPUTE_SEED: Final = "compute.v3.seed"
 COMMANDS: Final = (
     COMPUTE_BUILD, COMPUTE_DELETE, COMPUTE_POWER, COMPUTE_CONSOLE, COMPUTE_OBSERVE, COMPUTE_ATTACH, COMPUTE_DETACH,
+    COMPUTE_SNAPSHOT, COMPUTE_SEED,
 )
 
 # Desired state, control plane to host: fenced by its own generation, belongs to no operation, answered by NETWORK.
@@ -58,5 +62,7 @@ REPORTS: Final = (REPORT, HELLO, HEARTBEAT, OBSERVATION, NETWORK)
 
 # Inside the control plane. Takes one argument: a list of operation ids (strings).
 PLACE: Final = "scheduler.v1.place"
+# Inside the control plane. Takes one argument: a list of operation ids (strings), each with a blank and what only workers can open.
+IMAGE_WORK: Final = "images.v1.work"
 # Inside the control plane. Its argument is an empty list: hosts are to be told of what changed in networks.
 TELL_HOSTS: Final = "conductor.v1.tell_hosts"

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from apps.common import clock
 from apps.common.admin import drawing
 from apps.operations.states import OPEN_VALUES
+from contracts import topics
 
 if TYPE_CHECKING:
     from apps.operations.models import Operation, OperationEvent
@@ -37,7 +38,7 @@ WORDS = {
 _WAITS = ("host.received",)
 # Details up to this length stand beside the event's name.
 _SHORT = 24
-_SOURCES = ("api", "scheduler", "conductor", "sweep", "host")
+_SOURCES = ("api", "scheduler", "conductor", "sweep", "worker", "host")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _line(event: OperationEvent, origin: datetime, chosen: Iterator[str]) -> Lin
 def _waiting(operation: Operation, lines: Iterable[Line]) -> Line:
     since = max((line.end_ms for line in lines), default=0.0)
     now = max(since, _ms(clock.now() - operation.created_at))
-    whom = operation.host_name or "the scheduler"
+    whom = operation.host_name or ("an image worker" if operation.queue == topics.IMAGES else "the scheduler")
     what = f"asking {whom} what is true" if operation.state == "overdue" else f"waiting for {whom}: {operation.step}"
     return Line(what, "waiting", "", since, now - since, False)
 

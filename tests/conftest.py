@@ -75,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
         CLOUDSITE_RATE_ADDRESS="0",
         CLOUDSITE_RATE_PROJECT="0",
         CLOUDSITE_RATE_SIGN_IN="0",
+        CLOUDSITE_S3_RATE="0",
         # Nobody listens here: a message that a test does not catch fails at once, and is not delivered to anybody.
         CLOUDSITE_BROKER_URL=f"redis+socket://{session.var / 'no-broker.sock'}",
     )
@@ -87,29 +88,30 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.import_plugin("tests.support.fixtures")
 
 
-# They start whole installations, hypervisors and browsers: one of them at a time.
-_ALONE = {"browser", "chaos", "real", "scenarios"}
+# Hypervisors one at a time, and whole installations and browsers one at a time; what else there is goes by files.
+_ROWS = {"real": "machine", "browser": "installations", "chaos": "installations", "scenarios": "installations"}
 
 
-def _is_alone(nodeid: str) -> bool:
-    return nodeid.removeprefix("tests/").split("/", 1)[0] in _ALONE
+def _row(nodeid: str) -> str:
+    return _ROWS.get(nodeid.removeprefix("tests/").split("/", 1)[0], "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The heavy ones first: their row is the longest, and begun last it would keep the other processes waiting."""
-    items.sort(key=lambda item: not _is_alone(item.nodeid))
+    """What is long first: begun last it would keep the other processes waiting."""
+    order = ["machine", "installations", "", "rest"]
+    items.sort(key=lambda item: order.index(_row(item.nodeid) or ("" if "test_on_sqlite" in item.nodeid else "rest")))
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist need not be there
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where several processes share the tests (`make test`), those of a file stay together, and the heavy ones in one row.
+    """Where several processes share the tests (`make test`), those of a file stay together, and the heavy ones in their row.
 
     Not by marks (`--dist loadgroup`): pytest-xdist 3.8 appends them to what pytest 9 no longer takes for a test's id.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     rows = LoadScopeScheduling(config, log)
-    rows._split_scope = lambda nodeid: "machine" if _is_alone(nodeid) else nodeid.split("::", 1)[0]
+    rows._split_scope = lambda nodeid: _row(nodeid) or nodeid.split("::", 1)[0]
     return rows
 
 

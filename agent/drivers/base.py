@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from contracts.compute import v1 as compute
 from contracts.compute import v2 as compute2
+from contracts.compute import v3 as compute3
 from contracts.network import v2 as network
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Trace(Protocol):
     def step(self, name: str, detail: str = "") -> AbstractContextManager[None]:
         """Time what happens inside; the event is recorded when it ends, also when it fails."""
 
+    def add(self, name: str, detail: str = "", took_ms: float | None = None) -> None:
+        """Record an event that ends now."""
+
+    def progress(self, done: float, total: float) -> None:
+        """So much of the whole command is done, in whatever unit."""
+
 
 class Undo(Protocol):
     """What to take back, in reverse order, when a later step of the same command fails."""
@@ -60,8 +67,16 @@ class Undo(Protocol):
 class ImageStore(Protocol):
     """Images on this host."""
 
-    def ensure(self, image: compute.Image, trace: Trace) -> LocalImage:
+    def ensure(
+        self, image: compute.Image, trace: Trace, *, progress: Callable[[float, float], object] = lambda done, total: None
+    ) -> LocalImage:
         """Fetch unless already here; one download for many callers. Raises DriverError `image.*`."""
+
+    def listed(self) -> list[compute3.CachedImage]:
+        """What is here, whole and verified."""
+
+    def tidy(self) -> None:
+        """Remove what was begun to be fetched and nobody has wanted since."""
 
 
 class Network(Protocol):
@@ -142,6 +157,24 @@ class Hypervisor(Protocol):
 
     def power(self, command: compute.Power, trace: Trace) -> None:
         """Start, stop or reboot. Raises DriverError `instance.absent` if there is no such domain."""
+
+    def snapshot(self, command: compute3.Snapshot, trace: Trace, stopped: Callable[[], bool]) -> compute3.Saved:
+        """Copy the instance's disk as it is at one moment, send the copy, leave nothing of it here, whatever happens.
+
+        Raises DriverError `instance.absent`, `snapshot.*`, `command.superseded` once `stopped` says so.
+        """
+
+    def seed(self, command: compute3.Seed, trace: Trace) -> compute3.CachedImage:
+        """Have the image in the cache. Raises DriverError `image.*`."""
+
+    def images(self) -> list[compute3.CachedImage]:
+        """What the cache holds; without asking the hypervisor."""
+
+    def tend(self) -> None:
+        """Now and then, and first of all at the start: take back what commands of an earlier life left half done.
+
+        Raises DriverError; it is tried again later.
+        """
 
     def console(self, command: compute.Console) -> compute.ConsoleOutput:
         """The tail of the serial console's log. Raises DriverError `instance.absent` if there never was one."""

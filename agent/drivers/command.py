@@ -10,7 +10,7 @@ from agent.drivers.base import DriverError
 TIMEOUT_S = 20.0
 MAX_STDERR_CHARS = 400
 # Locations of system programs that a service's or a cron job's PATH often lacks.
-_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
             text=True,
             errors="replace",
             timeout=timeout_s,
-            env={**os.environ, **(env or {}), "PATH": _PATH, "LC_ALL": "C"},
+            env={**os.environ, **(env or {}), "PATH": PATH, "LC_ALL": "C"},
             check=False,
         )
     except subprocess.TimeoutExpired as error:

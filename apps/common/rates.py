@@ -11,6 +11,7 @@ import time
 import uuid
 from datetime import timedelta
 from functools import cache
+from typing import Literal
 
 from django.conf import settings
 from throttled import RateLimiterType, Throttled, rate_limiter, store
@@ -60,9 +61,9 @@ class Limiter:
             self._refused = 0
 
 
-def check_address(address: str) -> None:
-    """A request of whatever kind from this address. Raises TooMany."""
-    limiter = _limiter("address")
+def check_address(address: str, scope: Literal["address", "s3"] = "address") -> None:
+    """A request of whatever kind from this address; `s3`: one to S3, of which clients make many more. Raises TooMany."""
+    limiter = _limiter(scope)
     if limiter is not None:
         limiter.check(network_of(address))
 
@@ -74,9 +75,9 @@ def check_sign_in(address: str) -> None:
         limiter.check(network_of(address))
 
 
-def check_project(project_id: uuid.UUID | None) -> None:
+def check_project(project_id: uuid.UUID | None, scope: Literal["project", "s3_project"] = "project") -> None:
     """A request that works in this project, whoever sends it from wherever; None: in no project. Raises TooMany."""
-    limiter = _limiter("project")
+    limiter = _limiter(scope)
     if limiter is not None and project_id is not None:
         limiter.check(str(project_id))
 
@@ -97,6 +98,8 @@ def _limiter(scope: str) -> Limiter | None:
     env = settings.ENV
     what, limit, window_s = {
         "address": ("One address may ask", env.rate_address * WINDOW_S, WINDOW_S),
+        "s3": ("One address may ask", env.s3_rate * WINDOW_S, WINDOW_S),
+        "s3_project": ("One project may ask", env.s3_rate * WINDOW_S, WINDOW_S),
         "project": ("One project may ask", env.rate_project * WINDOW_S, WINDOW_S),
         "sign_in": ("One address may sign in", env.rate_sign_in, SIGN_IN_WINDOW_S),
     }[scope]

@@ -1,7 +1,7 @@
 """The kinds of operations on instances, as data."""
 
-from apps.compute.names import ATTACH, BUILD, CONSOLE, DELETE, DETACH, EVICT, POWER, PURGE
-from apps.compute.services import interfaces, reports, strays
+from apps.compute.names import ATTACH, BUILD, CONSOLE, DELETE, DETACH, EVICT, POWER, PURGE, SNAPSHOT
+from apps.compute.services import interfaces, reports, snapshot, strays
 from apps.operations.kinds import Kind, Step
 from contracts import topics
 
@@ -39,6 +39,7 @@ KINDS = (
     Kind(
         DETACH, "instance", (Step("detach", "compute", topics.COMPUTE_DETACH, "power_timeout_s"),), interfaces.Detach(), max_attempts=3
     ),
+    Kind(SNAPSHOT, "instance", (Step("save", "compute", topics.COMPUTE_SNAPSHOT, "transfer_timeout_s"),), snapshot.Snapshot()),
     Kind(
         CONSOLE, "console", (Step("read", "compute", topics.COMPUTE_CONSOLE, "observe_timeout_s"),), reports.Console(), keep_s=600
     ),

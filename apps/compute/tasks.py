@@ -5,10 +5,17 @@ from collections.abc import Sequence
 from celery import shared_task, signals
 
 from apps.common.batching import Batcher
-from apps.compute.services.place import place as place_operations
 from contracts import topics
 
-_batcher: Batcher[str] = Batcher(place_operations)
+
+def _place(operation_ids: Sequence[str]) -> None:
+    # Only schedulers have a use for numpy, which is 7 MB.
+    from apps.compute.services.place import place
+
+    place(operation_ids)
+
+
+_batcher: Batcher[str] = Batcher(_place)
 
 
 @shared_task(name=topics.PLACE)

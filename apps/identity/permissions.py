@@ -40,7 +40,7 @@ def _rows() -> Iterator[Permission]:
 def _resources() -> Iterator[Permission]:
     """What projects have."""
     for thing, text in (
-        ("compute.instance", "instances"), ("images.image", "images"),
+        ("compute.instance", "instances"), ("images.image", "images"), ("objects.bucket", "buckets"), ("objects.object", "objects"),
         ("network.network", "networks"), ("network.subnet", "subnets"), ("network.port", "ports"), ("network.router", "routers"),
         ("network.floating_ip", "floating addresses"), ("network.security_group", "security groups and their rules"),
     ):
@@ -50,6 +50,7 @@ def _resources() -> Iterator[Permission]:
         yield Permission(f"{thing}.update", f"change {text}", USE, None, RULE)
         yield Permission(f"{thing}.delete", f"delete {text}", USE, None, RULE)
     yield Permission("compute.instance.power", "start, stop and reboot instances", RUN, None, OPERATE)
+    yield Permission("compute.instance.snapshot", "make images of instances", USE, None, OPERATE)
     yield Permission("compute.instance.console", "read the console of instances", RUN, None, OPERATE)
     yield Permission("compute.instance.place", "say on which hosts new instances are to be, or not to be", None, None, OPERATE)
     yield Permission("compute.instance.explain", "see why an instance is on its host, or on none", READ, None, READ)
@@ -68,7 +69,11 @@ def _resources() -> Iterator[Permission]:
     yield Permission(
         "network.network.provide", "make networks with a given wire and segment, shared and external ones", None, None, OPERATE
     )
+    yield Permission("objects.bucket.unlock", "read, change and delete the policy of a bucket though it denies that", RULE, None, RULE)
     yield Permission("images.image.publish", "make images public, and change public ones", None, None, RULE)
+    yield Permission("images.image.share", "say with which projects an image is shared", USE, None, RULE)
+    yield Permission("images.image.accept", "accept images that others share, or reject them", USE, None, RULE)
+    yield Permission("images.image.deactivate", "take images out of use, and put them back", None, None, OPERATE)
     yield Permission("operations.operation.list", "list operations", READ, None, READ)
     yield Permission("operations.operation.get", "show operations and their events", READ, None, READ)
     yield Permission("placement.usage.get", "see what the consumers of a project have claimed", READ, None, READ + SERVICE)
@@ -92,6 +97,8 @@ def _installation() -> Iterator[Permission]:
     yield Permission("network.pool.delete", "take wires and pools away", None, None, OPERATE)
     yield Permission("network.host.list", "see how far hosts are with their networks", None, None, READ)
     yield Permission("network.host.tell", "have a host told its whole network state again", None, None, OPERATE)
+    yield Permission("images.cache.list", "see which images hosts have", None, None, READ)
+    yield Permission("images.cache.seed", "have hosts fetch images before anybody boots them", None, None, OPERATE)
     yield Permission("hosts.host.list", "list hosts and read their names", None, None, READ)
     yield Permission("hosts.host.get", "show hosts", None, None, READ)
     yield Permission("hosts.host.enrol", "enrol hosts", None, None, OPERATE)

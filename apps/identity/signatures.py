@@ -67,13 +67,16 @@ class Request:
 @dataclass(frozen=True, kw_only=True)
 class Text:
     """What a request to S3 was signed as, as the service that got it puts it together. That service knows when it was signed,
-    and for how long that is good."""
+    and for how long that is good. `scope`: of version 4, if it does not stand in the text, as in forms."""
 
     signature: str
     text: str
+    scope: str = ""
 
     def is_by(self, secret: str, now: datetime) -> bool:
         """Whether whoever knows `secret` signed it."""
+        if self.scope:
+            return Signer.of(secret, self.scope).is_by(self.text, self.signature)
         if self.text.startswith("AWS4"):
             return is_by_4(secret, self.text, self.signature, service="s3")
         return _same(_in_base64(hmac.digest(secret.encode(), self.text.encode(), hashlib.sha1)), self.signature)
@@ -82,16 +85,33 @@ class Text:
 Signed = Request | Text
 
 
+@dataclass(frozen=True)
+class Signer:
+    """Checks what follows on a signed request, such as the chunks of its body. `key`: made out of the secret for one day, region
+    and service; the secret itself is not in it."""
+
+    key: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, secret: str, scope: str) -> "Signer":
+        """`scope`: `<date>/<region>/<service>/aws4_request`."""
+        key = f"AWS4{secret}".encode()
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), hashlib.sha256)
+        return cls(key)
+
+    def is_by(self, text: str, signature: str) -> bool:
+        """Whether this is the signature of that text."""
+        return _same(hmac.digest(self.key, text.encode(), hashlib.sha256).hex(), signature)
+
+
 def is_by_4(secret: str, text: str, signature: str, *, service: str = "") -> bool:
     """Whether this is the signature of a string to sign of version 4, whose scope must fit its date, and `service` if given."""
     lines = text.split("\n")
     scope = _SCOPE.fullmatch(lines[2]) if len(lines) == 4 and lines[0] == ALGORITHM else None
     if scope is None or not lines[1].startswith(scope[1]) or (service and scope[3] != service):
         return False
-    key = f"AWS4{secret}".encode()
-    for part in (*scope.groups(), "aws4_request"):
-        key = hmac.digest(key, part.encode(), hashlib.sha256)
-    return _same(hmac.digest(key, text.encode(), hashlib.sha256).hex(), signature)
+    return Signer.of(secret, lines[2]).is_by(text, signature)
 
 
 def canonical_query(params: Mapping[str, str], *, leave_out: str = "") -> str:

@@ -1,70 +1,132 @@
-"""The file store: content under its SHA-256, never visible before it is whole."""
+"""The file store: content under its SHA-256, never visible before it is whole.
+
+    incoming/<upload>     what has come in of an upload; whoever writes it holds a lock on it
+    content/ab/<sha256>   whole, inspected, and of at least one image
+"""
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from django.conf import settings
 
-from apps.common.errors import Invalid, Unavailable
+from apps.common import filelocks
+from apps.common.errors import Conflict, Invalid, Unavailable
+from apps.images.digests import Digest, Hashed
 
-_CHUNK = 1024 * 1024
+CHUNK = 1024 * 1024
+_TRIES, _WAIT_S = 20, 0.02
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What came in: path of the finished scratch file, its hash in hex and its size in bytes."""
+    """What came in: path of the finished file, which is on the disk, its hash in hex and its size in bytes."""
 
     scratch: Path
     sha256: str
     size_bytes: int
 
 
-def receive(stream: BinaryIO, *, most_bytes: int, owner: uuid.UUID | None = None) -> Stored:
-    """Write a stream to a scratch file, hashing on the way; `owner`: the image that it is for.
+class Lost(Exception):
+    """There is less on the disk than the row says: somebody removed it."""
 
-    Raises Invalid `image.too_large`, Unavailable (disk full).
+
+class Scratch:
+    """The file of an upload, locked by this process. `size`: bytes in it."""
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path, self.size = path, size
+        self._descriptor = descriptor
+        # Of what was written in one go the hashes are known; else the file is read again.
+        self._digest = None if size else Digest()
+
+    def write(self, chunk: bytes) -> None:
+        """Raises Unavailable `image.store`."""
+        left = memoryview(chunk)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError as error:
+            raise _unavailable(error) from error
+        self.size += len(chunk)
+        if self._digest is not None:
+            self._digest.update(chunk)
+
+    def sync(self) -> None:
+        """On return all that was written survives a loss of power. Raises Unavailable."""
+        try:
+            os.fsync(self._descriptor)
+            filelocks.sync_folder(self.path.parent)
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    def hashed(self) -> Hashed:
+        """Of all of it. Raises Unavailable."""
+        if self._digest is None:
+            self._digest = Digest()
+            try:
+                with self.path.open("rb") as file:
+                    while chunk := file.read(CHUNK):
+                        self._digest.update(chunk)
+            except OSError as error:
+                raise _unavailable(error) from error
+        return self._digest.hashed()
+
+
+@contextlib.contextmanager
+def writing(upload_id: uuid.UUID, *, at: int = 0) -> Iterator[Scratch]:
+    """Go on with an upload behind its first `at` bytes; what is there beyond was never acknowledged.
+
+    Raises Conflict `image.busy` while another request writes it, Lost, Unavailable.
     """
-    scratch = _root() / "incoming" / f"{owner or 'nobody'}.{uuid.uuid4().hex}"
-    digest, size = hashlib.sha256(), 0
+    path = _scratch(upload_id)
     try:
-        scratch.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("xb") as file:
-            while chunk := stream.read(_CHUNK):
-                size += len(chunk)
-                if size > most_bytes:
-                    raise too_large(most_bytes)
-                digest.update(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = _opened(path, os.O_RDWR | (0 if at else os.O_CREAT))
+    except FileNotFoundError:
+        raise Lost from None
     except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink(missing_ok=True)
         raise _unavailable(error) from error
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-    return Stored(scratch, digest.hexdigest(), size)
+    try:
+        if not _taken(descriptor, path):
+            raise Conflict("image.busy", "Another request is uploading this image at the moment; ask again how far it is.")
+        if os.fstat(descriptor).st_size < at:
+            raise Lost
+        try:
+            os.ftruncate(descriptor, at)
+            os.lseek(descriptor, at, os.SEEK_SET)
+        except OSError as error:
+            raise _unavailable(error) from error
+        yield Scratch(path, descriptor, at)
+    finally:
+        os.close(descriptor)
+
+
+def is_busy(upload_id: uuid.UUID) -> bool:
+    """Whether a process writes it at this moment."""
+    path = _scratch(upload_id)
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        return not filelocks.take(file.fileno(), path) and path.exists()
+    return False
 
 
 def too_large(most_bytes: int) -> Invalid:
     """The refusal of more than so many bytes."""
-    return Invalid("image.too_large", f"The image is larger than {most_bytes} bytes.", limit=most_bytes)
+    return Invalid("image.too_large", f"The image is larger than {most_bytes} bytes.", field="file", limit=most_bytes)
 
 
 @contextlib.contextmanager
 def exclusively() -> Iterator[None]:
-    """Nobody else adds or removes content meanwhile: the same content may be of one image that comes and of one that goes."""
+    """Nobody else adds or removes content meanwhile: the same content may be of one image that comes and of one that goes.
+
+    Never to be asked for within a transaction: who has it waits for the database.
+    """
     _root().mkdir(parents=True, exist_ok=True)
-    folder = os.open(_root(), os.O_RDONLY)
+    folder = os.open(_root(), os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
@@ -73,17 +135,24 @@ def exclusively() -> Iterator[None]:
 
 
 def keep(stored: Stored) -> None:
-    """Make the content visible under its hash: atomic, and the same content twice is one file. Raises Unavailable."""
+    """Make the content visible under its hash: atomic, for good, and the same content twice is one file. Raises Unavailable."""
     target = path_of(stored.sha256)
     try:
+        new = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(stored.scratch, target)
+        filelocks.sync_folder(target.parent)
+        if new:
+            filelocks.sync_folder(target.parent.parent)
+            filelocks.sync_folder(_root())
     except OSError as error:
         raise _unavailable(error) from error
 
 
-def discard(stored: Stored) -> None:
-    stored.scratch.unlink(missing_ok=True)
+def discard(upload_id: uuid.UUID) -> None:
+    """Delete the scratch file of an upload; whoever still writes it learns of it at the end. What cannot be deleted now is swept later."""
+    with contextlib.suppress(OSError):
+        remove_scratch(upload_id.hex)
 
 
 def remove(sha256: str) -> None:
@@ -95,20 +164,19 @@ def path_of(sha256: str) -> Path:
     return _root() / "content" / sha256[:2] / sha256
 
 
-def contents(*, idle_s: float) -> list[str]:
-    """The hashes of all content that has been there for so long."""
-    return _idle(_root() / "content", "*/*", idle_s)
+def contents() -> list[str]:
+    """The hashes of all content."""
+    return sorted(path.name for path in (_root() / "content").glob("*/*"))
 
 
-def scratches(*, idle_s: float) -> list[str]:
-    """Names of scratch files that nobody has written to for so long."""
-    return _idle(_root() / "incoming", "*", idle_s)
-
-
-def scratches_of(owner: uuid.UUID, *, busy_s: float) -> list[str]:
-    """Names of this image's scratch files that were written to within the last so many seconds."""
-    names = [path.name for path in (_root() / "incoming").glob(f"{owner}.*")]
-    return sorted(set(names) - set(scratches(idle_s=busy_s)))
+def unwritten() -> list[str]:
+    """Names of scratch files that no process writes: of uploads that wait for more, and of what died."""
+    found = []
+    for path in (_root() / "incoming").glob("*"):
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            if filelocks.take(file.fileno(), path):
+                found.append(path.name)
+    return sorted(found)
 
 
 def remove_scratch(name: str) -> None:
@@ -116,24 +184,37 @@ def remove_scratch(name: str) -> None:
     (_root() / "incoming" / Path(name).name).unlink(missing_ok=True)
 
 
-def _idle(folder: Path, pattern: str, idle_s: float) -> list[str]:
-    found = []
-    for path in folder.glob(pattern):
-        with contextlib.suppress(FileNotFoundError):
-            # The time of the last change of the entry itself: a file that was renamed a moment ago is new here.
-            if time.time() - path.stat().st_ctime > idle_s:
-                found.append(path.name)
-    return sorted(found)
-
-
 def read(path: Path, first: int, last: int) -> Iterator[bytes]:
     """Bytes `first` to `last`, both included, in chunks."""
     with path.open("rb") as file:
         file.seek(first)
         left = last - first + 1
-        while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+        while left > 0 and (chunk := file.read(min(CHUNK, left))):
             left -= len(chunk)
             yield chunk
+
+
+def _taken(descriptor: int, path: Path) -> bool:
+    """Whoever only looks whether somebody writes has the lock for a moment, so it is asked for more than once."""
+    for _ in range(_TRIES):
+        if filelocks.take(descriptor, path):
+            return True
+        time.sleep(_WAIT_S)
+    return False
+
+
+def _opened(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _scratch(upload_id: uuid.UUID) -> Path:
+    return _root() / "incoming" / upload_id.hex
 
 
 def _unavailable(error: OSError) -> Unavailable:

@@ -14,7 +14,7 @@ from apps.operations import selectors
 from apps.operations.models import Operation
 from apps.operations.states import OPEN_VALUES, OpState
 
-_SOURCES = {"api": "cyan", "scheduler": "magenta", "conductor": "blue", "sweep": "yellow", "host": "green"}
+_SOURCES = {"api": "cyan", "scheduler": "magenta", "conductor": "blue", "sweep": "yellow", "worker": "magenta", "host": "green"}
 
 
 class OperationCommand(CloudCommand):

@@ -22,6 +22,7 @@ from apps.identity.services import assignments, bootstrap, projects, signin, tok
 from apps.images import demo
 from apps.images import selectors as images
 from apps.images.services import images as image_services
+from apps.images.services import uploads as image_uploads
 from apps.network.services import defaults
 from cloudsite.launcher import clouds as clouds_file
 from contracts.compute.v1 import DiskFormat
@@ -113,7 +114,7 @@ def image(say: Say, *, cache: str) -> str:
     say("importing")
 
     def bring(name: str, path: Path, disk_format: DiskFormat, **more: Any) -> Any:
-        return image_services.import_file(
+        return image_uploads.import_file(
             actor=actor, name=name, path=path, disk_format=disk_format, visibility="public",
             properties={"demo_version": build.version}, **more,
         )
@@ -146,7 +147,7 @@ def placeholder_image(say: Say) -> str:
         return ""
     with tempfile.NamedTemporaryFile() as file:
         file.truncate(1024 * 1024)
-        image_services.import_file(
+        image_uploads.import_file(
             actor=actor, name="demo", path=Path(file.name), disk_format=DiskFormat.RAW, visibility="public",
             properties={"demo_version": "placeholder"},
         )

@@ -13,6 +13,10 @@ from cloudsite.settings.environment import BASE_DIR, FROM_FILE, PREFIX, Environm
 PROCFILE = BASE_DIR / "Procfile"
 # In this order they start, and in the opposite order they stop.
 CONTROL_PLANE = ("web", "scheduler", "conductor", "ticker")
+S3 = "s3"
+IMAGES = "worker-images"
+# Where it says whether it can work; no bucket has such a name.
+S3_READY = "/-/readyz"
 AGENT = "agent"
 FLOWER = "flower"
 
@@ -66,6 +70,7 @@ def agent_config(env: Environment) -> Path:
 def environment(env: Environment, inherited: Mapping[str, str]) -> dict[str, str]:
     """What all our processes get: what was set, the answers that followed from it, and the Procfile's variables."""
     web_host, _, web_port = env.listen.rpartition(":")
+    s3_host, _, s3_port = env.s3_listen.rpartition(":")
     return {
         # Compiling all modules anew is most of a cold start.
         **{name: value for name, value in inherited.items() if name != "PYTHONDONTWRITEBYTECODE"},
@@ -82,6 +87,10 @@ def environment(env: Environment, inherited: Mapping[str, str]) -> dict[str, str
         "WEB_PORT": web_port,
         "WEB_WORKERS": str(env.web_workers),
         "WEB_THREADS": str(env.web_threads),
+        "S3_HOST": s3_host.strip("[]"),
+        "S3_PORT": s3_port,
+        "S3_WORKERS": str(env.s3_workers),
+        "S3_THREADS": str(env.s3_threads),
         "STATIC_ROOT": str(env.var / "static"),
         "LOG_LEVEL": env.log_level.lower(),
         "AGENT_CONFIG": str(agent_config(env)),
@@ -91,7 +100,9 @@ def environment(env: Environment, inherited: Mapping[str, str]) -> dict[str, str
 
 def explicit(env: Environment) -> dict[str, str]:
     """The settings that processes must agree on, spelled out, so that no process derives one differently."""
-    names = ("var", "run", "secrets", "database_url", "broker_url", "listen", "flower_listen", "public_url", "bridge", "driver")
+    names = (
+        "var", "run", "secrets", "database_url", "broker_url", "listen", "flower_listen", "public_url", "s3_listen", "s3_url", "bridge", "driver",
+    )
     return {PREFIX + name.upper(): str(getattr(env, name)) for name in names}
 
 

@@ -36,9 +36,9 @@ from cloudsite.settings.environment import BASE_DIR, PREFIX, Environment, load
 
 
 class Stack:
-    """Its processes: `web scheduler conductor ticker agent`, then `redis` (or `rabbitmq` and `epmd`), `postgresql`, `flower`.
+    """Its processes: `web scheduler conductor ticker agent`, then `redis` (or `rabbitmq` and `epmd`), `postgresql`, `flower`, `s3`, `worker-images`.
 
-    Known after `start`: `url`, `token` (an operator's, in the project `demo`), `env` (what all processes have as
+    Known after `start`: `url`, `s3_url`, `token` (an operator's, in the project `demo`), `env` (what all processes have as
     environment), `hosts` (their names); after `stop`: `leftovers`, of how many guests something was left on this host.
     """
 
@@ -47,12 +47,13 @@ class Stack:
         broker: Literal["redis", "rabbitmq"] = "redis", simulated_hosts: int = 0,
         driver: Literal["libvirt", "simulated"] | None = None, env: Mapping[str, str] | None = None,
         simulated: Mapping[str, Any] | None = None, restart: bool = False, flower: bool = False,
-        static: bool = False, screen: Screen | None = None, cache: Path | None = None, daemons: Path | None = None,
+        static: bool = False, s3: bool = False, images: bool = False, screen: Screen | None = None, cache: Path | None = None, daemons: Path | None = None,
     ) -> None:
         """`driver`: one host with that driver; None: `simulated_hosts` of them in one agent, maybe none.
 
         `env`: further variables. `simulated`: fields of agent.config.Simulated, such as `{"latency_ms": 50}`.
         `restart`: a process that dies is started again after half a second. `static`: with what browsers need.
+        `s3`: with the object store's process. `images`: with the worker that fetches and converts images.
         `screen`: shows the steps; None: silence. `cache`: where the demo image is built; simulated hosts get an empty
         file instead. `daemons`: folder of Open vSwitch's database, should it have to be started.
         """
@@ -64,6 +65,7 @@ class Stack:
         self.token, self.leftovers = "", 0
         self._wished, self._simulated, self._flower = dict(env or {}), dict(simulated or {}), flower
         self._restart, self._static, self._screen = restart, static, screen or Screen(quiet=True)
+        self._s3, self._images = s3, images
         self._cache, self._daemons_at = cache or BASE_DIR / "var" / "demo-image", daemons or BASE_DIR / "var" / "ovs"
         self._daemons: HostDaemons | None = None
         self._spawner: Spawner | None = None
@@ -111,6 +113,10 @@ class Stack:
         log = self.var / "log"
         certificate = self.settings.tls_certificate if tls.is_on(self.settings) else None
         wait_until(lambda: answers_ready(self.url, certificate=certificate), f"{self.url} does not answer", timeout_s, log=log / "web.log")
+        if self._s3:
+            wait_until(
+                lambda: answers_ready(self.s3_url, "", certificate, programs.S3_READY), f"{self.s3_url} does not answer", timeout_s, log=log / "s3.log"
+            )
         if self.hosts:
             wait_until(self._hosts_up, "not all hosts are up", timeout_s, log=log / "agent.log")
 
@@ -161,18 +167,20 @@ class Stack:
 
     def _names(self) -> tuple[str, ...]:
         agent = (programs.AGENT,) if self.hosts else ()
-        return (*programs.CONTROL_PLANE, *agent, *((programs.FLOWER,) if self._flower else ()))
+        s3 = (programs.S3,) if self._s3 else ()
+        images = (programs.IMAGES,) if self._images else ()
+        return (*programs.CONTROL_PLANE, *s3, *images, *agent, *((programs.FLOWER,) if self._flower else ()))
 
     def _configure(self) -> None:
         for folder in (self.var, self.var / "static", self.var / "log", self._scratch / "run"):
             folder.mkdir(parents=True, exist_ok=True)
         self._inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        web, flower, *ports = free_ports(5)
+        web, flower, s3, *ports = free_ports(6)
         given = {
             "var": self.var, "run": self._scratch / "run", "listen": f"127.0.0.1:{web}",
-            "flower_listen": f"127.0.0.1:{flower}", "driver": self.driver, "bridge": own_bridge(self.var),
+            "flower_listen": f"127.0.0.1:{flower}", "s3_listen": f"127.0.0.1:{s3}", "driver": self.driver, "bridge": own_bridge(self.var),
             # All that is measured and tried here comes from one address; the limits count, but out of reach.
-            "rate_address": 100000, "rate_project": 100000, "rate_sign_in": 100000,
+            "rate_address": 100000, "rate_project": 100000, "rate_sign_in": 100000, "s3_rate": 100000,
         }
         self._servers: list[servers.Server] = []
         if self.database == "postgresql":
@@ -187,7 +195,7 @@ class Stack:
         variables = {PREFIX + name.upper(): str(value) for name, value in given.items()} | self._wished
         self.settings: Environment = load(variables)
         self.env = programs.environment(self.settings, self._inherited | variables)
-        self.url = self.settings.public_url
+        self.url, self.s3_url = self.settings.public_url, self.settings.s3_url
 
     def _start_daemons(self) -> None:
         if self.driver == "libvirt":

@@ -97,7 +97,7 @@ class Up:
         return choice
 
     def _start_processes(self, surroundings: Mapping[str, str]) -> None:
-        names = (*programs.CONTROL_PLANE, programs.AGENT, programs.FLOWER)
+        names = (*programs.CONTROL_PLANE, programs.S3, programs.IMAGES, programs.AGENT, programs.FLOWER)
         running = programs.ours(self._env, names, surroundings)
         if self._env.broker_url == f"redis+socket://{self._env.run / 'redis.sock'}":
             running = servers.Redis(self._env.run, self._log, surroundings).programs() + running
@@ -105,6 +105,8 @@ class Up:
         with self._screen.step("Processes") as step:
             self._supervised.start()
             self._wait(lambda: answers_ready(self._url, self._name, self._certificate), "The API does not answer", "web")
+            s3 = local_url(self._env, self._env.s3_listen)
+            self._wait(lambda: answers_ready(s3, "", self._certificate, programs.S3_READY), "S3 does not answer", "s3")
             step.result(", ".join(program.name for program in running))
         with self._screen.step("Agent says hello") as step:
             self._wait(self._host_is_up, f"The host {self._host} is not up", "agent")
@@ -151,6 +153,7 @@ class Up:
             [
                 ("API", f"{url}/api/v1/docs"),
                 ("Admin", f"{url}/admin/"),
+                ("S3", f"{self._env.s3_url}  (region {self._env.s3_region})"),
                 ("Flower", f"http://{self._env.flower_listen}/"),
                 ("User", "admin"),
                 ("Password", f"in {self._env.secrets / 'admin-password'}"),
@@ -190,6 +193,13 @@ class Up:
 
     def _settle_ports(self) -> None:
         refuse_taken(self._env.listen, "the API", PREFIX + "LISTEN")
+        if PREFIX + "S3_LISTEN" in self._inherited:
+            refuse_taken(self._env.s3_listen, "S3", PREFIX + "S3_LISTEN")
+        elif not _is_free(self._env.s3_listen):
+            listen = f"127.0.0.1:{servers.free_ports()[0]}"
+            # A public address leads to the port that was said, and not to the one that is free.
+            url = self._env.s3_url if PREFIX + "S3_URL" in self._inherited else local_url(self._env, listen)
+            self._env = dataclasses.replace(self._env, s3_listen=listen, s3_url=url)
         if PREFIX + "FLOWER_LISTEN" in self._inherited:
             refuse_taken(self._env.flower_listen, "Flower", PREFIX + "FLOWER_LISTEN")
         elif not _is_free(self._env.flower_listen):

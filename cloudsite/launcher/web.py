@@ -51,9 +51,9 @@ class Client:
         return json.loads(text) if text else None
 
 
-def answers_ready(url: str, host: str = "", certificate: Path | None = None) -> bool:
-    """Whether `/readyz` says so; arguments as for `Client`."""
-    request = urllib.request.Request(f"{url}/readyz", headers={"Host": host} if host else {})
+def answers_ready(url: str, host: str = "", certificate: Path | None = None, path: str = "/readyz") -> bool:
+    """Whether `/readyz`, or what another process has instead, says so; arguments as for `Client`."""
+    request = urllib.request.Request(f"{url}{path}", headers={"Host": host} if host else {})
     try:
         with _opener(certificate).open(request, timeout=5) as answer:
             return bool(answer.status == 200)

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "apps.hosts",
     "apps.operations",
     "apps.placement",
+    "apps.objects",
     "apps.images",
     "apps.network",
     "apps.scheduler",
@@ -112,6 +113,7 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = ENV.var / "static"
 MEDIA_ROOT = ENV.var / "images"
+OBJECTS_ROOT = ENV.object_folder if ENV.object_folder != Path() else ENV.var / "objects"
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_mb * 1024 * 1024
 APPEND_SLASH = False
 
@@ -155,6 +157,7 @@ SPECTACULAR_SETTINGS = {
         "InstanceState": "apps.compute.api.serializers.STATES",
         "OperationState": "apps.operations.api.serializers.STATES",
         "ImageState": "apps.images.api.serializers.STATES",
+        "ImageFormat": "apps.images.api.serializers.FORMATS",
         "HostState": "apps.hosts.api.serializers.STATES",
         "NetworkKind": "apps.network.api.network_shapes.KINDS",
         "SegmentKind": "apps.network.api.provider_shapes.KINDS",

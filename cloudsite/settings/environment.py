@@ -49,6 +49,21 @@ class Environment:
     )
     listen: str = _option("127.0.0.1:8600", "Address and port of the web process.", pattern=_LISTEN, form="127.0.0.1:8600")
     flower_listen: str = _option("127.0.0.1:8655", "Address and port of Flower.", pattern=_LISTEN, form="127.0.0.1:8655")
+    s3_listen: str = _option("127.0.0.1:8610", "Address and port of the S3 process.", pattern=_LISTEN, form="127.0.0.1:8610")
+    s3_url: str = _option("", "How users reach S3; empty: `http://<s3_listen>`.", schemes=("http", "https"))
+    s3_domains: tuple[str, ...] = _option(
+        ("localhost",), "Names below which the next label is a bucket (`bucket.s3.example.org`), beside buckets in paths. A proxy must"
+        " hand over the host's name as it came, because it is signed.",
+    )
+    s3_region: str = _option("us-east-1", "Name of the region that S3 clients are told.", pattern=r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", form="us-east-1")
+    s3_threads: int = _option(
+        16, "Requests that one S3 process handles at once; half of them may be uploads by nobody in particular.", least=2, most=256
+    )
+    s3_workers: int = _option(1, "S3 processes.", least=1, most=64)
+    s3_rate: int = _option(
+        2000, "Requests to S3 a second from one address, and likewise in one project, averaged over 10 s; each S3 process counts for itself."
+        " 0: no limit.", least=0, most=100000,
+    )
     public_url: str = _option("", "How users and hosts reach the API; empty: `http://<listen>`.", schemes=("http", "https"))
     allowed_hosts: tuple[str, ...] = _option(("localhost", "127.0.0.1", "[::1]"), "Host names that the web process answers to.")
     trusted_proxies: tuple[str, ...] = _option(
@@ -96,6 +111,10 @@ class Environment:
     scheduler_failure_minutes: int = _option(60, "For how long a failed build counts against its host.", least=1, most=10080)
     build_timeout_s: float = _option(600.0, "A build that has not ended after so long is looked into.", least=1, most=86400)
     power_timeout_s: float = _option(120.0, "The same for start, stop and reboot, and for network cards that come and go.", least=1, most=86400)
+    transfer_timeout_s: float = _option(
+        3600.0, "The same for snapshots, and for images that a host is to have before anybody boots them: copying and sending whole disks.",
+        least=1, most=86400,
+    )
     delete_timeout_s: float = _option(120.0, "The same for delete.", least=1, most=86400)
     observe_timeout_s: float = _option(20.0, "How long a host may take to say what is true.", least=1, most=3600)
     resend_s: float = _option(5.0, "A message unanswered for so long is sent again (then after twice as long …).", least=0.2, most=600)
@@ -156,6 +175,39 @@ class Environment:
     rate_project: int = _option(200, "The same for all requests that work in one project.", least=0, most=100000)
     rate_sign_in: int = _option(300, "Sign-ins a minute from one address, also counted by each web process. 0: no limit.", least=0, most=100000)
     max_image_gb: int = _option(50, "Largest image, GiB.", least=1, most=10240)
+    max_image_virtual_gb: int = _option(
+        2048, "Largest disk in an image, GiB, however small its file is. No larger than all disks of a project may be in any case.", least=1, most=65536
+    )
+    image_upload_hours: int = _option(24, "An upload in pieces that nobody goes on with for so long ends.", least=1, most=8760)
+    image_workers: int = _option(1, "Images that one image worker fetches or converts at once.", least=1, most=16)
+    image_queue_timeout_s: float = _option(
+        86400.0, "An import or conversion that no image worker has taken up after so long fails.", least=1, most=604800
+    )
+    image_worker_silent_s: float = _option(
+        120.0, "An image worker that has said nothing for so long is dead: what it had begun is begun anew.", least=2, most=3600
+    )
+    image_import_timeout_s: float = _option(21600.0, "Longest import of an image, all tries together.", least=1, most=604800)
+    image_import_stall_s: float = _option(
+        30.0, "A server that sends less than 1 KiB a second for so long has stalled: the import goes on with a new connection.", least=1, most=600
+    )
+    image_import_private: tuple[str, ...] = _option(
+        (), "Networks that images may be imported from although they are private, such as `10.20.0.0/16`. A network opens what lies inside"
+        " of one range only: `0.0.0.0/0` opens nothing.", networks=True,
+    )
+    image_convert_timeout_s: float = _option(3600.0, "Longest conversion of an image, by the clock and by the processor.", least=1, most=86400)
+    image_convert_memory_mb: int = _option(1024, "Address space of `qemu-img`, MiB; below 600 it fails for want of threads.", least=128, most=65536)
+    object_store: str = _option("files", "Where objects are kept: in `<var>/objects`, or on another S3 server.", choices=("files", "s3"))
+    object_folder: Path = _option(Path(), "Folder of the object store's files; empty: `<var>/objects`. S3 processes on several machines need one that they share.")
+    object_s3_url: str = _option("", "That other S3 server.", pattern=r"https?://\S+|", form="https://s3.example.org")
+    object_s3_bucket: str = _option("cloudsite", "The bucket there, for Cloudsite alone.", pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", form="cloudsite")
+    object_s3_access: str = _option("", "Access key for it.")
+    object_s3_secret: str = _option("", "Its secret.", secret=True)
+    object_upload_days: int = _option(7, "Uploads in parts that were begun so long ago end, and their parts are removed.", least=1, most=3650)
+    object_garbage_s: int = _option(
+        60, "The content of deleted and replaced objects is removed after so long; who reads it at this moment can go on.", least=0, most=86400
+    )
+    object_scrub_mb_s: int = _option(50, "How much of the object store `object_scrub` reads in a second, MiB; 0: as much as it can.", least=0, most=100000)
+    audit_objects: bool = _option(False, "Write down in the audit trail who writes and deletes which object; buckets always are.")
     max_batch: int = _option(500, "Most instances in one request.", least=1, most=10000)
     events_days: int = _option(30, "How long closed operations and their events are kept.", least=1, most=3650)
     scheduler_decision_days: int = _option(30, "How long scheduling decisions, and why they were made, are kept.", least=1, most=3650)
@@ -171,6 +223,8 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
     if (env.tls_certificate == Path()) != (env.tls_key == Path()):
         raise SettingError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY need each other: set both or none.")
     _check_directory(env)
+    if env.object_store == "s3" and not (env.object_s3_url and env.object_s3_access and env.object_s3_secret):
+        raise SettingError(f"{PREFIX}OBJECT_STORE=s3 needs {PREFIX}OBJECT_S3_URL, {PREFIX}OBJECT_S3_ACCESS and {PREFIX}OBJECT_S3_SECRET.")
     run = env.run if env.run != Path() else _short_run_dir(env.var)
     return dataclasses.replace(
         env,
@@ -179,6 +233,7 @@ def load(source: Mapping[str, str] = os.environ) -> Environment:
         database_url=env.database_url or f"sqlite:///{env.var / 'cloudsite.sqlite3'}",
         broker_url=env.broker_url or f"redis+socket://{run / 'redis.sock'}",
         public_url=(env.public_url or local_url(env)).rstrip("/"),
+        s3_url=(env.s3_url or local_url(env, env.s3_listen)).rstrip("/"),
     )
 
 
@@ -215,9 +270,10 @@ def _content(name: str, path: str) -> str:
     return text
 
 
-def local_url(env: Environment) -> str:
-    """How this very machine reaches the web process; an address that stands for all others is none to go to."""
-    host, _, port = env.listen.rpartition(":")
+def local_url(env: Environment, listen: str = "") -> str:
+    """How this very machine reaches the web process, or what listens at `listen`; an address that stands for all others is none
+    to go to."""
+    host, _, port = (listen or env.listen).rpartition(":")
     scheme = "http" if env.tls_certificate == Path() else "https"
     return f"{scheme}://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"
 
@@ -243,6 +299,8 @@ def _parse(name: str, spec: "dataclasses.Field[Any]", text: str) -> Any:
         return _number(name, spec, text)
     if kind == tuple[str, ...]:
         parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        if "networks" in meta:
+            return tuple(_any_network(name, part) for part in parts)
         return tuple(_proxy(name, part) for part in parts) if "proxies" in meta else parts
     if "choices" in meta and text not in meta["choices"]:
         raise SettingError(f"{name}={text!r}: expected one of {', '.join(meta['choices'])}.")
@@ -287,8 +345,10 @@ def _network(name: str, text: str) -> str:
 
 
 def _proxy(name: str, text: str) -> str:
-    if text == "unix":
-        return text
+    return text if text == "unix" else _any_network(name, text)
+
+
+def _any_network(name: str, text: str) -> str:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:

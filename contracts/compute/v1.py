@@ -29,6 +29,22 @@ class DiskFormat(enum.StrEnum):
     RAMDISK = "ramdisk"
 
 
+class Firmware(enum.StrEnum):
+    """What starts the guest's disk."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+class DiskBus(enum.StrEnum):
+    """How guests see their disks."""
+
+    VIRTIO = "virtio"
+    SCSI = "scsi"
+    SATA = "sata"
+    IDE = "ide"
+
+
 class Image(msgspec.Struct, frozen=True, kw_only=True):
     """A file to fetch. `url` is signed and short-lived; `sha256` in hex; `size_bytes` exact."""
 

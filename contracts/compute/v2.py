@@ -2,12 +2,16 @@
 
 import msgspec
 
-from contracts.compute.v1 import Image
+from contracts.compute.v1 import DiskBus, Firmware, Image
 from contracts.network.v2 import Card
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True):
-    """Make the instance exist and run. `user_data` is base64 (any bytes). `kernel_args` only with `kernel`."""
+    """Make the instance exist and run. `user_data` is base64 (any bytes). `kernel_args` only with `kernel`.
+
+    `firmware`, `disk_bus`: as the image needs them; hosts whose agents do not know these fields have not the traits either
+    without which no such instance comes to them. `guest_agent`: give it the channel of QEMU's guest agent.
+    """
 
     instance_id: str
     project_id: str
@@ -24,6 +28,9 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     public_keys: dict[str, str] = {}
     metadata: dict[str, str] = {}
     zone: str = ""
+    firmware: Firmware = Firmware.BIOS
+    disk_bus: DiskBus = DiskBus.VIRTIO
+    guest_agent: bool = False
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import msgspec
 
 from contracts.compute import v1 as compute
+from contracts.compute.v3 import CachedImage
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +16,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     changed after this moment may be missing from `domains`. `repeated`: said again by an agent that has said it before, in
     case it was lost; only the first one means that commands may have been forgotten. `tunnel_address`: where other hosts
     reach it with VXLAN. `physical_networks`: names of the wires that it is plugged into. `network_generation`: of the
-    desired network state that it has.
+    desired network state that it has. `images`: what its cache holds; None: its agent does not say.
     """
 
     agent_version: str
@@ -30,6 +31,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     tunnel_address: str = ""
     physical_networks: list[str] = []
     network_generation: int = 0
+    images: list[CachedImage] | None = None
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +48,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything of ours that is on the host. Domains of other owners are not listed.
 
-    `started_at`, Unix seconds: what changed after this moment may be missing from the list.
+    `started_at`, Unix seconds: what changed after this moment may be missing from the lists. `images`: as in `Hello`.
     """
 
     started_at: float
     domains: list[compute.Domain]
+    images: list[CachedImage] | None = None

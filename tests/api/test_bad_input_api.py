@@ -226,7 +226,7 @@ def test_a_bad_action_is_refused(cloud: Cloud, ann: Http, body: Any, code: str, 
 
 
 ELSEWHERE: list[tuple[str, dict[str, Any], int, str, str | None]] = [
-    ("images", {"name": "x", "disk_format": "vmdk"}, 400, "request.invalid_choice", "disk_format"),
+    ("images", {"name": "x", "disk_format": "vhd"}, 400, "request.invalid_choice", "disk_format"),
     ("images", {"name": "x", "disk_format": "qcow2", "kernel_id": NOBODY}, 404, "image.not_found", "kernel_id"),
     ("images", {"name": "x", "disk_format": "qcow2", "visibility": "public"}, 403, "policy.forbidden", None),
     ("images", {"name": "x", "disk_format": "raw", "min_disk_gb": -1}, 400, "request.min_value", "min_disk_gb"),

@@ -13,6 +13,7 @@ from django.test import RequestFactory
 
 from apps.images import signing, store
 from apps.images.models import Image
+from apps.images.services import sizes
 from tests.api.conftest import MakeUser
 from tests.api.kit import Answer, Http
 from tests.support.cloud import Cloud
@@ -65,7 +66,7 @@ def test_content_that_two_images_share_stays_until_both_are_gone(cloud: Cloud, a
 
 def test_what_is_not_what_it_says_is_refused_and_may_be_tried_again(cloud: Cloud, ann: Http) -> None:
     image_id = register(ann, disk_format="qcow2")
-    upload(ann, image_id, DATA).problem(400, "image.format", "disk_format")
+    upload(ann, image_id, DATA).problem(400, "image.format_mismatch", "disk_format")
     assert ann.get(f"images/{image_id}").ok()["state"] == "queued"
     assert not list(Path(settings.MEDIA_ROOT, "incoming").iterdir())
     assert not Path(settings.MEDIA_ROOT, "content").exists()
@@ -82,9 +83,8 @@ def test_an_upload_that_breaks_off_leaves_nothing(cloud: Cloud, ann: Http) -> No
 def test_an_image_has_its_own_limit_and_not_that_of_bodies(cloud: Cloud, ann: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"\0" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
     upload(ann, register(ann), data).ok()
-    real = store.receive
-    monkeypatch.setattr(store, "receive", lambda stream, **more: real(stream, most_bytes=1000))
-    upload(ann, register(ann), data).problem(400, "image.too_large")
+    monkeypatch.setattr(sizes, "most_bytes", lambda: 1000)
+    upload(ann, register(ann), data).problem(400, "image.too_large", "file")
 
 
 def test_an_upload_is_never_in_memory_as_a_whole(cloud: Cloud, ann: Http) -> None:
@@ -116,7 +116,7 @@ def test_a_chunked_upload_is_refused_since_nobody_could_tell_a_broken_one(cloud:
 
 def test_an_empty_image_is_no_image(cloud: Cloud, ann: Http) -> None:
     image_id = register(ann, disk_format="qcow2")
-    upload(ann, image_id, b"").problem(400, "image.format", "disk_format")
+    upload(ann, image_id, b"").problem(400, "image.empty", "file")
 
 
 def test_only_bytes_are_taken(cloud: Cloud, ann: Http) -> None:

@@ -1,37 +1,58 @@
 """The same request twice at the same moment: done once, and both are answered alike."""
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apps.compute.models import Instance
+from apps.images.models import Image
+from apps.images.services import convert, uploads
 from apps.operations.models import Operation
 from tests.support.cloud import Cloud
+from tests.support.imports import Bench
 
 
-@pytest.mark.parametrize("round_", range(3))
-def test_twins_with_one_idempotency_key_get_the_same_instances(cloud: Cloud, round_: int) -> None:
-    barrier, found, errors = threading.Barrier(6), [], []
+def at_once(post: Callable[[], Any], times: int = 6) -> list[Any]:
+    """The answers of as many threads."""
+    barrier, found, errors = threading.Barrier(times), [], []
 
-    def post() -> None:
+    def run() -> None:
         from django.db import connection
 
         barrier.wait()
         try:
-            found.append(cloud.create(count=2, client_token="twins"))
+            found.append(post())
         except Exception as error:
             errors.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=post) for _ in range(6)]
+    threads = [threading.Thread(target=run) for _ in range(times)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert errors == []
-    answers: set[Any] = {tuple(instance.pk for instance in each.instances) for each in found}
-    assert len(found) == 6 and len(answers) == 1
+    assert len(found) == times
+    return found
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_twins_with_one_idempotency_key_get_the_same_instances(cloud: Cloud, round_: int) -> None:
+    found = at_once(lambda: cloud.create(count=2, client_token="twins"))
+    assert len({tuple(instance.pk for instance in each.instances) for each in found}) == 1
     assert sum(not each.repeated for each in found) == 1
     assert (Instance.objects.count(), Operation.objects.count()) == (2, 2)
+
+
+def test_twins_with_one_idempotency_key_get_the_same_conversion(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch)
+    (tmp_path / "disk").write_bytes(b"disk" * 1024)
+    source = uploads.import_file(actor=bench.actor, name="disk", path=tmp_path / "disk", disk_format="raw")
+    before = Image.objects.count()
+    found = at_once(lambda: convert.start(actor=bench.actor, image_id=source.pk, disk_format="qcow2", client_token="twins"))
+    assert len({(image.pk, operation.pk) for image, operation in found}) == 1
+    assert (Image.objects.count(), Operation.objects.count(), bench.used()[0]) == (before + 1, 1, 2)

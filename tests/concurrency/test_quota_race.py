@@ -21,7 +21,7 @@ from apps.compute.services import delete, place
 from apps.identity.models import Project
 from apps.identity.services import projects
 from apps.images.models import Image
-from apps.images.services import images
+from apps.images.services import images, uploads
 from apps.network.services import networks
 from apps.operations.models import Operation
 from apps.operations.services import intake
@@ -341,7 +341,7 @@ def test_uploads_at_once_never_exceed_the_bytes_of_a_project(cloud: Cloud, tmp_p
 
     def upload(known: bool) -> uuid.UUID:
         data = random.randbytes(4096)
-        image = images.import_stream(
+        image = uploads.import_stream(
             actor=actor, name="i", stream=io.BytesIO(data), disk_format=DiskFormat.RAW, size_bytes=4096 if known else None
         )
         return image.pk

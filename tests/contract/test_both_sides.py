@@ -14,15 +14,15 @@ from contracts.compute import v1
 
 
 def test_every_topic_is_used_once_and_carries_its_version() -> None:
-    every = (*topics.COMMANDS, *topics.STATES, *topics.REPORTS, topics.PLACE, topics.TELL_HOSTS)
+    every = (*topics.COMMANDS, *topics.STATES, *topics.REPORTS, topics.PLACE, topics.IMAGE_WORK, topics.TELL_HOSTS)
     assert len(set(every)) == len(every)
-    assert all(topic.split(".")[1] in ("v1", "v2") for topic in every)
+    assert all(topic.split(".")[1] in ("v1", "v2", "v3") for topic in every)
 
 
 def test_a_host_has_queues_of_its_own() -> None:
     assert topics.host_queues("n1") == ("compute.n1", "network.n1", "volume.n1")
-    control = {topics.CONDUCTOR, topics.SCHEDULER}
-    assert not control & {*topics.host_queues("conductor"), *topics.host_queues("scheduler")}
+    control = {topics.CONDUCTOR, topics.SCHEDULER, topics.IMAGES}
+    assert not control & {queue for name in control for queue in topics.host_queues(name)}
 
 
 def test_the_agent_has_a_handler_for_every_command_and_no_other() -> None:
@@ -44,14 +44,15 @@ def test_every_control_plane_task_is_registered() -> None:
     from cloudsite.celery import app
 
     app.loader.import_default_modules()
-    assert {*topics.REPORTS, topics.PLACE, topics.TELL_HOSTS} <= set(app.tasks)
+    assert {*topics.REPORTS, topics.PLACE, topics.IMAGE_WORK, topics.TELL_HOSTS} <= set(app.tasks)
     assert not {*topics.COMMANDS, *topics.STATES} & set(app.tasks), "commands are carried out by agents only"
 
 
-def test_every_step_of_every_kind_is_a_command_or_for_the_scheduler() -> None:
+def test_every_step_of_every_kind_is_a_command_or_for_a_worker_of_ours() -> None:
+    ours = {"scheduler": topics.PLACE, "images": topics.IMAGE_WORK}
     for kind in all_kinds():
         for step in kind.steps:
-            assert step.task in (topics.PLACE if step.role == "scheduler" else topics.COMMANDS), f"{kind.name} {step.name}"
+            assert step.task in ((ours[step.role],) if step.role in ours else topics.COMMANDS), f"{kind.name} {step.name}"
 
 
 def test_every_kind_of_refusal_has_a_status_and_a_title() -> None:

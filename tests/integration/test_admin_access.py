@@ -74,7 +74,7 @@ def test_an_operator_runs_hosts_and_instances_and_only_looks_at_identity(cloud: 
     instance, _ = cloud.active()
     client = with_role("olga", "operator")
     assert labels(client, Host.objects.get(pk=host.id)) == ["Disable", "Change zone"]
-    assert labels(client, instance) == ["Stop", "Soft reboot", "Hard reboot"]
+    assert labels(client, instance) == ["Stop", "Soft reboot", "Hard reboot", "Snapshot"]
     for row in (User.objects.get(username="olga"), Project.objects.get(pk=cloud.project.pk), Role.objects.get(name="member")):
         assert labels(client, row) == []
 
@@ -84,7 +84,7 @@ def test_who_has_a_role_of_the_operators_own_sees_what_that_says(cloud: Cloud) -
     cloud.active()
     roles.create_role(actor=SYSTEM, name="librarian", permissions=["images.*"])
     client = with_role("lisa", "librarian")
-    assert labels(client, Image.objects.get()) == ["Delete"]
+    assert labels(client, Image.objects.get()) == ["Change", "Convert", "Fetch on hosts", "Deactivate", "Delete"]
     for model in PAGES:
         assert client.get(address(model)).status_code == (200 if model is Image else 403), model
     start = client.get(reverse("admin:index"))

@@ -13,6 +13,7 @@ from apps.common.context import SYSTEM
 from apps.compute.admin.instances import BUTTONS
 from apps.compute.models import Flavor, Instance
 from apps.hosts.models import Aggregate, Host, Zone
+from apps.images.models import Image
 from apps.network.models import Network
 from apps.network.services import routers
 from apps.operations.models import Operation
@@ -70,11 +71,20 @@ def test_deleting_an_instance(cloud: Cloud, press: Press) -> None:
     assert instance.state == "DELETED"
 
 
+def test_a_snapshot_of_an_instance_is_begun(cloud: Cloud, press: Press) -> None:
+    cloud.host()
+    instance, host = cloud.active()
+    assert "The image golden of web is under way." in press(instance, "snapshot", name="golden")
+    image = Image.objects.get(name="golden")
+    assert (image.project_id, host.command().body.image_id) == (cloud.project.pk, str(image.pk))
+
+
 @pytest.mark.parametrize("button", BUTTONS, ids=lambda button: button.name)
 def test_a_refusal_is_a_message_and_no_error_page(cloud: Cloud, press: Press, button: Button) -> None:
     instance = cloud.boot()
     Instance.objects.update(state="DELETED")
-    assert "(instance.not_found)" in press(instance, button.name)
+    values = {"name": "golden"} if button.form else {}
+    assert "(instance.not_found)" in press(instance, button.name, **values)
 
 
 def test_a_second_action_is_told_what_is_under_way(cloud: Cloud, press: Press) -> None:

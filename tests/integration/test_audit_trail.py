@@ -24,7 +24,7 @@ from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import audit, catalog, delete, power, strays, update
 from apps.hosts.services import admission, enrol, zones
 from apps.identity.permissions import TABLE
-from apps.images.services import images
+from apps.images.services import images, uploads
 from apps.network.services import networks, subnets
 from apps.operations.services import sweep
 from apps.placement.services import inventories
@@ -36,7 +36,7 @@ from tests.support.trail import write
 
 ROOT = Path(__file__).parents[2]
 # What is recorded and asks for no permission of the same name.
-WITHOUT_PERMISSION = {"images.image.upload", "compute.leak.repair", "identity.token.issue", "quotas.usage.repair"}
+WITHOUT_PERMISSION = {"images.image.import", "images.image.upload", "compute.leak.repair", "identity.token.issue", "quotas.usage.repair"}
 
 
 @pytest.fixture(autouse=True)
@@ -267,7 +267,7 @@ def test_what_users_do_to_other_things_is_recorded(cloud: Cloud, trail: Callable
     subnet = subnets.create(actor=actor, network_id=network.pk, cidr="192.168.7.0/24", dns=["9.9.9.9", "1.1.1.1"])
     networks.delete(actor=actor, network_id=network.pk)
     (tmp_path / "disk").write_bytes(b"\0" * 5000)
-    image = images.import_file(actor=actor, name="tiny", path=tmp_path / "disk", disk_format=DiskFormat.RAW)
+    image = uploads.import_file(actor=actor, name="tiny", path=tmp_path / "disk", disk_format=DiskFormat.RAW)
     images.delete(actor=actor, image_id=image.pk)
     rows = trail()
     assert [facts(row) for row in rows] == [

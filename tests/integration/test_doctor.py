@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from unittest import mock
+from urllib.error import HTTPError, URLError
 
 import pytest
 from django.conf import settings
@@ -162,3 +163,28 @@ def test_a_check_that_breaks_is_a_finding(cloud: Cloud, monkeypatch: pytest.Monk
     monkeypatch.setattr("shutil.disk_usage", mock.Mock(side_effect=RuntimeError("boom")))
     (finding,) = found("disk")
     assert finding.verdict == "fault" and "boom" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "what", "fix"),
+    [
+        (URLError(ConnectionRefusedError("refused")), "warning", "does not answer (refused): S3 clients", "log/s3.log"),
+        (HTTPError("", 503, "", {"x-amz-request-id": "1"}, None), "fault", "answers 503", "database"),  # type: ignore[arg-type]
+        (HTTPError("", 404, "", {}, None), "fault", "another program answers at 127.0.0.1:8610", "CLOUDSITE_S3_LISTEN"),  # type: ignore[arg-type]
+        ({}, "fault", "another program answers at 127.0.0.1:8610", "CLOUDSITE_S3_LISTEN"),
+        ({"x-amz-request-id": "1"}, "ok", "http://127.0.0.1:8610", ""),
+    ],
+    ids=["nobody", "not ready", "another refuses", "another", "ready"],
+)
+def test_the_object_store_s_process_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, answer: Exception | dict[str, str], verdict: str, what: str, fix: str
+) -> None:
+    _with(monkeypatch, s3_listen="127.0.0.1:8610", s3_url="http://127.0.0.1:8610")
+    opened = mock.MagicMock()
+    if isinstance(answer, Exception):
+        opened.side_effect = answer
+    else:
+        opened.return_value.__enter__.return_value.headers = answer
+    with mock.patch("urllib.request.build_opener", return_value=mock.Mock(open=opened)):
+        (finding,) = doctor._s3()
+    assert finding.verdict == verdict and what in finding.what and fix in finding.fix

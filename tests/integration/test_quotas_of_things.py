@@ -16,7 +16,7 @@ from apps.compute.models import Instance
 from apps.compute.services import mend
 from apps.identity.services import projects
 from apps.images.models import Image
-from apps.images.services import contents, images
+from apps.images.services import images, uploads
 from apps.network.models import Network
 from apps.network.services import networks, plugs
 from apps.network.services.plugs import Wish
@@ -216,7 +216,7 @@ def registered(cloud: Cloud) -> Image:
 
 
 def upload(cloud: Cloud, image: Image, stream: Any, size_bytes: int | None = None) -> Image:
-    return images.upload(actor=cloud.actor, image_id=image.pk, stream=stream, size_bytes=size_bytes)
+    return uploads.upload(actor=cloud.actor, image_id=image.pk, stream=stream, size_bytes=size_bytes)
 
 
 class Watching(io.BytesIO):
@@ -305,7 +305,7 @@ def test_an_upload_that_was_given_up_and_goes_on_changes_nothing_of_the_next_one
     class GivenUp(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             if Image.objects.get(pk=image.pk).size_bytes == 4096:
-                contents.give_up(image.pk)
+                uploads.give_up(image.pk)
                 upload(cloud, image, io.BytesIO(b"y" * 512), 512)
             return super().read(size)
 
@@ -315,7 +315,7 @@ def test_an_upload_that_was_given_up_and_goes_on_changes_nothing_of_the_next_one
 
 
 def test_images_of_no_project_are_nobodys(cloud: Cloud) -> None:
-    image = images.import_stream(
+    image = uploads.import_stream(
         actor=SYSTEM, name="ours", stream=io.BytesIO(b"x" * 512), size_bytes=512, disk_format=DiskFormat.RAW, visibility="public"
     )
     assert image.project_id is None

@@ -25,7 +25,7 @@ from tests.api.isolation.expected import Thing
 from tests.api.isolation.operations import Operation
 from tests.scenarios.yard import PASSWORD, Client, Yard
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 Record = Callable[[str, object], None]
 _CHECKS = [
     not_a_server_error, checks.status_code_conformance, checks.content_type_conformance, checks.response_headers_conformance,
@@ -38,10 +38,15 @@ _FEW = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 2}
 _INSTANCE = {"name": "new", "flavor": "tiny", "image": "demo"}
 # Where the example of the other test has things that are not here.
 _OTHER: dict[str, tuple[Example, ...]] = {
+    # Others have a use for it afterwards.
+    "images_action": tuple(Example(parts={"image_id": "whole_image"}, body={"action": each}) for each in ("deactivate", "reactivate")),
+    "images_convert": (Example(parts={"image_id": "whole_image"}, body={"disk_format": "qcow2"}),),
+    "images_import": (Example(parts={"image_id": "idle_image"}, body={"url": "https://images.example.org/disk.raw"}),),
     "instances_create": (Example(body=_INSTANCE),),
     "instances_interfaces_detach": (Example(answers=("port.not_found",)),),  # it is plugged in nowhere
     "network_pools_create": (Example(body={"kind": "vxlan", "first": 100, "last": 199}),),
     "networks_create_whole": (Example(body={"name": "whole"}),),
+    "objects_presign": (Example(body={"key": "new", "method": "PUT"}, answers=("access_key.none",)),),
     "ports_create": (Example(body={"network_id": "{network}"}),),
     "ports_update": (Example(body={"name": "changed", "security_groups": ["{security_group}"]}),),
     "project_tags_remove": (Example(parts={"tag": "=tag"}),),

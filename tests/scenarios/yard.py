@@ -58,6 +58,9 @@ class Yard:
             "access_rule": self._access_rule,
             "application_credential": lambda: self._id("application-credentials", {"name": self._name()}),
             "assignment": lambda: self._id("role-assignments", {**self._role(), "user_id": self.key("user"), "project_id": self.key("project")}),
+            "bucket": lambda: str(self._made("buckets", {"name": self._name()})["name"]),
+            "idle_bucket": lambda: str(self._made("buckets", {"name": self._name()})["name"]),
+            "object": lambda: "object",
             "class": lambda: self._custom("resource-classes"),
             "clerk": lambda: self._user("clerk"),
             "decision": lambda: str(self.mine("GET", f"instances/{self.key('instance')}/scheduling")["decisions"][0]["id"]),
@@ -85,6 +88,11 @@ class Yard:
             "subnet": lambda: self._subnet("network"),
             "wire": lambda: self._id("physical-networks", {"name": self._name()}),
             "image": lambda: self._id("images", {"name": self._name(), "disk_format": "raw"}),
+            "idle_image": lambda: self._id("images", {"name": self._name(), "disk_format": "raw"}),
+            "other_project": lambda: self._id("projects", {"name": self._name()}),
+            "offered_image": lambda: self._shared_image(self.operator, "project"),
+            "shared_image": lambda: self._shared_image(self.mine, "other_project"),
+            "whole_image": self._whole_image,
             "implied_role": lambda: self._id("roles", {"name": self._name()}),
             "instance": self._instance,
             "key_pair": lambda: str(self._made("key-pairs", {"name": self._name(), "public_key": PUBLIC_KEY})["name"]),
@@ -161,6 +169,22 @@ class Yard:
                 self.operator("DELETE", f"aggregates/{aggregate['id']}/hosts/{host}")
         body = {"name": self._name(), "flavor": "tiny", "image": "demo"}
         return str(self._made("instances?wait=20", body)["instance"]["id"])
+
+    def _shared_image(self, owner: Client, project: str) -> str:
+        body = {"name": self._name(), "disk_format": "raw", "visibility": "shared"}
+        made = str(owner("POST", "images", body)["id"])
+        owner("POST", f"images/{made}/members", {"project_id": self.key(project)})
+        return made
+
+    def _whole_image(self) -> str:
+        """An active one of its own."""
+        made = self._id("images", {"name": self._name(), "disk_format": "raw"})
+        headers = {**self.operator.headers, "Content-Type": "application/octet-stream"}
+        url = f"{self.operator.url}/api/v1/images/{made}/file"
+        answer = self.operator.session.put(url, data=b"\0" * 512, headers=headers, timeout=60)
+        if answer.status_code >= 400:
+            raise Refused(answer)
+        return made
 
     def _subnet(self, network: str) -> str:
         number = next(_NUMBERS)

@@ -5,6 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 import cloudsite.urls  # noqa: F401  (finds the pages of the admin, of which tests make their lists)
+from apps.common import clock
 from apps.common.context import SYSTEM, Actor
 from apps.compute.services import catalog
 from apps.hosts.services import aggregates
@@ -15,6 +16,8 @@ from apps.network.builtin import OUTSIDE_ID
 from apps.network.models import Network
 from apps.network.services import floating, networks, pools, ports, subnets
 from apps.network.services import groups as security_groups
+from apps.objects.models import Upload, Version
+from apps.objects.services import buckets
 from apps.operations.services import intake, leases
 from apps.placement.services import classes, traits
 from apps.quotas.services import limits
@@ -74,6 +77,14 @@ def fill_networks(actor: Actor, word: str, *, cidr: str = "") -> None:
     pools.add(actor=SYSTEM, kind="vlan", physical_network=wire.name, first=1, last=9, for_tenants=False)
 
 
+def fill_objects(actor: Actor, word: str) -> None:
+    """A bucket with an empty object and an upload."""
+    bucket = buckets.create(actor=actor, name=f"bucket-{word}", acl={"canned": "public-read"}, tags={"name": word})
+    about = {"bucket": bucket, "key": word, "user_id": actor.user_id, "project_id": actor.project_id, "created_at": clock.now()}
+    Version.objects.create(version="null", is_latest=True, metadata={"note": word}, acl={"canned": "public-read"}, tags={"a": "b"}, **about)
+    Upload.objects.create(**about)
+
+
 def populate(cloud: Cloud, name: str, count: int) -> None:
     """So many rows of each model."""
     for number in range(count):
@@ -94,6 +105,7 @@ def populate(cloud: Cloud, name: str, count: int) -> None:
         actor = make_actor(project, user=someone)
         catalog.create_key_pair(actor=actor, name=word, public_key=KEY)
         fill_networks(actor, word)
+        fill_objects(actor, word)
         make_image(project, name=word)
         make_flavor(name=word)
         intake.reject("report.forged", word, "not signed by its key")

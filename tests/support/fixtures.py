@@ -19,7 +19,10 @@ from tests.support.bus import FakeBus
 from tests.support.cloud import Cloud, forget_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.directory import Directory
+    from tests.support.objects import Shelf
 
 
 class Time:
@@ -46,6 +49,15 @@ def cloud(transactional_db: None, bus: FakeBus) -> Iterator[Cloud]:
     forget_table()
     yield Cloud(bus)
     forget_table()
+
+
+@pytest.fixture
+def shelf(transactional_db: None, bus: FakeBus, tmp_path: "Path", monkeypatch: pytest.MonkeyPatch) -> "Shelf":
+    """A bucket of a project of its own, and a store of its own."""
+    from tests.support.objects import Shelf
+
+    monkeypatch.setattr(settings, "OBJECTS_ROOT", tmp_path)
+    return Shelf(tmp_path)
 
 
 @pytest.fixture

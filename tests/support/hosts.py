@@ -15,6 +15,7 @@ from apps.operations.services import intake
 from contracts import topics
 from contracts.compute import v1 as compute
 from contracts.compute import v2 as compute2
+from contracts.compute import v3 as compute3
 from contracts.compute.v1 import Domain, PowerAction, PowerState
 from contracts.envelope import Envelope, Kind, Sealer, pack, unpack
 from contracts.hosts import v1 as hosts_v1
@@ -26,6 +27,7 @@ _SHAPES: dict[str, type[msgspec.Struct]] = {
     topics.COMPUTE_BUILD: compute2.Build, topics.COMPUTE_DELETE: compute2.Delete, topics.COMPUTE_POWER: compute.Power,
     topics.COMPUTE_ATTACH: compute2.Attach, topics.COMPUTE_DETACH: compute2.Detach,
     topics.COMPUTE_CONSOLE: compute.Console, topics.COMPUTE_OBSERVE: compute.Observe,
+    topics.COMPUTE_SNAPSHOT: compute3.Snapshot, topics.COMPUTE_SEED: compute3.Seed,
 }
 
 
@@ -42,7 +44,8 @@ class Command:
 
     @property
     def instance_id(self) -> str:
-        text: str = self.body.instance_id
+        """Or what else it is about."""
+        text: str = self.body.image.sha256 if self.topic == topics.COMPUTE_SEED else self.body.instance_id
         return text
 
 
@@ -68,6 +71,7 @@ class FakeHost:
         self.wires: list[str] = []
         self.network_generation = 0
         self.traits: list[str] = []
+        self.images: dict[str, compute3.CachedImage] | None = None
 
     # What it says unasked.
 
@@ -76,7 +80,7 @@ class FakeHost:
             agent_version="0.1.0", hypervisor="fake", speaks=self.speaks, tunnel_address=self.tunnel_address,
             physical_networks=self.wires, network_generation=self.network_generation,
             traits=self.traits, inventory=INVENTORY if inventory is None else inventory, domains=self.all_domains(),
-            started_at=envelope.get("issued_at", clock.now().timestamp()), repeated=repeated,
+            started_at=envelope.get("issued_at", clock.now().timestamp()), repeated=repeated, images=self.all_images(),
         )
         self.say(topics.HELLO, said, **envelope)
 
@@ -85,7 +89,7 @@ class FakeHost:
 
     def observation(self, *, started_at: float | None = None) -> None:
         at = clock.now().timestamp() if started_at is None else started_at
-        self.say(topics.OBSERVATION, hosts_v1.Observation(started_at=at, domains=self.all_domains()))
+        self.say(topics.OBSERVATION, hosts_v1.Observation(started_at=at, domains=self.all_domains(), images=self.all_images()))
 
     def say(self, topic: str, body: msgspec.Struct, **envelope: Any) -> None:
         intake.take_in(topic, [self.seal(topic, body, **envelope)])
@@ -139,8 +143,8 @@ class FakeHost:
         error = Error(code=code, message="It did not work.", retryable=retryable)
         self.send(self.report(command, Outcome.FAILED, error=error, **fields))
 
-    def progress(self, command: Command) -> None:
-        self.send(self.report(command, Outcome.PROGRESS, events=[Event(name="still at it", at=time.time())]))
+    def progress(self, command: Command, percent: int | None = None) -> None:
+        self.send(self.report(command, Outcome.PROGRESS, events=[Event(name="still at it", at=time.time())], percent=percent))
 
     def domain(self, command: Command, power: PowerState, residue: Iterable[str] = ()) -> Domain:
         return Domain(
@@ -155,6 +159,10 @@ class FakeHost:
             )
             for key in {*self.domains, *self.residue}
         ]
+
+    def all_images(self) -> list[compute3.CachedImage] | None:
+        """None: its agent does not speak of images."""
+        return None if self.images is None else list(self.images.values())
 
     # What an agent would do.
 
@@ -173,9 +181,18 @@ class FakeHost:
         self.generations[instance_id] = envelope.generation
         if fails:  # and remembers that it did
             self._reports[key] = self.report(command, Outcome.FAILED)
+        elif command.topic == topics.COMPUTE_SEED:
+            self._reports[key] = self.report(command, Outcome.DONE, result=self.fetch(command))
         else:
             self._reports[key] = self.report(command, Outcome.DONE, result=self.domain(command, self._change(command)))
         return self._reports[key]
+
+    def fetch(self, command: Command) -> compute3.CachedImage:
+        """Have the image of a seed command."""
+        image = command.body.image
+        found = compute3.CachedImage(sha256=image.sha256, size_bytes=image.size_bytes, last_used=clock.now().timestamp())
+        self.images = {**(self.images or {}), image.sha256: found}
+        return found
 
     def work(self) -> int:
         """Obey all that waits and send the answers in one message; how many there were."""

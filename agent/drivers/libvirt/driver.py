@@ -1,10 +1,12 @@
 """Keeps the Hypervisor protocol with libvirt.
 
 Everything of an instance lies in one folder: `instance.json` (see record.py), `base`, `kernel` and `ramdisk` (hard
-links into the image cache), `disk.qcow2` (the overlay on `base`), `config.iso`, `console.log`.
+links into the image cache), `disk.qcow2` (the overlay on `base`), `config.iso`, `console.log`, with UEFI `nvram.fd`, and
+for a while what snapshots.py makes.
 """
 
 import os
+import platform
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +18,17 @@ from agent.config import Config
 from agent.drivers import base
 from agent.drivers.base import Capabilities, DriverError, PortBinding, Trace, Undo
 from agent.drivers.ids import checked, checked_card
-from agent.drivers.libvirt import configdrive, disks, guest, inventory, kvm, record, traits
+from agent.drivers.libvirt import configdrive, disks, firmware, guest, inventory, kvm, record, traits
+from agent.drivers.libvirt.backup import CopiedGuest
 from agent.drivers.libvirt.folders import Folders
 from agent.drivers.libvirt.guest import Guest
 from agent.drivers.libvirt.host import Facts, Host
-from agent.drivers.libvirt.xml import DomainSpec, Machine, domain_name, domain_xml, interface_xml
+from agent.drivers.libvirt.snapshots import Snapshots
+from agent.drivers.libvirt.xml import DISK, DomainSpec, Machine, domain_name, domain_xml, interface_xml
 from contracts.compute import v1 as compute
 from contracts.compute import v2 as compute2
-from contracts.compute.v1 import PowerAction, PowerState
+from contracts.compute import v3 as compute3
+from contracts.compute.v1 import Firmware, PowerAction, PowerState
 from contracts.network.v2 import Card
 
 RUN_DIR = Path("/run/cloudsite")
@@ -54,6 +59,12 @@ class LibvirtDriver:
         self._network = network
         self.host = Host(config.libvirt_uri)
         self.folders = Folders(self._state_dir, run_dir)
+        self.snapshots = Snapshots(
+            self.folders,
+            lambda instance_id: CopiedGuest(self.host, instance_id, self._host_id),
+            lambda: self._learned().uid_gid,
+            ca_file=config.ca_file,
+        )
         self._facts: Facts | None = None
         self._kvm: bool | None = None
         self._learning = threading.Lock()
@@ -64,7 +75,9 @@ class LibvirtDriver:
         return Capabilities(
             hypervisor="libvirt",
             inventory=inventory.inventory(self._state_dir),
-            traits=traits.traits(kvm=uses_kvm, state_dir=self._state_dir),
+            traits=traits.traits(
+                kvm=uses_kvm, uefi=firmware.find(self._learned().arch) is not None, state_dir=self._state_dir
+            ),
         )
 
     def load_percent(self) -> int:
@@ -92,7 +105,7 @@ class LibvirtDriver:
             record.save(folder, command)
         with trace.step("disk.made", f"{command.disk_gb} GiB"):
             disks.ensure_overlay(
-                folder / "disk.qcow2",
+                folder / DISK,
                 folder / "base",
                 command.image.disk_format,
                 disk_gb=command.disk_gb,
@@ -155,6 +168,25 @@ class LibvirtDriver:
                 domain.stop(command.grace_s)
         if command.action is not PowerAction.STOP:
             self._start_again(command.instance_id, trace)
+
+    def snapshot(self, command: compute3.Snapshot, trace: Trace, stopped: Callable[[], bool]) -> compute3.Saved:
+        checked(command.instance_id, "instance")
+        return self.snapshots.take(command, trace, stopped)
+
+    def seed(self, command: compute3.Seed, trace: Trace) -> compute3.CachedImage:
+        with trace.step("image.ready"):
+            self._images.ensure(command.image, trace, progress=trace.progress)
+        here = {each.sha256: each for each in self._images.listed()}
+        if command.image.sha256 not in here:
+            raise DriverError("image.unavailable", f"image {command.image.id}: dropped again at once: the cache is too small")
+        return here[command.image.sha256]
+
+    def images(self) -> list[compute3.CachedImage]:
+        return self._images.listed()
+
+    def tend(self) -> None:
+        self._images.tidy()
+        self.snapshots.tend()
 
     def console(self, command: compute.Console) -> compute.ConsoleOutput:
         """The log's tail, over restarts of the guest. Raises DriverError `instance.absent`."""
@@ -256,7 +288,7 @@ class LibvirtDriver:
             title=command.name,
             vcpus=command.vcpus,
             memory_mb=command.memory_mb,
-            disk=str(seen / "disk.qcow2"),
+            disk=str(seen / DISK),
             base=str(seen / "base"),
             base_format=command.image.disk_format,
             config_drive=str(seen / "config.iso"),
@@ -265,7 +297,19 @@ class LibvirtDriver:
             ramdisk=str(seen / "ramdisk") if command.ramdisk else "",
             kernel_args=command.kernel_args,
             ports=bindings,
+            disk_bus=command.disk_bus,
+            uefi=self._uefi(command, seen),
+            guest_agent=command.guest_agent,
         )
+
+    def _uefi(self, command: compute2.Build, seen: Path) -> tuple[str, str] | None:
+        if command.firmware is not Firmware.UEFI:
+            return None
+        found = firmware.find(self._learned().arch)
+        if found is None:
+            raise DriverError("instance.firmware", "the image needs UEFI firmware, and this host has none (Debian: ovmf)")
+        firmware.ensure_variables(self.folders.of(command.instance_id), found, owner=self._learned().uid_gid)
+        return str(found.code), str(seen / firmware.VARIABLES)
 
     def _remove_files(self, instance_id: str) -> None:
         self.folders.remove(instance_id)
@@ -314,6 +358,8 @@ def _check_build(command: compute2.Build) -> None:
         raise DriverError("command.invalid", message, retryable=False)
     if command.vcpus < 1 or command.memory_mb < 1 or command.disk_gb < 0:
         raise DriverError("command.invalid", "vcpus, memory_mb and disk_gb must be positive", retryable=False)
+    if command.disk_bus not in traits.buses(platform.machine()):
+        raise DriverError("instance.disk_bus", f"guests on this host have no disks on {command.disk_bus.value}")
 
 
 def _told(cards: list[Card]) -> str:

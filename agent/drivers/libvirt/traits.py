@@ -4,6 +4,8 @@ import os
 import platform
 from pathlib import Path
 
+from contracts.compute.v1 import DiskBus
+
 # Flags of /proc/cpuinfo whose trait is HW_CPU_X86_ and the flag, without underscores.
 _SAME = frozenset({
     "3dnow", "abm", "amx_bf16", "amx_int8", "amx_tile", "avx", "avx2", "avx512_bitalg", "avx512_vbmi2", "avx512_vnni",
@@ -20,15 +22,20 @@ _OTHERS = {
 _EMULATED = frozenset({"sse", "sse2", "pni", "ssse3", "sse4_1", "sse4_2", "mmx", "aes", "bmi1", "bmi2", "pclmulqdq"})
 # What our driver gives to every guest, and takes as an image.
 _DRIVER = (
-    "COMPUTE_NODE", "COMPUTE_STORAGE_BUS_VIRTIO", "COMPUTE_NET_VIF_MODEL_VIRTIO", "COMPUTE_NET_ATTACH_INTERFACE",
+    "COMPUTE_NODE", "COMPUTE_NET_VIF_MODEL_VIRTIO", "COMPUTE_NET_ATTACH_INTERFACE",
     "COMPUTE_IMAGE_TYPE_QCOW2", "COMPUTE_IMAGE_TYPE_RAW",
 )
 
 
-def traits(*, kvm: bool, state_dir: Path) -> list[str]:
-    """Of this host; `state_dir`: on the file system that guests' disks are on."""
+def traits(*, kvm: bool, uefi: bool, state_dir: Path) -> list[str]:
+    """Of this host; `state_dir`: on the file system that guests' disks are on. `uefi`: it has such firmware."""
     machine = platform.machine().upper()
     found = {*_DRIVER, f"HW_ARCH_{machine}", f"COMPUTE_ARCH_{machine}"}
+    found |= {f"COMPUTE_STORAGE_BUS_{bus.name}" for bus in buses(platform.machine())}
+    if uefi:
+        found.add("COMPUTE_FIRMWARE_UEFI")
+    if machine == "X86_64":
+        found.add("COMPUTE_FIRMWARE_BIOS")
     found.add("CUSTOM_HYPERVISOR_KVM" if kvm else "CUSTOM_HYPERVISOR_QEMU")
     found |= of_processor(cpu_flags(Path("/proc/cpuinfo")) if kvm else _EMULATED, machine)
     if _read(Path("/sys/devices/system/cpu/smt/active")) == "1":
@@ -36,6 +43,11 @@ def traits(*, kvm: bool, state_dir: Path) -> list[str]:
     if kind := disk_kind(state_dir):
         found.add(kind)
     return sorted(found)
+
+
+def buses(arch: str) -> tuple[DiskBus, ...]:
+    """Those on which guests here can have their disks."""
+    return tuple(DiskBus) if arch == "x86_64" else (DiskBus.VIRTIO, DiskBus.SCSI)
 
 
 def of_processor(flags: frozenset[str], machine: str = "X86_64") -> set[str]:

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 
 from agent.drivers.base import PortBinding
 from contracts.compute import v1 as compute
+from contracts.compute.v1 import DiskBus
 
+DISK = "disk.qcow2"
+_DEVICES = {DiskBus.VIRTIO: "vd", DiskBus.SCSI: "sd", DiskBus.SATA: "sd", DiskBus.IDE: "hd"}
+# QEMU has no hard disks on these that cannot be written to, but it has such drives.
+_NO_READ_ONLY_DISKS = (DiskBus.SATA, DiskBus.IDE)
 # Marks a domain as ours; a name only, nothing is ever fetched from there.
 NAMESPACE = "https://cloudsite.invalid/xmlns/domain/1"
 _PREFIX = "cloudsite"
@@ -32,7 +37,11 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class DomainSpec:
-    """One instance. Paths are as QEMU sees them; `kernel_args` counts with `kernel` only. `host_id`: who owns it."""
+    """One instance. Paths are as QEMU sees them; `kernel_args` counts with `kernel` only. `host_id`: who owns it.
+
+    `uefi`: the firmware's code and the guest's own variables; without it the guest has a BIOS. `guest_agent`: QEMU's agent in
+    the guest can be talked to.
+    """
 
     instance_id: str
     host_id: str
@@ -48,6 +57,14 @@ class DomainSpec:
     ramdisk: str = ""
     kernel_args: str = ""
     ports: list[PortBinding] = field(default_factory=list)
+    disk_bus: DiskBus = DiskBus.VIRTIO
+    uefi: tuple[str, str] | None = None
+    guest_agent: bool = False
+
+
+def disk_name(bus: DiskBus, number: int = 0) -> str:
+    """What libvirt calls a guest's first disk, or a further one: `vda`."""
+    return _DEVICES[bus] + "abcdefgh"[number]
 
 
 def domain_name(instance_id: str) -> str:
@@ -110,6 +127,10 @@ def _add_os(domain: ET.Element, spec: DomainSpec, machine: Machine) -> None:
     # i440FX has the fewest devices to start with (no PCIe root ports, no AHCI); ARM has one choice.
     model = "pc" if machine.arch == "x86_64" else "virt"
     _add(os_element, "type", "hvm", arch=machine.arch, machine=model)
+    if spec.uefi is not None:
+        code, variables = spec.uefi
+        _add(os_element, "loader", code, readonly="yes", type="pflash")
+        _add(os_element, "nvram", variables)
     if spec.kernel:
         _add(os_element, "kernel", spec.kernel)
         if spec.ramdisk:
@@ -139,6 +160,8 @@ def _add_features(domain: ET.Element, machine: Machine) -> None:
 def _add_devices(domain: ET.Element, spec: DomainSpec, machine: Machine) -> None:
     devices = _add(domain, "devices")
     _add(devices, "emulator", machine.emulator)
+    if spec.disk_bus is DiskBus.SCSI:
+        _add(devices, "controller", type="scsi", model="virtio-scsi")
     _add_disk(devices, spec)
     _add_config_drive(devices, spec)
     # Devices that nobody uses cost time at every start.
@@ -155,6 +178,9 @@ def _add_devices(domain: ET.Element, spec: DomainSpec, machine: Machine) -> None
     _add(serial, "target", port="0")
     console = _add(devices, "console", type="pty")
     _add(console, "target", type="serial", port="0")
+    if spec.guest_agent:
+        channel = _add(devices, "channel", type="unix")
+        _add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
     _add(devices, "memballoon", model="none")
 
 
@@ -167,14 +193,14 @@ def _add_disk(devices: ET.Element, spec: DomainSpec) -> None:
     _add(backing, "format", type=spec.base_format.value)
     _add(backing, "source", file=spec.base)
     _add(backing, "backingStore")
-    _add(disk, "target", dev="vda", bus="virtio")
+    _add(disk, "target", dev=disk_name(spec.disk_bus), bus=spec.disk_bus.value)
 
 
 def _add_config_drive(devices: ET.Element, spec: DomainSpec) -> None:
-    disk = _add(devices, "disk", type="file", device="disk")
+    disk = _add(devices, "disk", type="file", device="cdrom" if spec.disk_bus in _NO_READ_ONLY_DISKS else "disk")
     _add(disk, "driver", name="qemu", type="raw")
     _add(disk, "source", file=spec.config_drive)
-    _add(disk, "target", dev="vdb", bus="virtio")
+    _add(disk, "target", dev=disk_name(spec.disk_bus, 1), bus=spec.disk_bus.value)
     _add(disk, "readonly")
 
 

@@ -1,19 +1,25 @@
 """A hypervisor that only pretends, with settable latency and failures, kept honest by the same conformance tests."""
 
+import hashlib
 import math
 import random
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from agent.config import Simulated
 from agent.drivers.base import Capabilities, DriverError, Trace, Undo
+from agent.drivers.simulated.images import SimulatedCache, empty_disk
 from agent.drivers.simulated.network import SimulatedNetwork
 from agent.drivers.simulated.store import Machine, Store
+from agent.upload import Upload
 from contracts.compute import v1 as compute
 from contracts.compute import v2 as compute2
+from contracts.compute import v3 as compute3
 
 # No sane allocation ratio is higher: beyond it, placement has lost count, and tests shall see that.
 MOST_OVERCOMMIT: Final = 16
@@ -30,6 +36,8 @@ _SHARES: Final = {
     "power.changed": 1.0,
     "card.plugged": 0.3,
     "card.unplugged": 0.3,
+    "disk.copied": 0.5,
+    "copy.sent": 0.5,
 }
 
 Hook = Callable[[str], object]
@@ -57,6 +65,7 @@ class SimulatedHypervisor:
         self.broken = ""
         self.load = config.load_percent
         self.cards = SimulatedNetwork()
+        self.cache = SimulatedCache()
 
     def network(self) -> SimulatedNetwork:
         return self.cards
@@ -91,7 +100,7 @@ class SimulatedHypervisor:
     def _create(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
         id_, latency_s, fails_at = command.instance_id, self._latency_s(), self._fails_at()
         with self._step(trace, "image.ready", id_, latency_s, fails_at):
-            pass
+            self.cache.ensure(command.image)
         with self._step(trace, "ports.ready", id_, latency_s, fails_at):
             undo.push("ports", lambda: self._unplug_all(id_, "undo.ports"))
             for card in command.cards:
@@ -141,6 +150,30 @@ class SimulatedHypervisor:
                     self._power(machine, compute.PowerState.RUNNING)
                 case compute.PowerAction.REBOOT_SOFT | compute.PowerAction.REBOOT_HARD:
                     self._power(machine, compute.PowerState.RUNNING, restart=True)
+
+    def snapshot(self, command: compute3.Snapshot, trace: Trace, stopped: Callable[[], bool]) -> compute3.Saved:
+        """An empty disk, really sent."""
+        id_, latency_s = self._machine(command.instance_id).instance_id, self._latency_s()
+        fails_at = self._fails_at("disk.copied", "copy.sent")
+        with self._step(trace, "disk.copied", id_, latency_s, fails_at):
+            content = empty_disk(id_)
+        digest = hashlib.sha256(content).hexdigest()
+        with self._step(trace, "copy.sent", id_, latency_s, fails_at), tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            Upload(command.upload_url, stopped=stopped).send(Path(file.name), digest, size_bytes=len(content))
+        return compute3.Saved(image_id=command.image_id, sha256=digest, size_bytes=len(content))
+
+    def seed(self, command: compute3.Seed, trace: Trace) -> compute3.CachedImage:
+        self.check()
+        with self._step(trace, "image.ready", command.image.id, self._latency_s(), self._fails_at("image.ready")):
+            return self.cache.ensure(command.image)
+
+    def images(self) -> list[compute3.CachedImage]:
+        return self.cache.listed()
+
+    def tend(self) -> None:
+        """There is nothing to take back."""
 
     def console(self, command: compute.Console) -> compute.ConsoleOutput:
         machine = self._machine(command.instance_id)

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -41,18 +42,22 @@ class Peer:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         meta = request.META
-        peer = _plain(meta.get("REMOTE_ADDR", ""))
-        told = meta.pop("HTTP_X_FORWARDED_FOR", ""), meta.pop("HTTP_X_FORWARDED_PROTO", "")
-        if any(told):
-            if _is_trusted(peer):
-                peer = _client(peer, told[0])
-                if told[1]:
-                    meta["wsgi.url_scheme"] = "https" if told[1].rpartition(",")[2].strip().lower() == "https" else "http"
-        elif settings.SECURE_SSL_REDIRECT and peer in ("127.0.0.1", "::1"):
+        if not find_client(meta) and settings.SECURE_SSL_REDIRECT and meta["REMOTE_ADDR"] in ("127.0.0.1", "::1"):
             # Straight from this very machine: no network between us that could be listened to, nothing to redirect to.
             meta["wsgi.url_scheme"] = "https"
-        meta["REMOTE_ADDR"] = peer
         return self.get_response(request)
+
+
+def find_client(meta: dict[str, Any]) -> bool:
+    """The same for the environment of any WSGI request; whether somebody, trusted or not, says to be a proxy."""
+    peer = _plain(meta.get("REMOTE_ADDR", ""))
+    told = meta.pop("HTTP_X_FORWARDED_FOR", ""), meta.pop("HTTP_X_FORWARDED_PROTO", "")
+    if any(told) and _is_trusted(peer):
+        peer = _client(peer, told[0])
+        if told[1]:
+            meta["wsgi.url_scheme"] = "https" if told[1].rpartition(",")[2].strip().lower() == "https" else "http"
+    meta["REMOTE_ADDR"] = peer
+    return any(told)
 
 
 def _client(peer: str, forwarded: str) -> str:

@@ -12,7 +12,7 @@ from apps.common.api import problems
 
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # These views read their body as a stream and keep their own limit.
-_STREAMED = re.compile(r"^/api/v1/images/[^/]+/file$")
+_STREAMED = re.compile(r"^/api/v1/images/[^/]+/(file|content|saved)$")
 
 
 class RequestContext:

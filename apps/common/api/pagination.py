@@ -42,7 +42,7 @@ def page(
     following = None
     if len(found) > limit:
         found = found[:limit]
-        following = _next(request, found[-1]["id"] if columns else found[-1].pk)
+        following = following_page(request, found[-1]["id"] if columns else found[-1].pk)
     if together is not None:
         together(found)
     content = {"items": [render(row) for row in found], "next": following}
@@ -52,11 +52,12 @@ def page(
 def page_of_names(request: Request, names: Sequence[str], render: Callable[[str], Any]) -> Response:
     """The same of names that are in memory, in their own order; `?after=` is a name, and has been heeded already."""
     limit = limit_of(request)
-    following = _next(request, names[limit - 1]) if len(names) > limit else None
+    following = following_page(request, names[limit - 1]) if len(names) > limit else None
     return Response({"items": [render(name) for name in names[:limit]], "next": following})
 
 
-def _next(request: Request, last: object) -> str:
+def following_page(request: Request, last: object) -> str:
+    """The address of the page behind this item."""
     query = {**request.query_params.dict(), "after": str(last)}
     return request.build_absolute_uri(f"{request.path}?{urlencode(query)}")
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,7 @@ from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
 from apps.common.errors import CloudError
 from apps.compute.models import Instance
-from apps.compute.services import console, delete, power
+from apps.compute.services import console, delete, power, snapshot
 from apps.compute.states import POWER_FROM, InstanceState
 from apps.operations import selectors as operations
 
@@ -69,6 +70,17 @@ def _power_button(action: str, label: str, warning: str) -> Button:
     )
 
 
+class SnapshotForm(forms.Form):
+    """The image that is to be."""
+
+    name = forms.CharField(max_length=255, help_text="Of the image.")
+
+
+def _snapshot(actor: Actor, instance: Instance, values: Mapping[str, Any]) -> str:
+    begun = snapshot.snapshot(actor=actor, instance_id=instance.pk, name=values["name"])
+    return f"The image {begun.image} of {instance} is under way."
+
+
 BUTTONS = (
     _power_button("start", "Start", "The guest is powered on."),
     _power_button("stop", "Stop", "The guest is asked to shut down; if it does not within 30 s, its power is cut."),
@@ -76,6 +88,16 @@ BUTTONS = (
         "reboot_soft", "Soft reboot", "The guest is asked to reboot; if it does not within 30 s, it is reset."
     ),
     _power_button("reboot_hard", "Hard reboot", "The guest is reset at once: what it has not written to disk is lost."),
+    Button(
+        name="snapshot",
+        label="Snapshot",
+        question="An image of {rows}",
+        permission="compute.instance.snapshot",
+        run=_snapshot,
+        form=SnapshotForm,
+        offered=lambda instance: instance.state in (InstanceState.ACTIVE, InstanceState.STOPPED),
+        warning="The guest goes on while its disk is copied. Without a guest agent that answers, the image is as a disk after a power cut.",
+    ),
     Button(
         name="delete",
         label="Delete",

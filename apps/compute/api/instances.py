@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,7 +15,6 @@ from apps.common.api.pagination import page
 from apps.common.api.schema import paged
 from apps.common.api.views import View
 from apps.common.context import Actor
-from apps.common.errors import Invalid
 from apps.compute import selectors
 from apps.compute.api import filters, rendering, serializers
 from apps.compute.models import Instance
@@ -24,17 +22,12 @@ from apps.compute.services import create, delete, power, update
 from apps.identity.api.authentication import actor_of
 from apps.operations.api import serializers as operation_serializers
 from apps.operations.api.filters import WaitQuery
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 from apps.operations.api.waiting import wait_for
 from apps.operations.states import OPEN_VALUES
 
 if TYPE_CHECKING:
     from apps.operations.models import Operation
-
-_PRINTABLE = re.compile(r"[\x20-\x7e]{1,128}")
-_IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER,
-    description="1 to 128 printable characters. The same key with the same request is done once and answered alike.",
-)
 
 
 class InstanceList(View):
@@ -54,14 +47,14 @@ class InstanceList(View):
         return page(request, rows, shown.render, *rendering.COLUMNS, together=shown.look)
 
     @extend_schema(
-        operation_id="instances_create", parameters=[WaitQuery, _IDEMPOTENCY_KEY], request=serializers.CreateInstance,
+        operation_id="instances_create", parameters=[WaitQuery, IDEMPOTENCY_KEY], request=serializers.CreateInstance,
         responses={202: serializers.CreatedSerializer}, tags=["compute"],
     )
     def post(self, request: Request) -> Response:
         """Create one instance or many equal ones. The answer comes at once, the work goes on: watch the operation."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
         wanted = create.Wanted(**serializers.CreateInstance.read(request))
-        made = create.create(actor=actor, wanted=wanted, client_token=_idempotency_key(request))
+        made = create.create(actor=actor, wanted=wanted, client_token=idempotency_key(request))
         return _created(actor, made, wait)
 
 
@@ -139,10 +132,3 @@ def accepted(actor: Actor, operation: Operation, wait: float, **more: Any) -> Re
 
 def _location(operations: Sequence[Operation]) -> dict[str, str]:
     return {"Location": f"/api/v1/operations/{operations[0].pk}"} if operations else {}
-
-
-def _idempotency_key(request: Request) -> str:
-    text = request.headers.get("Idempotency-Key")
-    if text is not None and not _PRINTABLE.fullmatch(text):
-        raise Invalid("client_token.malformed", "Idempotency-Key: expected 1 to 128 printable characters.", field="Idempotency-Key")
-    return text or ""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.compute.api import dry_run, instances, interfaces, records, views
+from apps.compute.api import dry_run, instances, interfaces, records, snapshots, views
 
 urlpatterns = [
     path("flavors", views.FlavorList.as_view()),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("instances", instances.InstanceList.as_view()),
     path("instances/<uuid:instance_id>", instances.InstanceDetail.as_view()),
     path("instances/<uuid:instance_id>/actions", instances.InstanceActions.as_view()),
+    path("instances/<uuid:instance_id>/snapshots", snapshots.InstanceSnapshots.as_view()),
     path("instances/<uuid:instance_id>/interfaces", interfaces.InterfaceList.as_view()),
     path("instances/<uuid:instance_id>/interfaces/<uuid:port_id>", interfaces.InterfaceDetail.as_view()),
     path("instances/<uuid:instance_id>/console-log", records.InstanceConsole.as_view()),

@@ -24,12 +24,13 @@ from apps.common.context import SYSTEM, Actor
 from apps.common.sql import snapshot
 from apps.compute.models import Instance, UnknownDomain
 from apps.compute.services import mend
-from apps.compute.services.place import amounts_of
+from apps.compute.services.needs import amounts_of
 from apps.compute.states import InstanceState
-from apps.images.services import contents
+from apps.images.services import contents, uploads
 from apps.network import selectors as networks
 from apps.network.services import addresses
 from apps.network.services.audit import drifts as network_drifts
+from apps.objects.services import scrub
 from apps.operations import selectors as operations
 from apps.placement import selectors as placement
 from apps.placement.services import aggregates, allocations, inventories, providers
@@ -77,7 +78,7 @@ def run() -> list[Finding]:
         living = Instance.objects.exclude(state=InstanceState.DELETED).defer("user_data", "public_key").in_bulk()
         facts = Facts(living, operations.open_kinds())
         found = [finding for check in CHECKS for finding in check(facts)]
-    return [*found, *_content()]
+    return [*found, *_content(), *_objects()]
 
 
 def repair(findings: list[Finding], *, actor: Actor = SYSTEM) -> None:
@@ -228,12 +229,23 @@ def _content() -> Iterator[Finding]:
     for loss in contents.lost():
         what = f"the content of image {loss.name} ({loss.image_id}) is missing in the store"
         yield Finding("image.content_missing", what, "delete the image and upload it again", str(loss.image_id))
-    for loss in contents.interrupted():
+    for loss in uploads.interrupted():
         what = f"the upload of image {loss.name} ({loss.image_id}) broke off"
-        yield Finding("image.interrupted", what, "let it wait for its data again", str(loss.image_id), partial(contents.give_up, loss.image_id))
+        yield Finding("image.interrupted", what, "let it wait for its data again", str(loss.image_id), partial(uploads.give_up, loss.image_id))
     for name in contents.unowned():
         what = f"the store holds {name}, which belongs to no image"
         yield Finding("image.content_orphan", what, "delete the file", name, partial(contents.sweep_out, name))
+
+
+def _objects() -> Iterator[Finding]:
+    """The object store against its rows; whether the bytes are still the same is for `object_scrub` to say."""
+    for each in scrub.scrub(actor=SYSTEM, read=False).findings:
+        subject = str(each.blob_id)
+        if each.code == scrub.UNOWNED:
+            what = f"the object store holds {each.blob_id}, which {each.detail}"
+            yield Finding("object.content_orphan", what, "delete the file", subject, partial(scrub.remove_unowned, each.blob_id))
+        else:
+            yield Finding("object.content_missing", f"object {each}", "put it again, or `object_scrub --fix`", subject)
 
 
 # Inventories first: what is counted wrongly cannot be given back or claimed. Quotas last: other repairs give back as well.

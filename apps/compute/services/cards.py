@@ -14,6 +14,7 @@ from apps.common.context import Actor
 from apps.common.errors import CloudError, Invalid, InvalidState, NotFound
 from apps.network import selectors
 from apps.network.services import defaults, plugs, port_rows
+from apps.network.services.port_rows import Claimed
 
 # A machine has slots for so many.
 MOST = 16
@@ -144,3 +145,8 @@ def wishes(
 
 def _id(text: str | None) -> uuid.UUID | None:
     return None if text is None else uuid.UUID(text)
+
+
+def addresses_of(claimed: Sequence[Claimed]) -> list[dict[str, object]]:
+    """The addresses of an instance's ports as it carries them."""
+    return [selectors.embed(each.port, fixed.address, fixed.subnet.family) for each in claimed for fixed in each.fixed]

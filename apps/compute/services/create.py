@@ -23,6 +23,7 @@ from apps.compute.services import cards, needs
 from apps.compute.services.cards import Cards, WantedCard
 from apps.identity import policy
 from apps.images import selectors as images
+from apps.images.states import BOOTABLE, ImageFormat
 from apps.operations import selectors as operations_of
 from apps.operations.services import idempotency, lifecycle
 from apps.operations.services.lifecycle import Note
@@ -30,13 +31,10 @@ from apps.quotas.services import reservations
 from apps.scheduler import selectors as scheduler
 from apps.scheduler.services import groups
 from contracts import topics
-from contracts.compute.v1 import DiskFormat
 
 if TYPE_CHECKING:
     from apps.images.models import Image
     from apps.operations.models import Operation
-
-_BOOTABLE = (DiskFormat.QCOW2, DiskFormat.RAW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +143,10 @@ def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
         raise NotFound("flavor.not_found", f"The flavor {flavor.name} is not offered any more.", field="flavor_id")
     if image.state != "active":
         raise Invalid("image.state", f"The image is {image.state}; only an active one boots.", field="image_id", state=image.state)
-    if image.disk_format not in _BOOTABLE:
+    if image.disk_format not in BOOTABLE:
         raise Invalid("image.format", f"A {image.disk_format} image does not boot by itself.", field="image_id")
+    if image.disk_format == ImageFormat.AMI and image.kernel_id is None:
+        raise Invalid("image.kernel", "This image has no boot loader and names no kernel: set its kernel_id.", field="image_id")
     if flavor.memory_mb < image.min_memory_mb:
         raise Invalid(
             "flavor.memory", f"The image needs {image.min_memory_mb} MiB of memory, the flavor has {flavor.memory_mb}.",

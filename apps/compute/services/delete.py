@@ -13,7 +13,7 @@ from apps.common.context import SYSTEM, Actor
 from apps.common.errors import Conflict, NotFound
 from apps.compute import names, payloads
 from apps.compute.models import Instance
-from apps.compute.services import release
+from apps.compute.services import release, snapshot
 from apps.compute.states import MACHINE, InstanceState
 from apps.identity import policy
 from apps.operations import selectors as operations
@@ -53,6 +53,8 @@ def _delete(actor: Actor, instance_id: uuid.UUID) -> Operation | None:
             return running
         lifecycle.cancel(running, Conflict("operation.superseded", "The instance is being deleted."))
         lifecycle.write([Note(running.pk, "api", "cancelled", "the instance is being deleted")])
+        if running.kind == names.SNAPSHOT:
+            snapshot.cancelled(running)
     elif operations.open_kinds([instance_id]):
         return None
     record.write(

@@ -16,11 +16,10 @@ from django.db import transaction
 from apps.audit.services import record
 from apps.common.context import SYSTEM, Actor
 from apps.common.errors import CloudError, InvalidState, NotFound, Unavailable
-from apps.compute import names, selectors
+from apps.compute import names, payloads, selectors
 from apps.compute.models import Instance
 from apps.compute.services import cards
 from apps.compute.services.cards import WantedCard
-from apps.compute.services.place import addresses_of, card_of
 from apps.compute.services.reports import Observing, error_of, silent
 from apps.compute.states import InstanceState
 from apps.identity import policy
@@ -65,9 +64,9 @@ def attach(*, actor: Actor, instance_id: uuid.UUID, card: WantedCard) -> Attache
     wishes = cards.wishes(instance.pk, instance.project_id, wanted.stored, instance.host_id, instance.name)
     drawn = addresses.decided(lambda patient: plugs.draw(wishes, patient=patient))
     (claimed,) = drawn[instance.pk]
-    embedded = addresses_of([claimed])
+    embedded = cards.addresses_of([claimed])
     instance.addresses = [*instance.addresses, *embedded]
-    body = v2.Attach(instance_id=str(instance.pk), card=card_of(claimed))
+    body = v2.Attach(instance_id=str(instance.pk), card=payloads.card(claimed))
     note = ", ".join(claimed.addresses) or claimed.port.mac
     operation = _begin(actor, instance, names.ATTACH, claimed.port.pk, topics.COMPUTE_ATTACH, body, f"addresses claimed: {note}")
     _record(actor, instance, {"attached": claimed.port.pk, "addresses": note})

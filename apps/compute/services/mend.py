@@ -9,9 +9,10 @@ from django.db import transaction
 
 from apps.common.context import SYSTEM
 from apps.common.errors import Conflict, Unavailable
+from apps.compute import names
 from apps.compute.models import Instance
-from apps.compute.services import delete, release, strays
-from apps.compute.services.place import amounts_of
+from apps.compute.services import delete, release, snapshot, strays
+from apps.compute.services.needs import amounts_of
 from apps.compute.states import InstanceState
 from apps.network import selectors as networks
 from apps.operations.services import lifecycle, sweep
@@ -101,6 +102,8 @@ def cancel(resource_id: uuid.UUID) -> None:
     operation, instance = _locked(resource_id)
     if operation is not None and (instance is None or instance.state == InstanceState.DELETED):
         lifecycle.cancel(operation, Conflict("operation.pointless", "The instance is gone."))
+        if operation.kind == names.SNAPSHOT:
+            snapshot.cancelled(operation)
 
 
 def evict(unknown_id: uuid.UUID) -> None:

@@ -12,10 +12,12 @@ from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.hosts import selectors as hosts_of
 from apps.identity import policy
-from apps.placement.names import is_custom, standard_traits
+from apps.images import properties
+from apps.placement.names import DISK_GB, MEMORY_MB, VCPU, is_custom, standard_traits
+from contracts.compute.v1 import DiskBus, Firmware
 
 if TYPE_CHECKING:
-    from apps.compute.models import Flavor
+    from apps.compute.models import Flavor, Instance
     from apps.images.models import Image
 
 # An instance names at most so many of each.
@@ -45,6 +47,7 @@ def gather(
     of_image = _traits_of(image) if image is not None else {_REQUIRED: [], _FORBIDDEN: []}
     required = {
         **dict.fromkeys(required_traits, "the request"), **dict.fromkeys(of_image[_REQUIRED], "the image"),
+        **dict.fromkeys(_hardware_of(image) if image is not None else (), "the image"),
         **dict.fromkeys(flavor.required_traits if flavor is not None else (), "the flavor"),
     }
     forbidden = {
@@ -88,9 +91,20 @@ def _traits_of(image: Image) -> dict[str, list[str]]:
     return found
 
 
+def _hardware_of(image: Image) -> list[str]:
+    """The traits of hosts that can give what the image asks of its machine; what all of them can, hosts need not say."""
+    wanted = properties.hardware(image.properties)
+    if wanted.disk_bus and wanted.disk_bus not in list(DiskBus):
+        raise Invalid("image.property", f"No host has disks on the bus {wanted.disk_bus[:64]!r} of the image's property hw_disk_bus.", field="image_id")
+    if wanted.firmware and wanted.firmware not in list(Firmware):
+        raise Invalid("image.property", f"No host has the firmware {wanted.firmware[:64]!r} of the image's property hw_firmware_type.", field="image_id")
+    found = [f"COMPUTE_STORAGE_BUS_{wanted.disk_bus.upper()}"] if wanted.disk_bus not in ("", DiskBus.VIRTIO) else []
+    return [*found, *(["COMPUTE_FIRMWARE_UEFI"] if wanted.firmware == Firmware.UEFI else [])]
+
+
 def _properties_of(image: Image) -> dict[str, str]:
-    properties: Mapping[str, Any] = image.properties
-    found = {name: str(properties[key]).lower() for key, name in _OF_IMAGES.items() if properties.get(key)}
+    given: Mapping[str, Any] = image.properties
+    found = {name: str(given[key]).lower() for key, name in _OF_IMAGES.items() if given.get(key)}
     if "architecture" in found:
         found["architecture"] = _ARCHITECTURES.get(found["architecture"], found["architecture"])
     return found
@@ -122,3 +136,8 @@ def _named(texts: Sequence[str], field: str) -> list[str]:
             raise NotFound("host.not_found", f"{field}: there is no host {text[:64]!r}.", field=field)
         chosen.add(found)
     return sorted(chosen)
+
+
+def amounts_of(instance: Instance) -> dict[str, int]:
+    """What an instance takes of its host, by resource class."""
+    return {VCPU: instance.vcpus, MEMORY_MB: instance.memory_mb, DISK_GB: instance.disk_gb}

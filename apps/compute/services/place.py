@@ -13,9 +13,8 @@ from apps.common.sql import update_rows
 from apps.compute import payloads
 from apps.compute.models import Instance
 from apps.compute.services import cards, release
+from apps.compute.services.needs import amounts_of
 from apps.images import selectors as images
-from apps.network import payloads as network_payloads
-from apps.network import selectors as networks
 from apps.network.selectors import hosts as host_networks
 from apps.network.services import plugs
 from apps.network.services.addresses import Busy
@@ -23,7 +22,6 @@ from apps.network.services.port_rows import Claimed
 from apps.operations.services import commands, lifecycle
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
-from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 from apps.placement.services import claims
 from apps.scheduler import selectors as scheduler
 from apps.scheduler.explain import tenants
@@ -31,7 +29,6 @@ from apps.scheduler.request import Group, Request
 from apps.scheduler.services import choose, groups
 from apps.scheduler.services.choose import Choice
 from contracts import topics
-from contracts.network.v2 import Card
 
 if TYPE_CHECKING:
     from apps.operations.models import Operation
@@ -175,11 +172,11 @@ def _write(placed: list[tuple[Job, Choice]], notes: list[Note]) -> list[Operatio
     for (operation, instance), choice in placed:
         claimed: list[Claimed] = instance.claimed_ports  # type: ignore[attr-defined]
         instance.host_id, instance.host_name = choice.host_id, choice.host_name
-        instance.addresses = addresses_of(claimed)
+        instance.addresses = cards.addresses_of(claimed)
         lifecycle.advance(
             operation, step="build", state=OpState.SENT, host_id=choice.host_id, host_name=choice.host_name
         )
-        body = payloads.build(instance, wire_images, rows[instance.image_id], [card_of(each) for each in claimed])
+        body = payloads.build(instance, wire_images, rows[instance.image_id], [payloads.card(each) for each in claimed])
         commands.address(operation, task=topics.COMPUTE_BUILD, body=body)
         notes.append(Note(operation.pk, "scheduler", "host chosen", choice.summary, choice.took_ms))
         notes.append(Note(operation.pk, "scheduler", "addresses claimed", ", ".join(str(each["address"]) for each in instance.addresses)))
@@ -241,22 +238,6 @@ def _claim(job: Job, choice: Choice) -> claims.Claim:
     return claims.Claim(job[1].pk, job[1].project_id, choice.host_id, wanted, job[1].user_id)
 
 
-def amounts_of(instance: Instance) -> dict[str, int]:
-    """What an instance takes of its host, by resource class."""
-    return {VCPU: instance.vcpus, MEMORY_MB: instance.memory_mb, DISK_GB: instance.disk_gb}
-
-
 def _wishes(instance: Instance, choice: Choice) -> list[plugs.Wish]:
     stored = instance.wanted_cards or [{"network_id": str(instance.network_id)}]
     return cards.wishes(instance.pk, instance.project_id, stored, choice.host_id, instance.name)
-
-
-def card_of(claimed: Claimed) -> Card:
-    """A port as its host plugs it in."""
-    fixed = [(each.subnet, each.address) for each in claimed.fixed]
-    return network_payloads.card(claimed.port, claimed.network, fixed, routed=claimed.routed)
-
-
-def addresses_of(claimed: Sequence[Claimed]) -> list[dict[str, object]]:
-    """The addresses of an instance's ports as it carries them."""
-    return [networks.embed(each.port, fixed.address, fixed.subnet.family) for each in claimed for fixed in each.fixed]

@@ -25,6 +25,7 @@ from apps.identity.selectors.people import (
     projects_of_user,
     user,
     user_named,
+    user_names,
     users,
 )
 from apps.identity.selectors.places import (
@@ -54,5 +55,5 @@ __all__ = [
     "groups_of_user", "holder", "implied_roles", "is_member", "members", "of_user", "parents", "permissions",
     "place", "project", "project_by", "project_named", "projects", "projects_of_user", "projects_reached", "projects_with_a_role",
     "region", "regions", "role", "roles", "service", "services", "standing_of", "stored_policies", "stored_policy", "subtree",
-    "tagged", "tags", "tokens", "user", "user_named", "users",
+    "tagged", "tags", "tokens", "user", "user_named", "user_names", "users",
 ]

@@ -1,6 +1,7 @@
 """Reads of users and groups. `permission`: what is to be done with them; it decides which of them can be seen."""
 
 import uuid
+from collections.abc import Collection
 
 from django.db.models import Q, QuerySet
 
@@ -40,6 +41,11 @@ def user_named(username: str, domain_id: uuid.UUID = builtin.DEFAULT_DOMAIN_ID) 
     if found is None:
         raise NotFound("user.not_found", f"There is no user named {username!r}.", field="username")
     return found
+
+
+def user_names(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """For who shows names beside ids that it may show."""
+    return dict(User.objects.filter(pk__in=ids).values_list("pk", "username"))
 
 
 def projects_of_user(*, actor: Actor, user_id: uuid.UUID) -> "QuerySet[Project]":

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.audit.services import record
 from apps.common import clock, vault
 from apps.common.checks import check_name
 from apps.common.context import Actor
-from apps.common.errors import Conflict, Forbidden, NotFound
+from apps.common.errors import Conflict, Forbidden, InvalidState, NotFound
 from apps.identity import policy, standing
 from apps.identity.models import Credential, User
 from apps.identity.selectors import delegated
@@ -84,6 +85,19 @@ def secrets_of(*, actor: Actor) -> Callable[[Credential], str]:
     """What tells the secret of each key to its owner again, as Identity v3 does, and an empty text to others."""
     reads = ceilings.reads_secrets(actor)
     return lambda key: _opened(key.blob) if reads(key) else ""
+
+
+def to_sign_with(*, actor: Actor) -> tuple[str, str]:
+    """Public id and secret of the actor's newest key for the project that it works in, as far as it may read secrets.
+
+    Raises InvalidState `access_key.none`.
+    """
+    reads = ceilings.reads_secrets(actor)
+    rows = Credential.objects.filter(Q(user_id=actor.user_id), Q(project_id=actor.project_id), type=TYPE) if actor.user_id else Credential.objects.none()
+    for row in rows.order_by("-pk"):
+        if row.access and reads(row):
+            return row.access, _opened(row.blob)
+    raise InvalidState("access_key.none", "You have no access key for this project that this token may use: make one first.")
 
 
 def find(*, access: str) -> Key | None:

@@ -1,32 +1,24 @@
-"""Images: register, upload, list, delete, and the signed download of hosts."""
+"""Images: register, list, change, take out of use, delete. Their content and their members have modules of their own."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.http import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.common.api.inputs import NoQuery
 from apps.common.api.pagination import page
-from apps.common.api.parsers import Stream
-from apps.common.api.renderers import JSON
 from apps.common.api.schema import paged
 from apps.common.api.views import View
-from apps.common.errors import Forbidden
 from apps.identity.api.authentication import actor_of
-from apps.images import selectors, signing
-from apps.images.api import downloads, filters, serializers, uploads
+from apps.images import selectors
+from apps.images.api import filters, serializers
 from apps.images.services import images
-from contracts.compute.v1 import DiskFormat
 
 
 class ImageList(View):
-    """Images of the project, and public ones."""
+    """Images of the project, those that others share with it and that it accepted, and public ones."""
 
     permissions: ClassVar = {"GET": "images.image.list", "POST": "images.image.create"}
     bodies: ClassVar = {"POST": serializers.RegisterImage}
@@ -35,24 +27,23 @@ class ImageList(View):
     def get(self, request: Request) -> Response:
         """List images."""
         actor, query = actor_of(request), filters.ImageQuery.read(request)
-        wanted = {name: value for name, value in query.items() if name not in ("limit", "after")}
-        return page(request, selectors.images(actor=actor).filter(**wanted), lambda row: serializers.image(actor, row))
+        return page(request, filters.images(actor, query), lambda row: serializers.image(actor, row))
 
     @extend_schema(
         operation_id="images_create", request=serializers.RegisterImage, responses={201: serializers.ImageSerializer}, tags=["images"]
     )
     def post(self, request: Request) -> Response:
-        """Register an image; its data comes by `PUT …/file`."""
+        """Register an image; its data come by `PUT …/content`, `PUT …/file` or `POST …/import`."""
         NoQuery.read(request)
         actor, wanted = actor_of(request), serializers.RegisterImage.read(request)
-        disk_format = DiskFormat(wanted.pop("disk_format"))
-        return Response(serializers.image(actor, images.register(actor=actor, disk_format=disk_format, **wanted)), status=201)
+        return Response(serializers.image(actor, images.register(actor=actor, **wanted)), status=201)
 
 
 class ImageDetail(View):
     """One image."""
 
-    permissions: ClassVar = {"GET": "images.image.get", "DELETE": "images.image.delete"}
+    permissions: ClassVar = {"GET": "images.image.get", "PATCH": "images.image.update", "DELETE": "images.image.delete"}
+    bodies: ClassVar = {"PATCH": serializers.UpdateImage}
 
     @extend_schema(operation_id="images_get", responses=serializers.ImageSerializer, tags=["images"])
     def get(self, request: Request, image_id: uuid.UUID) -> Response:
@@ -60,6 +51,15 @@ class ImageDetail(View):
         NoQuery.read(request)
         actor = actor_of(request)
         return Response(serializers.image(actor, selectors.shown(actor=actor, image_id=image_id)))
+
+    @extend_schema(
+        operation_id="images_update", request=serializers.UpdateImage, responses=serializers.ImageSerializer, tags=["images"]
+    )
+    def patch(self, request: Request, image_id: uuid.UUID) -> Response:
+        """Change what is said of an image; its data never change."""
+        NoQuery.read(request)
+        actor, wanted = actor_of(request), serializers.UpdateImage.read(request)
+        return Response(serializers.image(actor, images.update(actor=actor, image_id=image_id, **wanted)))
 
     @extend_schema(operation_id="images_delete", responses={204: None}, tags=["images"])
     def delete(self, request: Request, image_id: uuid.UUID) -> Response:
@@ -69,50 +69,18 @@ class ImageDetail(View):
         return Response(status=204)
 
 
-class ImageFile(View):
-    """The data of a queued image."""
+class ImageActions(View):
+    """What operators do to images."""
 
-    permissions: ClassVar = {"PUT": "images.image.update"}
-    parser_classes = [Stream]
+    permissions: ClassVar = {"POST": "images.image.deactivate"}
+    bodies: ClassVar = {"POST": serializers.ImageAction}
 
     @extend_schema(
-        operation_id="images_upload", request={uploads.MEDIA_TYPE: OpenApiTypes.BINARY}, responses=serializers.ImageSerializer,
-        tags=["images"],
+        operation_id="images_action", request=serializers.ImageAction, responses=serializers.ImageSerializer, tags=["images"]
     )
-    def put(self, request: Request, image_id: uuid.UUID) -> Response:
-        """Upload: the body is the file. It is hashed and inspected before the image becomes active."""
+    def post(self, request: Request, image_id: uuid.UUID) -> Response:
+        """Take an image out of use (nobody boots from it or gets its content), or put it back."""
         NoQuery.read(request)
-        actor, body = actor_of(request), uploads.body_of(request)
-        image = images.upload(actor=actor, image_id=image_id, stream=body, size_bytes=uploads.size_of(request))
-        return Response(serializers.image(actor, image))
-
-
-class _Whatever(BaseContentNegotiation):
-    """Content is bytes, whatever the client would rather have."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return None
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
-class ImageBlob(View):
-    """The content, for hosts: the signature in the address is all that it takes."""
-
-    permissions: ClassVar = {"GET": ""}
-    authentication_classes = ()
-    permission_classes = [AllowAny]
-    renderer_classes = [JSON]
-    content_negotiation_class = _Whatever
-
-    @extend_schema(
-        operation_id="images_blob", parameters=[filters.BlobQuery], auth=[], tags=["images"],
-        responses={(200, uploads.MEDIA_TYPE): OpenApiTypes.BINARY, (206, uploads.MEDIA_TYPE): OpenApiTypes.BINARY},
-    )
-    def get(self, request: Request, image_id: uuid.UUID) -> HttpResponseBase:
-        """Fetch the content, or a range of it."""
-        query = filters.BlobQuery.read(request)
-        if not signing.check(image_id, query["expires"], query["signature"]):
-            raise Forbidden("image.signature", "This address is not signed by us, or no longer good.")
-        return downloads.respond(request._request, selectors.with_content(image_id=image_id))
+        actor, wanted = actor_of(request), serializers.ImageAction.read(request)
+        act = images.deactivate if wanted["action"] == "deactivate" else images.reactivate
+        return Response(serializers.image(actor, act(actor=actor, image_id=image_id)))

@@ -15,11 +15,13 @@ from apps.images.demo.modules import ModuleTree
 # no_timer_check: on a host under load the check may miss the timer's interrupts, and the kernel would panic.
 COMMAND_LINE = "console=ttyS0 quiet loglevel=1 nokaslr mitigations=off cryptomgr.notests no_timer_check"
 
-# /init loads group by group. Only the first names are wished for, their needs come along by themselves.
+# /init loads group by group, but for the files, which are for scripts that want to keep something on the disk, or talk to the
+# host as a guest agent does. Only the first names are wished for, their needs come along by themselves.
 MODULES = {
     "disk": ("virtio_pci", "virtio_blk", "isofs"),
     "net": ("virtio_net", "af_packet"),
     "power": ("button", "evdev"),
+    "files": ("crc32c_generic", "ext4", "virtio_console"),
 }
 # Small files of the guest: path, content, executable.
 _SETTINGS = (

@@ -1,16 +1,20 @@
-"""The store against the rows, for the audit: content that images lack, and files that no image has."""
+"""The store against the rows: content that images lack, and files that no image has.
 
+Nothing here goes by how old a file is: content appears and goes under one lock, and a scratch file has a writer or a row.
+"""
+
+import logging
 import uuid
 from dataclasses import dataclass
 
+from apps.common import ids
 from apps.images import store
-from apps.images.models import Image
+from apps.images.models import Image, Upload
 from apps.images.services import images
-from apps.images.states import ImageState
+from apps.images.states import WHOLE, ImageState
 
-# A file appears a moment before its row says so; an upload writes to its scratch file all the time.
-_SETTLED_S = 60.0
-_ABANDONED_S = 600.0
+log = logging.getLogger(__name__)
+_INCOMING = "incoming/"
 
 
 @dataclass(frozen=True)
@@ -22,38 +26,42 @@ class Lost:
 
 
 def lost() -> list[Lost]:
-    """Active images whose content is missing."""
-    rows = Image.objects.filter(state=ImageState.ACTIVE).values_list("pk", "name", "sha256")
+    """Images that have content and whose content is missing."""
+    rows = Image.objects.filter(state__in=WHOLE).values_list("pk", "name", "sha256")
     missing = [Lost(pk, name) for pk, name, sha256 in rows if not store.path_of(sha256).is_file()]
     # Deleted while we looked?
-    still = set(Image.objects.filter(pk__in=[each.image_id for each in missing], state=ImageState.ACTIVE).values_list("pk", flat=True))
+    still = set(Image.objects.filter(pk__in=[each.image_id for each in missing], state__in=WHOLE).values_list("pk", flat=True))
     return [each for each in missing if each.image_id in still]
 
 
 def unowned() -> list[str]:
     """Names of files that belong to no image: content by its SHA-256, scratch files of uploads that died as `incoming/…`."""
-    present = store.contents(idle_s=_SETTLED_S)
-    owned = set(Image.objects.exclude(state=ImageState.DELETED).exclude(sha256="").values_list("sha256", flat=True))
-    return sorted(set(present) - owned) + [f"incoming/{name}" for name in store.scratches(idle_s=_ABANDONED_S)]
+    # Files first: the row of an upload is made before its file, and goes before it.
+    scratches = store.unwritten()
+    known = {key.hex for key in Upload.objects.values_list("pk", flat=True)}
+    dead = [f"{_INCOMING}{name}" for name in scratches if name not in known]
+    with store.exclusively():
+        present = store.contents()
+        owned = set(Image.objects.exclude(state=ImageState.DELETED).exclude(sha256="").values_list("sha256", flat=True))
+    return sorted(set(present) - owned) + dead
 
 
 def sweep_out(name: str) -> None:
     """Delete such a file, unless it is one of an image by now."""
-    if name.startswith("incoming/"):
-        store.remove_scratch(name.removeprefix("incoming/"))
-    else:
+    if not name.startswith(_INCOMING):
         images.forget_content(name)
+        return
+    scratch = name.removeprefix(_INCOMING)
+    key = ids.parse(scratch)
+    if key is None or not Upload.objects.filter(pk=key).exists():
+        store.remove_scratch(scratch)
 
 
-def interrupted() -> list[Lost]:
-    """Images whose upload has begun and is not going on: the web process was killed in the middle of it."""
-    rows = Image.objects.filter(state=ImageState.SAVING).values_list("pk", "name")
-    return [Lost(pk, name) for pk, name in rows if not store.scratches_of(pk, busy_s=_ABANDONED_S)]
-
-
-def give_up(image_id: uuid.UUID) -> None:
-    """Such an image waits for its data again; should the upload go on after all, it is refused at its end."""
-    for name in store.scratches(idle_s=_ABANDONED_S):
-        if name.startswith(f"{image_id}."):
-            store.remove_scratch(name)
-    images.give_up(image_id)
+def sweep() -> int:
+    """Delete all that is unowned; how many files."""
+    names = unowned()
+    for name in names:
+        sweep_out(name)
+    if names:
+        log.info("the image store had %d file(s) of nobody", len(names))
+    return len(names)

@@ -1,122 +1,135 @@
-"""Register, upload and delete images."""
+"""Register, change, take out of use and delete images."""
 
+import re
 import uuid
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
-from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from apps.audit.services import record
 from apps.common import states
-from apps.common.checks import check_name
+from apps.common.checks import CONTROL, check_name
 from apps.common.context import Actor
-from apps.common.errors import Conflict, InvalidState, NotFound
+from apps.common.errors import Conflict, Forbidden, Invalid, InvalidState, NotFound
 from apps.identity import policy
-from apps.images import inspect, selectors, store
-from apps.images.models import Image
-from apps.images.states import MACHINE, ImageState
+from apps.images import properties as known
+from apps.images import selectors, store
+from apps.images.models import Image, ImageTag, Upload
+from apps.images.states import LONGEST_TAG, MACHINE, MOST_TAGS, WHOLE, ImageFormat, ImageState, Visibility
 from apps.quotas.services import reservations
-from contracts.compute.v1 import DiskFormat
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PARTS = (("kernel_id", ImageFormat.KERNEL), ("ramdisk_id", ImageFormat.RAMDISK))
 
 
-def register(*, actor: Actor, name: str, disk_format: DiskFormat, visibility: str = "private", **more: Any) -> Image:
-    """A new image without data yet. `more`: min_disk_gb, min_memory_mb, kernel_id, ramdisk_id, kernel_args, properties.
+class Changes(TypedDict, total=False):
+    """What may be changed; what is given replaces all of it. `disk_format`: of queued images only."""
 
-    Raises Forbidden (public ones are for operators), NotFound (kernel or ramdisk), QuotaExceeded.
+    name: str
+    visibility: str
+    protected: bool
+    disk_format: str
+    min_disk_gb: int
+    min_memory_mb: int
+    kernel_id: uuid.UUID | None
+    ramdisk_id: uuid.UUID | None
+    kernel_args: str
+    properties: Mapping[str, str]
+    tags: Sequence[str]
+
+
+def register(
+    *, actor: Actor, name: str, disk_format: str, visibility: str = "private", protected: bool = False, sha256: str = "",
+    properties: Mapping[str, str] | None = None, tags: Sequence[str] = (), **more: Any,
+) -> Image:
+    """A new image without data yet. `sha256`: what its data must have, in hex. `more`: min_disk_gb, min_memory_mb, kernel_id,
+    ramdisk_id, kernel_args.
+
+    Raises Forbidden (public ones are for operators), NotFound (kernel or ramdisk), QuotaExceeded, Invalid (`name.invalid`,
+    `image.property`, `image.tags`, `image.sha256`).
     """
     policy.require(actor, "images.image.create")
-    check_name(name)
-    if visibility == "public":
-        policy.require(actor, "images.image.publish")
-    for field, wanted in (("kernel_id", DiskFormat.KERNEL), ("ramdisk_id", DiskFormat.RAMDISK)):
-        if (image_id := more.get(field)) is not None and not selectors.usable(actor=actor, image_id=image_id, formats=[wanted]):
-            raise NotFound("image.not_found", f"There is no active {wanted.value} image {image_id}.", field=field)
+    asked: dict[str, Any] = {
+        **more, "name": name, "disk_format": disk_format, "visibility": visibility, "protected": protected,
+        "properties": properties or {}, "tags": tags,
+    }
+    _check(actor, asked)
+    if sha256 and not _SHA256.fullmatch(sha256):
+        raise Invalid("image.sha256", "sha256: expected 64 hexadecimal digits in lower case.", field="sha256")
+    words = asked.pop("tags")
     with transaction.atomic():
-        image = Image.objects.create(
-            project_id=actor.project_id, name=name, disk_format=disk_format.value, visibility=visibility, **more
-        )
-        asked = {"disk_format": disk_format, "visibility": visibility, **{field: value for field, value in more.items() if value}}
-        _record(actor, "images.image.create", image, asked)
+        image = Image.objects.create(project_id=actor.project_id, expected_sha256=sha256, **asked)
+        _tag(image, words)
+        told = {field: value for field, value in {**asked, "tags": tuple(words)}.items() if value and field != "name"}
+        _record(actor, "images.image.create", image, told)
         if image.project_id is not None:
             reservations.reserve(project_id=image.project_id, amounts={"images": 1})
     return image
 
 
-def upload(*, actor: Actor, image_id: uuid.UUID, stream: BinaryIO, size_bytes: int | None = None) -> Image:
-    """Take in the data of a queued image. Nothing is visible before it is whole and found safe.
-
-    `size_bytes`: how long the stream is, if that is known: then nothing is read that the project may not keep.
-    Raises NotFound, Forbidden, InvalidState, Invalid (`image.format`, `image.unsafe`, `image.too_large`), Unavailable,
-    QuotaExceeded.
-    """
-    image = owned(actor=actor, image_id=image_id, permission="images.image.update")
-    if size_bytes is not None and size_bytes > _most_bytes():
-        raise store.too_large(_most_bytes())
+def update(*, actor: Actor, image_id: uuid.UUID, **wanted: Unpack[Changes]) -> Image:
+    """Change what is given. Raises what `register` raises, and InvalidState `image.state`."""
+    seen = owned(actor=actor, image_id=image_id, permission="images.image.update")
+    asked: dict[str, Any] = {**wanted}
+    _check(actor, asked)
+    words = asked.pop("tags", None)
     with transaction.atomic():
-        if not states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.SAVING, size_bytes=0):
-            raise InvalidState("image.state", f"This image is {image.state}; data goes to queued ones only.", state=image.state)
-        _count_bytes(image.pk, size_bytes or 0)
-    try:
-        _save(actor, image, stream)
-    except BaseException:
-        give_up(image.pk)
-        raise
-    return Image.objects.get(pk=image.pk)
+        image = _locked(seen)
+        changes = record.changed(image, **asked)
+        if "disk_format" in changes and image.state != ImageState.QUEUED:
+            text = f"This image is {image.state}; what its data are is said before they come."
+            raise InvalidState("image.state", text, field="disk_format", state=image.state)
+        for field, (_, value) in changes.items():
+            setattr(image, field, value)
+        if changes:
+            image.save(update_fields=list(changes))
+        if words is not None and (before := tags_of(image)) != words:
+            _tag(image, words)
+            changes["tags"] = [tuple(before), tuple(words)]
+        if changes:
+            _record(actor, "images.image.update", image, changes)
+    return image
 
 
-@transaction.atomic
-def give_up(image_id: uuid.UUID) -> None:
-    """An upload came to nothing: the image waits for its data again. It is no error if it does not any more."""
-    rows = Image.objects.filter(pk=image_id, state=ImageState.SAVING)
-    image = rows.select_for_update().first()
-    if image is not None:
-        _count_bytes(image_id, 0)
-        states.move(rows, MACHINE, ImageState.QUEUED, size_bytes=None)
+def deactivate(*, actor: Actor, image_id: uuid.UUID) -> Image:
+    """Nobody boots from it or gets its content until it is reactivated. Raises NotFound, Forbidden, InvalidState."""
+    return _switch(actor, image_id, ImageState.ACTIVE, ImageState.DEACTIVATED)
 
 
-def import_file(*, actor: Actor, name: str, path: Path, disk_format: DiskFormat, visibility: str = "private", **more: Any) -> Image:
-    """Register and upload a local file in one go; for commands at the shell."""
-    with path.open("rb") as file:
-        return import_stream(
-            actor=actor, name=name, stream=file, size_bytes=path.stat().st_size, disk_format=disk_format, visibility=visibility, **more
-        )
-
-
-def import_stream(
-    *, actor: Actor, name: str, stream: BinaryIO, disk_format: DiskFormat, visibility: str = "private",
-    size_bytes: int | None = None, **more: Any,
-) -> Image:
-    """Register and upload in one go: both or nothing. Raises what the two raise."""
-    image = register(actor=actor, name=name, disk_format=disk_format, visibility=visibility, **more)
-    try:
-        return upload(actor=actor, image_id=image.pk, stream=stream, size_bytes=size_bytes)
-    except BaseException:
-        delete(actor=actor, image_id=image.pk)
-        raise
+def reactivate(*, actor: Actor, image_id: uuid.UUID) -> Image:
+    """Raises NotFound, Forbidden, InvalidState."""
+    return _switch(actor, image_id, ImageState.DEACTIVATED, ImageState.ACTIVE)
 
 
 def delete(*, actor: Actor, image_id: uuid.UUID) -> None:
-    """Delete an image; its content goes when no other image has it. Raises NotFound, Forbidden, Conflict."""
-    image = owned(actor=actor, image_id=image_id, permission="images.image.delete")
-    if Image.objects.filter(state=ImageState.ACTIVE).filter(kernel_id=image.pk).exists() or Image.objects.filter(
-        state=ImageState.ACTIVE, ramdisk_id=image.pk
-    ).exists():
+    """Delete an image; its content goes when no other image has it.
+
+    Raises NotFound, Forbidden, InvalidState `image.protected`, Conflict `image.in_use`.
+    """
+    seen = owned(actor=actor, image_id=image_id, permission="images.image.delete")
+    if Image.objects.filter(Q(kernel_id=seen.pk) | Q(ramdisk_id=seen.pk), state__in=WHOLE).exists():
         raise Conflict("image.in_use", "Another image boots with this kernel or ramdisk; delete that one first.")
     with transaction.atomic():
-        rows = Image.objects.filter(pk=image.pk)
-        counted = rows.select_for_update().values_list("size_bytes", flat=True).get()
-        if not states.move(rows, MACHINE, ImageState.DELETED):
-            raise InvalidState("image.state", "This image is deleted already.", state=image.state)
+        image = _locked(seen)
+        if image.protected:
+            raise InvalidState("image.protected", "This image is protected: change that first.", field="protected")
+        states.move(Image.objects.filter(pk=image.pk), MACHINE, ImageState.DELETED)
+        uploads = list(Upload.objects.filter(image=image).values_list("pk", flat=True))
+        Upload.objects.filter(pk__in=uploads).delete()
         _record(actor, "images.image.delete", image, {"state": [image.state, ImageState.DELETED]})
         if image.project_id is not None:
-            reservations.release(project_id=image.project_id, amounts={"images": 1, "image_bytes": counted or 0})
+            reservations.release(project_id=image.project_id, amounts={"images": 1, "image_bytes": image.size_bytes or 0})
+    for upload_id in uploads:
+        store.discard(upload_id)
     if image.sha256:
-        forget_content(image.sha256)
+        # What cannot be removed now is left to the sweep.
+        transaction.on_commit(lambda: forget_content(image.sha256), robust=True)
 
 
 def forget_content(sha256: str) -> None:
-    """Delete content unless an image has it (again)."""
+    """Delete content unless an image has it (again). Never within a transaction."""
     with store.exclusively():
         if not Image.objects.filter(sha256=sha256).exclude(state=ImageState.DELETED).exists():
             store.remove(sha256)
@@ -125,51 +138,78 @@ def forget_content(sha256: str) -> None:
 def owned(*, actor: Actor, image_id: uuid.UUID, permission: str) -> Image:
     """An image to which this actor may do that. Raises NotFound, Forbidden."""
     image = selectors.shown(actor=actor, image_id=image_id, permission=permission)
-    if image.project_id != actor.project_id and image.visibility == "public":
+    if image.project_id == actor.project_id:
+        return image
+    if image.visibility == Visibility.PUBLIC:
         policy.require(actor, "images.image.publish")
+    elif not policy.everywhere(actor, permission):
+        raise Forbidden("image.not_yours", "This image is of another project, and only that one changes it.")
     return image
+
+
+def tags_of(image: Image) -> list[str]:
+    """Sorted."""
+    return sorted(image.tags.values_list("name", flat=True))
+
+
+def _locked(seen: Image) -> Image:
+    image = Image.objects.select_for_update().filter(pk=seen.pk).exclude(state=ImageState.DELETED).first()
+    if image is None:
+        raise NotFound("image.not_found", "This image was deleted a moment ago.")
+    return image
+
+
+def _switch(actor: Actor, image_id: uuid.UUID, source: ImageState, target: ImageState) -> Image:
+    permission = "images.image.deactivate"
+    seen = owned(actor=actor, image_id=image_id, permission=permission)
+    with transaction.atomic():
+        rows = Image.objects.filter(pk=seen.pk)
+        if not states.move(rows.filter(state=source), MACHINE, target):
+            text = f"This image is {seen.state}; expected {source.value}."
+            raise InvalidState("image.state", text, state=seen.state)
+        _record(actor, permission, seen, {"state": [source, target]})
+    return rows.get()
+
+
+def _check(actor: Actor, asked: dict[str, Any]) -> None:
+    """Puts what is known into the form in which it is kept."""
+    if "name" in asked:
+        check_name(asked["name"])
+    for field, kind in (("visibility", Visibility), ("disk_format", ImageFormat)):
+        if field in asked:
+            asked[field] = _one_of(kind, asked[field], field)
+    if asked.get("visibility") == Visibility.PUBLIC:
+        policy.require(actor, "images.image.publish")
+    if "properties" in asked:
+        asked["properties"] = known.checked(asked["properties"])
+    if "tags" in asked:
+        asked["tags"] = _checked_tags(asked["tags"])
+    for field, wanted in _PARTS:
+        image_id = asked.get(field)
+        if image_id is not None and not selectors.usable(actor=actor, image_id=image_id, formats=[wanted]):
+            raise NotFound("image.not_found", f"There is no active {wanted.value} image {image_id}.", field=field)
+
+
+def _one_of(kind: Any, text: str, field: str) -> str:
+    values = [each.value for each in kind]
+    if text not in values:
+        raise Invalid(f"image.{field}", f"{field}: expected one of {', '.join(values)}.", field=field)
+    return str(text)
+
+
+def _checked_tags(given: Sequence[str]) -> list[str]:
+    words = sorted(set(given))
+    if len(words) > MOST_TAGS or any(not word.strip() or len(word) > LONGEST_TAG or CONTROL.search(word) for word in words):
+        text = f"tags: at most {MOST_TAGS}, each of 1 to {LONGEST_TAG} characters, none of them a control character."
+        raise Invalid("image.tags", text, field="tags")
+    return words
+
+
+def _tag(image: Image, words: Sequence[str]) -> None:
+    """These tags and no others, of an image that is locked or new."""
+    image.tags.exclude(name__in=words).delete()
+    ImageTag.objects.bulk_create([ImageTag(image=image, name=word) for word in words], ignore_conflicts=True)
 
 
 def _record(actor: Actor, action: str, image: Image, changes: dict[str, Any]) -> None:
     record.write(actor, action, "image", image.pk, project_id=image.project_id, name=image.name, changes=changes)
-
-
-def _most_bytes() -> int:
-    most: int = settings.ENV.max_image_gb * 1024**3
-    return most
-
-
-def _count_bytes(image_id: uuid.UUID, size_bytes: int) -> None:
-    """Have an image that is being uploaded count so many bytes; the row says how many, so that they are given back exactly."""
-    image = Image.objects.select_for_update().filter(pk=image_id, state=ImageState.SAVING).first()
-    if image is None or (change := size_bytes - (image.size_bytes or 0)) == 0:
-        return
-    Image.objects.filter(pk=image_id).update(size_bytes=size_bytes)
-    if image.project_id is not None:
-        counted = reservations.reserve if change > 0 else reservations.release
-        counted(project_id=image.project_id, amounts={"image_bytes": abs(change)})
-
-
-def _save(actor: Actor, image: Image, stream: BinaryIO) -> None:
-    stored = store.receive(stream, most_bytes=_most_bytes(), owner=image.pk)
-    try:
-        found = inspect.inspect(stored.scratch, DiskFormat(image.disk_format))
-        with transaction.atomic():
-            _count_bytes(image.pk, stored.size_bytes)
-        facts = {
-            "sha256": stored.sha256, "size_bytes": stored.size_bytes, "virtual_size_bytes": found.virtual_size_bytes,
-        }
-        with store.exclusively():
-            store.keep(stored)
-            with transaction.atomic():
-                # Of another size: it was given up, and another upload has begun.
-                ours = Image.objects.filter(pk=image.pk, size_bytes=stored.size_bytes)
-                moved = states.move(ours, MACHINE, ImageState.ACTIVE, **facts)
-                if moved:
-                    _record(actor, "images.image.upload", image, facts)
-    except BaseException:
-        store.discard(stored)
-        raise
-    if not moved:
-        forget_content(stored.sha256)
-        raise NotFound("image.not_found", "This image was deleted, or its upload given up, while its data came in.")

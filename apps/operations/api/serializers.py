@@ -30,7 +30,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
 
 class EventSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
-    source = serializers.CharField(help_text="api, scheduler, conductor, sweep or host")  # type: ignore[assignment]
+    source = serializers.CharField(help_text="api, scheduler, conductor, sweep, worker or host")  # type: ignore[assignment]
     name = serializers.CharField()
     detail = serializers.CharField()
     took_ms = serializers.FloatField(allow_null=True)

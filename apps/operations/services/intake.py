@@ -203,6 +203,9 @@ def _apply(group: list[Answer]) -> None:
     handler = kind_of(group[0].operation.kind).handler
     if outcome is Outcome.PROGRESS:
         lifecycle.still_running([answer.operation for answer in group])
+        for answer in group:
+            if answer.report.percent is not None:
+                lifecycle.progress(answer.operation, answer.report.percent)
     elif outcome in (Outcome.STALE, Outcome.EXPIRED):
         for answer in group:
             # While the host is being asked what is true, only the answer to that (or its absence) is evidence.
@@ -227,7 +230,7 @@ def _hellos(received: list[Received]) -> None:
                 greet(item.host_id, item.host_name, said)
         except CloudError as error:
             _malformed(item, error)
-        _observe(item, v1.Observation(started_at=said.started_at, domains=said.domains))
+        _observe(item, v1.Observation(started_at=said.started_at, domains=said.domains, images=said.images))
         if not said.repeated:
             sweep.resend_of_host(item.host_id)
 

@@ -87,6 +87,8 @@ def _expected(field: "dataclasses.Field[Any]") -> str:
         return ", ".join(f"{scheme}://…" for scheme in limits["schemes"])
     if "proxies" in limits:
         return "addresses or networks, separated by commas"
+    if "networks" in limits:
+        return "networks, separated by commas"
     if "cidr" in limits:
         return "IPv4 network"
     if "pattern" in limits and len(limits["pattern"]) > 40:

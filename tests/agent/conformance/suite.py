@@ -1,7 +1,9 @@
 """What every hypervisor driver must do. Each driver runs this suite with a `subject` fixture of its own."""
 
+import hashlib
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -13,7 +15,9 @@ from agent.trace import Trace
 from agent.undo import Undo
 from contracts.compute import v1 as compute
 from contracts.compute import v2 as compute2
+from contracts.compute import v3 as compute3
 from contracts.compute.v1 import PowerAction, PowerState
+from tests.agent.keeper import Keeper
 
 
 class Subject(Protocol):
@@ -60,6 +64,11 @@ def state(subject: Subject, command: compute2.Build) -> PowerState:
     return subject.hypervisor.observe(command.instance_id).power_state
 
 
+def snapshot(subject: Subject, command: compute2.Build, keeper: Keeper) -> compute3.Saved:
+    order = compute3.Snapshot(instance_id=command.instance_id, image_id="image-1", upload_url=keeper.url)
+    return subject.hypervisor.snapshot(order, Trace(), lambda: False)
+
+
 def console(subject: Subject, instance_id: str, max_bytes: int = 65536) -> compute.ConsoleOutput:
     return subject.hypervisor.console(compute.Console(instance_id=instance_id, max_bytes=max_bytes))
 
@@ -81,6 +90,12 @@ def nothing_left(subject: Subject, command: compute2.Build) -> bool:
 
 class HypervisorConformance:
     """Subclass it, name the subclass Test…, and provide `subject`."""
+
+    @pytest.fixture
+    def keeper(self) -> Iterator[Keeper]:
+        keeper = Keeper()
+        yield keeper
+        keeper.close()
 
     @pytest.fixture
     def command(self, subject: Subject) -> compute2.Build:
@@ -194,6 +209,45 @@ class HypervisorConformance:
         assert nothing_left(subject, command)
         build(subject, command)
         assert state(subject, command) is PowerState.RUNNING
+
+    def test_a_copy_of_its_disk_is_sent_whether_it_runs_or_not(
+        self, subject: Subject, command: compute2.Build, keeper: Keeper
+    ) -> None:
+        build(subject, command)
+        before = subject.incarnation(command.instance_id)
+        running = snapshot(subject, command, keeper)
+        assert keeper.content is not None and keeper.content.startswith(b"QFI\xfb")
+        assert (running.size_bytes, running.sha256) == (len(keeper.content), hashlib.sha256(keeper.content).hexdigest())
+        assert (state(subject, command), subject.incarnation(command.instance_id)) == (PowerState.RUNNING, before)
+        power(subject, command, PowerAction.STOP)
+        keeper.content = None
+        snapshot(subject, command, keeper)
+        assert keeper.content is not None
+        assert power(subject, command, PowerAction.START) is PowerState.RUNNING
+        delete(subject, command)
+        assert nothing_left(subject, command)
+
+    def test_a_copy_that_nobody_takes_is_an_error_and_the_instance_stays_as_it_is(
+        self, subject: Subject, command: compute2.Build, keeper: Keeper
+    ) -> None:
+        build(subject, command)
+        keeper.refusals = [(413, "quota.exceeded")]
+        with pytest.raises(DriverError) as raised:
+            snapshot(subject, command, keeper)
+        assert (raised.value.code, raised.value.retryable) == ("snapshot.refused", False)
+        subject.hypervisor.tend()
+        assert state(subject, command) is PowerState.RUNNING
+
+    def test_a_copy_of_nothing_is_an_error(self, subject: Subject, command: compute2.Build, keeper: Keeper) -> None:
+        with pytest.raises(DriverError) as raised:
+            snapshot(subject, command, keeper)
+        assert raised.value.code == "instance.absent"
+        assert keeper.content is None
+
+    def test_an_image_is_fetched_before_it_is_wanted(self, subject: Subject, command: compute2.Build) -> None:
+        found = subject.hypervisor.seed(compute3.Seed(image=command.image), Trace())
+        assert (found.sha256, found.size_bytes) == (command.image.sha256, command.image.size_bytes)
+        assert command.image.sha256 in {each.sha256 for each in subject.hypervisor.images()}
 
     def test_different_instances_are_worked_on_at_once(self, subject: Subject) -> None:
         commands = [subject.a_build() for _ in range(subject.parallel * 2)]

@@ -18,7 +18,7 @@ NEW_PASSWORD = "another correct horse"
 # Part of an address, field of a body or parameter of a query → the kind of thing that it names.
 PARTS = {
     "access_rule_id": "access_rule", "access_key_id": "access", "aggregate_id": "aggregate", "class_name": "class", "trait_name": "trait", "zone_id": "zone", "application_credential_id": "application_credential",
-    "assignment_id": "assignment", "consumer": "consumer", "credential_id": "credential", "decision_id": "decision", "domain_id": "domain", "endpoint_id": "endpoint",
+    "assignment_id": "assignment", "bucket_name": "bucket", "consumer": "consumer", "credential_id": "credential", "decision_id": "decision", "domain_id": "domain", "endpoint_id": "endpoint",
     "flavor_id": "flavor", "floating_ip_id": "floating_ip", "group_id": "group", "host_id": "host", "image_id": "image", "implied_id": "implied_role",
     "instance_id": "instance", "key_id": "access_key", "limit_id": "limit", "name": "key_pair", "network_id": "network",
     "operation_id": "operation", "owner_id": "project", "policy_id": "policy", "pool_id": "pool", "port_id": "port", "project_id": "project", "provider_id": "host",
@@ -210,7 +210,9 @@ def _changed(thing: str, **fields: Any) -> Example:
     return Example(body={thing: fields or {"description": "changed"}})
 
 
+_MEMBER = Example(parts={"image_id": "shared_image", "project_id": "other_project"})
 _IDLE = Example(parts={"network_id": "idle_network"})
+_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:GetObjectTorrent", "Resource": "*"}]}
 _INSTANCE = {"name": "new", "flavor": "plain", "image": "public"}
 _SIGN_IN = {"username": "mate", "password": PASSWORD, "domain": "{domain}", "project": "{project}"}
 _EMPTY = (Example(answers=("project.in_use",)), Example(parts={"project_id": "empty_project"}))
@@ -242,6 +244,17 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
     # The native API.
     "application_credentials_get": _PROGRAM,
     "application_credentials_delete": _PROGRAM,
+    "buckets_create": Example(body={"name": "new-bucket"}, answers=("auth.project_needed",)),
+    "buckets_delete": (Example(parts={"bucket_name": "idle_bucket"}), Example(answers=("bucket.not_empty",))),
+    "buckets_get_policy": Example(answers=("bucket.no_policy",)),
+    "buckets_set_policy": Example(body=_POLICY),
+    "buckets_set_versioning": Example(body={"versioning": "enabled"}),
+    "objects_delete": (Example(query="key={object}"), Example(query="key={object}&version=null")),
+    "objects_list": (Example(), Example(query="prefix=a&delimiter=-")),
+    "objects_presign": (
+        Example(body={"key": "{object}"}, answers=("access_key.none",)),
+        Example(body={"key": "new", "method": "PUT"}, permission="objects.object.create", answers=("access_key.none",)),
+    ),
     "directory_sync": Example(answers=("directory.not_configured",)),
     "domains_delete": _CLOSED,
     "group_members_add": Example(strangers=_STRANGER),
@@ -253,11 +266,26 @@ GIVEN: dict[str, Example | tuple[Example, ...]] = {
     "hosts_update": Example(body={"enabled": False, "reason": "new"}),
     "zones_create": Example(body={"name": "new"}),
     "zones_delete": (Example(parts={"zone_id": "idle_zone"}), Example(answers=("zone.in_use",))),
+    "image_members_add": Example(parts={"image_id": "shared_image"}, body={"project_id": "f00d0000-0000-4000-8000-00000000000a"}),
+    "image_members_answer": Example(parts={"image_id": "offered_image"}, body={"status": "accepted"}),
+    "image_members_get": _MEMBER,
+    "image_members_list": Example(parts={"image_id": "shared_image"}),
+    "image_members_remove": _MEMBER,
+    "images_action": Example(parts={"image_id": "whole_image"}, body={"action": "deactivate"}),
+    "images_download": Example(parts={"image_id": "whole_image"}, answers=("image.content_missing",)),
+    "images_convert": Example(parts={"image_id": "whole_image"}, body={"disk_format": "raw"}),
+    "images_import": (
+        Example(body={"url": "https://images.example.org/disk.raw"}),
+        Example(body={"bucket": "{bucket}", "key": "{object}"}),
+    ),
     "images_blob": Example(query="expires=1&signature=none", answers=("image.signature",)),
+    "images_save": Example(query="expires=1&signature=none", answers=("image.signature",)),
+    "images_seed": Example(parts={"image_id": "whole_image"}, body={"hosts": ["{host}"]}, answers=("host.too_old", "host.down")),
     "instances_action": Example(body={"action": "stop"}),
     "instances_console_log": Example(answers=("host.silent",)),
     "instances_create": Example(body=_INSTANCE),
     "instances_interfaces_attach": Example(body={"network_id": "{network}"}),
+    "instances_snapshot": Example(body={"name": "new"}, answers=("host.too_old",)),
     "instances_update": Example(body={"name": "changed"}),
     "key_pairs_create": Example(body={"name": "new", "public_key": PUBLIC_KEY}),
     "floating_ips_create": Example(body={"network_id": "{street}"}, answers=("auth.project_needed",)),

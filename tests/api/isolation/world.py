@@ -31,10 +31,12 @@ from apps.identity.services import (
     signin,
     trusts,
 )
-from apps.images.models import Image
+from apps.images.models import Image, Member
 from apps.network.models import FixedIP, HostNetwork, Port
 from apps.network.services import floating, networks, pools, ports, routers, subnets
 from apps.network.services import groups as security_groups
+from apps.objects.models import Version
+from apps.objects.services import buckets
 from apps.operations.models import Operation, OperationEvent, Rejection
 from apps.placement.models import ResourceProvider
 from apps.placement.services import allocations, classes, inventories, providers, traits
@@ -89,7 +91,7 @@ def make() -> World:
     world = World(domain, elsewhere, project, beside, _project("away", elsewhere))
     world.rows["empty_project"] = _project(f"{MARK}-empty-project", domain)
     _people(world)
-    for fill in (_places, _assignments, _delegated, _installation, _resources, _networks, _catalog, _limits, _placement):
+    for fill in (_places, _assignments, _delegated, _installation, _resources, _networks, _objects, _catalog, _limits, _placement):
         fill(world)
     return world
 
@@ -257,7 +259,9 @@ def _resources(world: World) -> None:
     network = make_network(world.actor, f"{MARK}-network", cidr="10.77.0.0/24", is_default=True)
     idle = networks.create(actor=world.actor, name=f"{MARK}-idle-network")
     image = Image.objects.create(project_id=world.project.pk, name=f"{MARK}-image", disk_format="raw")
-    make_image(world.project, name=f"{MARK}-whole-image", visibility="private")
+    whole = make_image(world.project, name=f"{MARK}-whole-image", visibility="private")
+    shared, offered = _shared_images(world)
+    members = frozenset({world.beside.pk})
     now, host, flavor = clock.now(), world.rows["host"], world.rows["flavor"]
     instance = Instance.objects.create(
         project_id=world.project.pk, user_id=world.victim.pk, name=f"{MARK}-instance", state="ACTIVE", power_state="running",
@@ -274,7 +278,7 @@ def _resources(world: World) -> None:
     OperationEvent.objects.create(operation=operation, at=now, source="host", name="domain started", detail=f"on {host.name}")
     reservations.reserve(
         project_id=world.project.pk, amounts={
-            "instances": 1, "vcpus": 1, "memory_mb": 512, "disk_gb": 5, "ports": 1, "images": 1, "server_group_members": 1,
+            "instances": 1, "vcpus": 1, "memory_mb": 512, "disk_gb": 5, "ports": 1, "images": 2, "server_group_members": 1,
         },
     )
     here = frozenset({world.project.pk})
@@ -301,8 +305,27 @@ def _resources(world: World) -> None:
         "port": _thing(port.pk, "", world, "network.port.get", places=here, more=(port.mac,), seen_in=(("compute.instance.get", here),)),
         "idle_network": _thing(idle.pk, idle.name, world, "network.network.get", places=here),
         "image": _thing(image.pk, image.name, world, "images.image.get", places=here),
+        "whole_image": _thing(whole.pk, whole.name, world, "images.image.get", places=here),
+        "shared_image": _thing(
+            shared.pk, shared.name, world, "images.image.get", places=here, seen_in=(("images.image.get", members),),
+            wider=(("images.image.get", members),),
+        ),
+        "other_project": Thing(key=str(world.beside.pk), shared=True),
+        "offered_image": _thing(
+            offered.pk, offered.name, world, "images.image.get", places=here, seen_in=(("images.image.get", frozenset({world.away.pk})),)
+        ),
         "operation": _thing(operation.pk, "", world, "operations.operation.get", places=here),
     }
+
+
+def _shared_images(world: World) -> tuple[Image, Image]:
+    """One that the victim shares, and one of somebody else's that is shared with the victim."""
+    now = clock.now()
+    shared = Image.objects.create(project_id=world.project.pk, name=f"{MARK}-shared-image", disk_format="raw", visibility="shared")
+    offered = Image.objects.create(project_id=world.away.pk, name=f"{MARK}-offered-image", disk_format="raw", visibility="shared")
+    for image, project in ((shared, world.beside), (offered, world.project)):
+        Member.objects.create(image=image, project_id=project.pk, created_at=now, updated_at=now)
+    return shared, offered
 
 
 def _networks(world: World) -> None:
@@ -343,6 +366,21 @@ def _networks(world: World) -> None:
             address.pk, f"{MARK}-floating-text", world, "network.floating_ip.get", places=here, more=(str(address.address),)
         ),
     }
+
+
+def _objects(world: World) -> None:
+    """A bucket with an object and a policy that gives nobody anything, and an empty bucket."""
+    here = frozenset({world.project.pk})
+    bucket, idle = (buckets.create(actor=world.actor, name=f"{MARK}-{name}") for name in ("bucket", "idle-bucket"))
+    nothing = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObjectTorrent", "Resource": "*"}
+    buckets.put_policy(actor=world.actor, name=bucket.name, policy={"Version": "2012-10-17", "Statement": [nothing]})
+    held = Version.objects.create(
+        bucket=bucket, key=f"{MARK}-object", version="null", is_latest=True, project_id=world.project.pk, user_id=world.victim.pk,
+        created_at=clock.now(),
+    )
+    for kind, row in (("bucket", bucket), ("idle_bucket", idle)):
+        world.things[kind] = _thing(row.name, "", world, "objects.bucket.get", places=here, more=(str(row.pk),))
+    world.things["object"] = _thing(held.key, "", world, "objects.object.list", places=here, seen_in=(("objects.object.get", here),))
 
 
 def _catalog(world: World) -> None:

@@ -16,7 +16,7 @@ from agent.drivers.libvirt.xml import (
     interface_xml,
     owner_of,
 )
-from contracts.compute.v1 import DiskFormat
+from contracts.compute.v1 import DiskBus, DiskFormat
 
 INSTANCE, HOST, PORT = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
 EMULATED = Machine(
@@ -168,3 +168,30 @@ def test_a_card_is_found_by_its_port_and_by_nothing_else() -> None:
     text = domain_xml(SPEC, EMULATED)
     assert interface_of(text, PORT) is not None
     assert interface_of(text, INSTANCE) is None
+
+
+@pytest.mark.parametrize(
+    ("bus", "disk", "drive", "kind"),
+    [
+        (DiskBus.VIRTIO, "vda", "vdb", "disk"), (DiskBus.SCSI, "sda", "sdb", "disk"), (DiskBus.SATA, "sda", "sdb", "cdrom"),
+        (DiskBus.IDE, "hda", "hdb", "cdrom"),
+    ],
+)
+def test_disks_are_on_the_bus_that_the_image_wants(bus: DiskBus, disk: str, drive: str, kind: str) -> None:
+    domain = built(replace(SPEC, disk_bus=bus))
+    targets = [(one.get("device"), one.find("target").attrib) for one in domain.iterfind("devices/disk")]
+    assert targets == [("disk", {"dev": disk, "bus": bus.value}), (kind, {"dev": drive, "bus": bus.value})]
+    controller = domain.find("devices/controller[@type='scsi']")
+    assert (controller is not None) == (bus is DiskBus.SCSI)
+
+
+def test_a_guest_has_a_bios_unless_its_image_wants_uefi() -> None:
+    assert built().find("os/loader") is None
+    domain = built(replace(SPEC, uefi=("/usr/share/code.fd", "/i/nvram.fd")))
+    assert attributes(domain, "os/loader") == {"readonly": "yes", "type": "pflash"}
+    assert (domain.findtext("os/loader"), domain.findtext("os/nvram")) == ("/usr/share/code.fd", "/i/nvram.fd")
+
+
+def test_the_guest_agents_channel_is_there_only_for_those_that_have_one() -> None:
+    assert built().find("devices/channel") is None
+    assert attributes(built(replace(SPEC, guest_agent=True)), "devices/channel/target")["name"] == "org.qemu.guest_agent.0"

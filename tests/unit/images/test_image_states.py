@@ -4,11 +4,13 @@ from apps.images.states import MACHINE, ImageState
 
 
 def test_only_what_was_saved_whole_becomes_active() -> None:
-    assert [source for source, targets in MACHINE.items() if ImageState.ACTIVE in targets] == [ImageState.SAVING]
+    sources = {source for source, targets in MACHINE.items() if ImageState.ACTIVE in targets}
+    assert sources == {ImageState.SAVING, ImageState.IMPORTING, ImageState.DEACTIVATED}
 
 
 def test_data_of_an_active_image_never_changes() -> None:
-    assert MACHINE[ImageState.ACTIVE] == {ImageState.DELETED}
+    assert MACHINE[ImageState.ACTIVE] == {ImageState.DEACTIVATED, ImageState.DELETED}
+    assert MACHINE[ImageState.DEACTIVATED] == {ImageState.ACTIVE, ImageState.DELETED}
     assert MACHINE[ImageState.DELETED] == frozenset()
 
 

@@ -12,7 +12,7 @@ ENV = load({"CLOUDSITE_VAR": "/srv/cloud", "CLOUDSITE_LISTEN": "[::1]:8700", "CL
 
 
 def test_the_procfile_has_all_processes_of_an_installation() -> None:
-    assert list(programs.procfile()) == ["web", "scheduler", "conductor", "ticker", "agent", "flower"]
+    assert list(programs.procfile()) == ["web", "s3", "scheduler", "conductor", "worker-images", "ticker", "agent", "flower"]
 
 
 def test_every_command_replaces_the_shell_that_starts_it() -> None:

@@ -1,0 +1,63 @@
+"""The operations that are offered. All others of the table in `routing` answer NotImplemented."""
+
+from collections.abc import Callable
+
+from apis.s3.answers import Answer
+from apis.s3.call import Call
+from apis.s3.operations import (
+    acls,
+    buckets,
+    copying,
+    cors,
+    listing,
+    multipart,
+    objects,
+    policies,
+    posts,
+    tagging,
+    versioning,
+)
+
+OFFERED: dict[str, Callable[[Call], Answer]] = {
+    "AbortMultipartUpload": multipart.abort,
+    "CompleteMultipartUpload": multipart.complete,
+    "CopyObject": copying.copy,
+    "CreateBucket": buckets.create,
+    "CreateMultipartUpload": multipart.begin,
+    "DeleteBucket": buckets.delete,
+    "DeleteBucketCors": cors.delete,
+    "DeleteBucketPolicy": policies.delete,
+    "DeleteBucketTagging": tagging.delete_of_bucket,
+    "DeleteObject": objects.delete,
+    "DeleteObjectTagging": tagging.delete_of_object,
+    "DeleteObjects": objects.delete_many,
+    "GetBucketAcl": acls.get_of_bucket,
+    "GetBucketCors": cors.get,
+    "GetBucketLocation": buckets.location,
+    "GetBucketPolicy": policies.get,
+    "GetBucketTagging": tagging.get_of_bucket,
+    "GetBucketVersioning": versioning.get,
+    "GetObject": objects.get,
+    "GetObjectAcl": acls.get_of_object,
+    "GetObjectAttributes": objects.attributes,
+    "GetObjectTagging": tagging.get_of_object,
+    "HeadBucket": buckets.head,
+    "HeadObject": objects.get,
+    "ListBuckets": buckets.list_buckets,
+    "ListMultipartUploads": listing.uploads,
+    "ListObjectVersions": listing.versions,
+    "ListObjects": listing.objects,
+    "ListObjectsV2": listing.objects_2,
+    "ListParts": multipart.list_parts,
+    "PostObject": posts.post,
+    "PutBucketAcl": acls.put_of_bucket,
+    "PutBucketCors": cors.put,
+    "PutBucketPolicy": policies.put,
+    "PutBucketTagging": tagging.put_of_bucket,
+    "PutBucketVersioning": versioning.put,
+    "PutObject": objects.put,
+    "PutObjectAcl": acls.put_of_object,
+    "PutObjectTagging": tagging.put_of_object,
+    "UploadPart": multipart.put_part,
+    "UploadPartCopy": copying.copy_part,
+}

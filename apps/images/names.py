@@ -1,0 +1,5 @@
+"""Kinds of operations on images."""
+
+IMPORT = "image.import"
+CONVERT = "image.convert"
+SEED = "image.seed"

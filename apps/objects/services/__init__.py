@@ -1,0 +1,1 @@
+"""What is done with buckets and objects; a module per subject."""
