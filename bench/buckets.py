@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from bench.curves import curve
 from bench.figures import Figures
 from bench.rows import copy_rows
 from bench.signed import Access, Client
@@ -52,27 +53,12 @@ def measure(
 
 
 def draw(found: dict[int, dict[str, float]], path: Path) -> None:
-    """The curve, as SVG or PNG by the name's end; the same figures give the same file."""
-    import matplotlib
-
-    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
-    from matplotlib import pyplot
-
-    matplotlib.rcParams["svg.hashsalt"] = "cloudsite"
-    figure, axes = pyplot.subplots(figsize=(7, 4))
+    """The curve, as SVG or PNG by the name's end."""
     sizes = sorted(found)
-    for key, style in zip(_TOLD, ("o-", "s-", "^--", "v--", ":"), strict=True):
-        axes.plot(sizes, [found[size][key] for size in sizes], style, label=_TOLD[key])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=0.5)
-    axes.set_xlabel("objects in the bucket")
-    axes.set_ylabel("p50 over HTTP, ms")
-    axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    with curve(path, across="objects in the bucket", up="p50 over HTTP, ms") as axes:
+        for key, style in zip(_TOLD, ("o-", "s-", "^--", "v--", ":"), strict=True):
+            axes.plot(sizes, [found[size][key] for size in sizes], style, label=_TOLD[key])
+        axes.set_ylim(bottom=0.5)
 
 
 def _at(client: Client, size: int) -> dict[str, float]:

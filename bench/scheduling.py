@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.curves import curve
 from bench.figures import Figures
 from bench.rows import copy_rows
 from cloudsite.launcher.stack import Stack
@@ -61,30 +62,15 @@ def measure(figures: Figures, sizes: Iterable[int] = SIZES) -> dict[int, dict[st
 
 
 def draw(found: dict[int, dict[str, float]], path: Path) -> None:
-    """The curve, as SVG or PNG by the name's end; the same figures give the same file."""
-    import matplotlib
-
-    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
-    from matplotlib import pyplot
-
-    matplotlib.rcParams["svg.hashsalt"] = "cloudsite"
-    figure, axes = pyplot.subplots(figsize=(7, 4))
+    """The curve, as SVG or PNG by the name's end."""
     sizes = sorted(found)
-    for key, label, style in (
-        ("whole_p50_ms", "choice, claim, explanation and record; now and then", "o-"), ("row_p50_ms", "… one after the other", "o--"),
-        ("row_choice_p50_ms", "choice alone", "s--"), ("row_floor_p50_ms", "a transaction with one row", ":"),
-    ):
-        axes.plot(sizes, [found[size][key] for size in sizes], style, label=label)
-    axes.plot(list(TARGETS), list(TARGETS.values()), "kv", fillstyle="none", label="at most, whole")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("hosts")
-    axes.set_ylabel("p50, ms")
-    axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    with curve(path, across="hosts", up="p50, ms") as axes:
+        for key, label, style in (
+            ("whole_p50_ms", "choice, claim, explanation and record; now and then", "o-"), ("row_p50_ms", "… one after the other", "o--"),
+            ("row_choice_p50_ms", "choice alone", "s--"), ("row_floor_p50_ms", "a transaction with one row", ":"),
+        ):
+            axes.plot(sizes, [found[size][key] for size in sizes], style, label=label)
+        axes.plot(list(TARGETS), list(TARGETS.values()), "kv", fillstyle="none", label="at most, whole")
 
 
 class _Fleet:

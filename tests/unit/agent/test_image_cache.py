@@ -5,14 +5,13 @@ import hashlib
 import http.server
 import os
 import struct
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType, SimpleNamespace
-from typing import IO, Any
+from types import SimpleNamespace
+from typing import IO
 
 import msgspec
 import pytest
@@ -22,6 +21,7 @@ from agent.drivers.base import DriverError
 from agent.images import DOWNLOADS, ImageCache
 from agent.trace import Trace
 from contracts.compute import v1 as compute
+from tests.support.killed import killed_at_line
 
 CONTENT = os.urandom(300_000)
 MIB = 1024 * 1024
@@ -174,26 +174,9 @@ def test_an_agent_killed_between_any_two_lines_leaves_a_cache_that_goes_on(tmp_p
 
 def _killed_at_line(folder: Path, wanted: compute.Image, number: int) -> bool:
     """Fetch in a process that is killed before its `number`-th line; False if it got to its end before."""
-    if not (child := os.fork()):
-        left = number
-
-        def trace(frame: FrameType, event: str, argument: Any) -> Any:
-            nonlocal left
-            if not frame.f_code.co_filename.endswith(("agent/images.py", "agent/download.py")):
-                return None
-            if event == "line":
-                if not left:
-                    os._exit(9)
-                left -= 1
-            return trace
-
-        sys.settrace(trace)
-        try:
-            ImageCache(folder, limit_bytes=10 * MIB).ensure(wanted, Trace())
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) == 9
+    return killed_at_line(
+        lambda: ImageCache(folder, limit_bytes=10 * MIB).ensure(wanted, Trace()), number, "agent/images.py", "agent/download.py"
+    )
 
 
 def test_a_server_that_cannot_resume_starts_over(cache: ImageCache, server: Server) -> None:

@@ -4,10 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -24,6 +22,7 @@ from contracts.compute.v1 import PowerState
 from contracts.compute.v3 import Snapshot
 from tests.agent.keeper import Keeper
 from tests.agent.kit import make_build
+from tests.support.killed import killed_at_line
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed (Debian: qemu-utils)")
 ID = "3f0f5c1e-5f0b-4f43-9b5e-0c8a4f0c6c11"
@@ -326,26 +325,7 @@ def test_an_agent_killed_between_any_two_lines_leaves_nothing_behind(host: Host,
 
 def _killed_at_line(host: Host, keeper: Keeper, number: int) -> bool:
     """Take a snapshot in a process that is killed before its `number`-th line; False if it got to its end before."""
-    if not (child := os.fork()):
-        left = number
-
-        def trace(frame: FrameType, event: str, argument: Any) -> Any:
-            nonlocal left
-            if not frame.f_code.co_filename.endswith("libvirt/snapshots.py"):
-                return None
-            if event == "line":
-                if not left:
-                    os._exit(9)
-                left -= 1
-            return trace
-
-        sys.settrace(trace)
-        try:
-            take(host, keeper)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) == 9
+    return killed_at_line(lambda: take(host, keeper), number, "libvirt/snapshots.py")
 
 
 def test_a_record_of_the_release_before_is_read(host: Host) -> None:
