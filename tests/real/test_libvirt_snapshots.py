@@ -39,14 +39,16 @@ sync
 BUSY = """
 (while :; do date > /mnt/now; dd if=/dev/urandom of=/mnt/noise bs=64k count=16 2>/dev/null; sync; done) &
 """
-# As much of QEMU's guest agent as a snapshot needs.
+# As much of QEMU's guest agent as a snapshot needs. There is nothing to read while libvirtd is not at the other end, which it is
+# only once it was told that the guest has opened its own.
 AGENT = r"""
 agent() {
     for port in /sys/class/virtio-ports/*; do
         [ "$(cat $port/name)" = org.qemu.guest_agent.0 ] && exec 3<>/dev/${port##*/}
     done
     echo "agent: here" >/dev/console
-    while read -r line <&3; do
+    while :; do
+        read -r line <&3 || { sleep 0.1; continue; }
         id=$(echo "$line" | sed -n 's/.*"id": *\([0-9]*\).*/\1/p')
         case $line in
             *guest-sync*) answer="{\"return\":$id}" ;;

@@ -76,7 +76,10 @@ class CopiedGuest(Guest):
                 domain.fsInfo()
             except libvirt.libvirtError as error:
                 # One that answers with a refusal is there.
-                return error.get_error_code() not in _NO_AGENT
+                if error.get_error_code() not in _NO_AGENT:
+                    return True
+                log.info("guest.no_agent", instance=self._id, reason=str(error))
+                return False
             return True
 
         return self._call(work, timeout_s=START_TIMEOUT_S)
