@@ -23,7 +23,9 @@ TRANSPORT_OPTIONS = {
     "socket_timeout": 20,
     "socket_keepalive": True,
     "health_check_interval": 10,
+    # Whoever sends while the broker is away has somebody waiting: tried again at once, and then left to the sweep.
     "max_retries": 1,
+    "interval_start": 0,
 }
 
 
