@@ -52,6 +52,21 @@ def test_an_import_is_accepted_worked_on_and_seen(bench: Bench, bus: FakeBus, an
     assert ann.get(f"images/{image}").ok()["state"] == "active"
 
 
+def test_an_import_that_is_asked_for_twice_with_one_key_is_done_once(bench: Bench, ann: Http, server: Origin) -> None:
+    path, key = f"images/{register(ann)}/import", {"Idempotency-Key": "retry-me"}
+    first = ann.post(path, {"url": server.url()}, headers=key).ok(202)
+    again = ann.post(path, {"url": server.url()}, headers=key).ok(202)
+    assert (again["image"], again["operation"]["id"]) == (first["image"], first["operation"]["id"])
+    ann.post(path, {"url": server.url("/other")}, headers=key).problem(409, "client_token.reused", "Idempotency-Key")
+    ann.post(path, {"url": server.url()}).problem(409, "operation.in_progress")
+    # The answer is the same when it is over, and came to nothing; another try is another request.
+    server.script = lambda call: call.say(403)
+    bench.work()
+    assert ann.post(path, {"url": server.url()}, headers=key).ok(202)["operation"]["state"] == "failed"
+    assert Operation.objects.count() == 1
+    ann.post(path, {"url": server.url()}, headers={"Idempotency-Key": "try-2"}).ok(202)
+
+
 def test_why_an_import_failed_is_said_on_the_operation(bench: Bench, ann: Http, server: Origin) -> None:
     server.script = lambda call: call.say(403)
     image = register(ann)

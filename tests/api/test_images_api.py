@@ -54,6 +54,22 @@ def test_an_image_is_registered_uploaded_shown_and_deleted(cloud: Cloud, ann: Ht
     assert not store.path_of(shown["sha256"]).exists()
 
 
+def test_an_image_that_is_registered_twice_with_one_key_is_one(cloud: Cloud, ann: Http, mallory: Http) -> None:
+    key, body = {"Idempotency-Key": "retry-me"}, {"name": "disk", "disk_format": "raw", "tags": ["lts"]}
+    before = Image.objects.count()
+    first = ann.post("images", body, headers=key).ok(201)
+    assert ann.post("images", body, headers=key).ok(201) == first
+    ann.post("images", {**body, "name": "other"}, headers=key).problem(409, "client_token.reused", "Idempotency-Key")
+    instance = {"name": "web", "flavor": cloud.flavor.name, "image": "demo"}
+    ann.post("instances", instance, headers=key).problem(409, "client_token.reused", "Idempotency-Key")
+    ann.post("images", body, headers={"Idempotency-Key": ""}).problem(400, "client_token.malformed", "Idempotency-Key")
+    assert Image.objects.count() == before + 1
+    assert mallory.post("images", body, headers=key).ok(201)["id"] != first["id"]
+    # The answer is the same when it is gone.
+    ann.delete(f"images/{first['id']}").ok(204)
+    assert ann.post("images", body, headers=key).ok(201) == {**first, "state": "deleted"}
+
+
 def test_content_that_two_images_share_stays_until_both_are_gone(cloud: Cloud, ann: Http) -> None:
     first, second = register(ann), register(ann)
     sha256 = upload(ann, first, DATA).ok()["sha256"]

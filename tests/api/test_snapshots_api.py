@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from apps.images.models import Image
 from contracts.compute import v3
 from contracts.report import Outcome
 from tests.api.conftest import MakeUser
@@ -57,6 +58,24 @@ def test_an_instance_becomes_an_image_that_another_boots_from(cloud: Cloud, ann:
     made = ann.post("instances", {"name": "second", "flavor_id": str(cloud.flavor.pk), "image_id": body["image_id"]}).ok(202)
     cloud.run()
     assert ann.get(f"instances/{made['instance']['id']}").ok()["state"] == "ACTIVE"
+
+
+def test_a_snapshot_that_is_asked_for_twice_with_one_key_is_one_image(cloud: Cloud, ann: Http) -> None:
+    cloud.host()
+    instance, _ = cloud.active()
+    path, key, body = f"instances/{instance.pk}/snapshots", {"Idempotency-Key": "retry-me"}, {"name": "golden"}
+    before = Image.objects.count()
+    first = ann.post(path, body, headers=key)
+    again = ann.post(path, body, headers=key)
+    assert again.ok(202) == first.ok(202)
+    assert again.headers["Location"] == first.headers["Location"]
+    ann.post(path, {"name": "other"}, headers=key).problem(409, "client_token.reused", "Idempotency-Key")
+    ann.post(path, body, headers={"Idempotency-Key": "x" * 129}).problem(400, "client_token.malformed", "Idempotency-Key")
+    assert Image.objects.count() == before + 1
+    # The answer is the same when the instance is gone, and the snapshot with it.
+    cloud.delete(instance)
+    gone = ann.post(path, body, headers=key).ok(202)
+    assert (gone["image_id"], gone["operation"]["state"]) == (first.ok(202)["image_id"], "cancelled")
 
 
 @pytest.mark.parametrize(

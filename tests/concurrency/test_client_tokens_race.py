@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from apps.common.context import SYSTEM
 from apps.compute.models import Instance
+from apps.compute.services import snapshot
+from apps.identity.models import Project
 from apps.images.models import Image
-from apps.images.services import convert, uploads
+from apps.images.services import convert, images, imports, uploads
 from apps.operations.models import Operation
+from apps.quotas.services import limits
 from tests.support.cloud import Cloud
 from tests.support.imports import Bench
 
@@ -48,8 +52,40 @@ def test_twins_with_one_idempotency_key_get_the_same_instances(cloud: Cloud, rou
     assert (Instance.objects.count(), Operation.objects.count()) == (2, 2)
 
 
+def room_for_one_image(project: Project) -> None:
+    """Beside the one that there is: a twin that counted before it claims the key would be refused for what the other one took."""
+    limits.set_limits(actor=SYSTEM, owner_id=project.pk, limits={"images": 2})
+
+
+def test_twins_with_one_idempotency_key_get_the_same_image(cloud: Cloud) -> None:
+    room_for_one_image(cloud.project)
+    before = Image.objects.count()
+    found = at_once(lambda: images.register_once(actor=cloud.actor, client_token="twins", name="disk", disk_format="raw"))
+    assert len({image.pk for image in found}) == 1
+    assert Image.objects.count() == before + 1
+
+
+def test_twins_with_one_idempotency_key_get_the_same_snapshot(cloud: Cloud) -> None:
+    cloud.host()
+    instance, _ = cloud.active()
+    room_for_one_image(cloud.project)
+    before = Image.objects.count()
+    found = at_once(lambda: snapshot.snapshot(actor=cloud.actor, instance_id=instance.pk, name="golden", client_token="twins"))
+    assert len({(begun.image.pk, begun.operation.pk) for begun in found}) == 1
+    assert (Image.objects.count(), Operation.objects.filter(kind="instance.snapshot").count()) == (before + 1, 1)
+
+
+def test_twins_with_one_idempotency_key_get_the_same_import(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch)
+    image, source = bench.image(), imports.FromUrl(url="https://images.example.org/disk")
+    found = at_once(lambda: imports.start(actor=bench.actor, image_id=image.pk, source=source, client_token="twins"))
+    assert len({operation.pk for operation in found}) == 1
+    assert Operation.objects.count() == 1
+
+
 def test_twins_with_one_idempotency_key_get_the_same_conversion(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(tmp_path, monkeypatch)
+    room_for_one_image(bench.project)
     (tmp_path / "disk").write_bytes(b"disk" * 1024)
     source = uploads.import_file(actor=bench.actor, name="disk", path=tmp_path / "disk", disk_format="raw")
     before = Image.objects.count()

@@ -16,6 +16,7 @@ from apps.compute.api.serializers import AcceptedSerializer
 from apps.compute.services import snapshot
 from apps.identity.api.authentication import actor_of
 from apps.operations.api.filters import WaitQuery
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 
 
 class CreateSnapshot(Input):
@@ -38,10 +39,12 @@ class InstanceSnapshots(View):
     bodies: ClassVar = {"POST": CreateSnapshot}
 
     @extend_schema(
-        operation_id="instances_snapshot", parameters=[WaitQuery], request=CreateSnapshot, responses={202: SnapshotSerializer}, tags=["compute"]
+        operation_id="instances_snapshot", parameters=[WaitQuery, IDEMPOTENCY_KEY], request=CreateSnapshot,
+        responses={202: SnapshotSerializer}, tags=["compute"],
     )
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Make an image of an instance, running or stopped; its file systems rest for a moment if its guest agent answers."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
-        begun = snapshot.snapshot(actor=actor, instance_id=instance_id, **CreateSnapshot.read(request))
+        wanted = CreateSnapshot.read(request)
+        begun = snapshot.snapshot(actor=actor, instance_id=instance_id, client_token=idempotency_key(request), **wanted)
         return accepted(actor, begun.operation, wait, image_id=begun.image.pk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -26,6 +27,7 @@ from apps.images import selectors as images
 from apps.images.states import BOOTABLE, ImageFormat
 from apps.operations import selectors as operations_of
 from apps.operations.services import idempotency, lifecycle
+from apps.operations.services.idempotency import Claim
 from apps.operations.services.lifecycle import Note
 from apps.quotas.services import reservations
 from apps.scheduler import selectors as scheduler
@@ -81,9 +83,13 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
     InvalidState `port.in_use`, Conflict (client token), QuotaExceeded.
     """
     policy.require(actor, "compute.instance.create")
+    return idempotency.once(
+        actor=actor, token=client_token, request=wanted, make=partial(_create, actor, wanted), again=partial(_recalled, actor)
+    )
+
+
+def _create(actor: Actor, wanted: Wanted, claim: Claim) -> Created:
     project_id = policy.in_project(actor)
-    if client_token and (seen := idempotency.recall(project_id=project_id, token=client_token, request=wanted)) is not None:
-        return _recalled(actor, seen)
     flavor, image, plugged, key = _resolve(actor, wanted)
     _check(wanted, flavor, image)
     asked = needs.gather(
@@ -93,23 +99,18 @@ def create(*, actor: Actor, wanted: Wanted, client_token: str = "") -> Created:
     instances = _rows(actor, wanted, flavor, image, plugged, key, asked)
     operations = [_operation(actor, instance) for instance in instances]
     detail = f"{flavor.name}, {image.name}"
-    try:
-        with transaction.atomic():
-            if client_token:
-                ids = [instance.pk for instance in instances]
-                idempotency.remember(project_id=project_id, token=client_token, request=wanted, resource_ids=ids)
-            insert_rows(instances)
-            lifecycle.insert_new(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
-            if wanted.server_group_id is not None:
-                groups.join(group_id=wanted.server_group_id, instance_ids=[instance.pk for instance in instances])
-            _record(actor, instances)
-            _ask_scheduler(operations)
-            # Last, see reservations. Ports are taken when a host is found; whoever has no room for them need not begin.
-            amounts = _amounts(wanted, flavor)
-            reservations.reserve(project_id=project_id, amounts=amounts, room={"ports": wanted.count * plugged.new})
-    except idempotency.Twin:
-        # The same request came in twice at the same moment, and the other one has committed by now.
-        return _recalled(actor, idempotency.recall(project_id=project_id, token=client_token, request=wanted) or [])
+    ids = [instance.pk for instance in instances]
+    with transaction.atomic():
+        claim(ids)
+        insert_rows(instances)
+        lifecycle.insert_new(operations, [Note(operation.pk, "api", "accepted", detail) for operation in operations])
+        if wanted.server_group_id is not None:
+            groups.join(group_id=wanted.server_group_id, instance_ids=ids)
+        _record(actor, instances)
+        _ask_scheduler(operations)
+        # Last, see reservations. Ports are taken when a host is found; whoever has no room for them need not begin.
+        amounts = _amounts(wanted, flavor)
+        reservations.reserve(project_id=project_id, amounts=amounts, room={"ports": wanted.count * plugged.new})
     return Created(instances, operations)
 
 

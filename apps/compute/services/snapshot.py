@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,9 +23,12 @@ from apps.compute.services.reports import Observing, error_of, silent
 from apps.compute.states import InstanceState
 from apps.hosts import selectors as hosts
 from apps.identity import policy
+from apps.images import selectors as images
 from apps.images.services import snapshots
+from apps.operations import selectors as operations
 from apps.operations.kinds import Answer
-from apps.operations.services import commands, lifecycle
+from apps.operations.services import commands, idempotency, lifecycle
+from apps.operations.services.idempotency import Claim
 from apps.operations.services.lifecycle import Note
 from contracts import topics
 from contracts.compute import v3
@@ -45,13 +49,31 @@ class Begun:
     image: Image
 
 
-@transaction.atomic
-def snapshot(*, actor: Actor, instance_id: uuid.UUID, name: str, properties: dict[str, str] | None = None) -> Begun:
+def snapshot(
+    *, actor: Actor, instance_id: uuid.UUID, name: str, properties: dict[str, str] | None = None, client_token: str = ""
+) -> Begun:
     """Make an image of an instance, running or not. `properties`: of the image, beside those of the instance's own image.
 
-    Raises NotFound, Forbidden, Invalid, InvalidState `instance.state`, `host.too_old`, `operation.in_progress`, QuotaExceeded.
+    `client_token`: with the same one the same request is done once, and answered alike. Raises NotFound, Forbidden, Invalid,
+    InvalidState `instance.state`, `host.too_old`, `operation.in_progress`, Conflict `client_token.reused`, QuotaExceeded.
     """
     policy.require(actor, PERMISSION)
+    return idempotency.once(
+        actor=actor, token=client_token,
+        request={"kind": names.SNAPSHOT, "instance_id": instance_id, "name": name, "properties": properties or {}},
+        make=partial(_snapshot, actor, instance_id, name, properties), again=partial(_recalled, instance_id),
+    )
+
+
+def _recalled(instance_id: uuid.UUID, ids: list[uuid.UUID]) -> Begun:
+    """What an earlier request began, whatever became of it."""
+    operation = operations.of_kind(kind=names.SNAPSHOT, resource_ids=[instance_id]).get(pk=ids[0])
+    [image] = images.by_ids([image_of(operation)]).values()
+    return Begun(operation, image)
+
+
+@transaction.atomic
+def _snapshot(actor: Actor, instance_id: uuid.UUID, name: str, properties: dict[str, str] | None, claim: Claim) -> Begun:
     instance = selectors.instance(actor=actor, instance_id=instance_id, permission=PERMISSION, lock=True)
     if instance.state not in _STATES or instance.host_id is None:
         raise InvalidState(
@@ -60,16 +82,17 @@ def snapshot(*, actor: Actor, instance_id: uuid.UUID, name: str, properties: dic
         )
     if topics.COMPUTE_SNAPSHOT not in hosts.by_id(instance.host_id).speaks:
         raise InvalidState("host.too_old", "The agent of this instance's host is too old to make snapshots.")
-    # Operators make images for the project that the instance is of.
-    owner = actor if actor.project_id == instance.project_id else replace(actor, project_id=instance.project_id, grants=frozenset())
-    image = snapshots.begin(
-        actor=owner, name=name, instance_id=instance.pk, base_image_id=instance.image_id, disk_gb=instance.disk_gb, properties=properties
-    )
     instance.generation += 1
     instance.save(update_fields=["generation"])
     operation = lifecycle.prepare(
         actor=actor, kind=names.SNAPSHOT, resource_id=instance.pk, project_id=instance.project_id, generation=instance.generation,
         host_id=instance.host_id, host_name=instance.host_name,
+    )
+    claim([operation.pk])
+    # Operators make images for the project that the instance is of.
+    owner = actor if actor.project_id == instance.project_id else replace(actor, project_id=instance.project_id, grants=frozenset())
+    image = snapshots.begin(
+        actor=owner, name=name, instance_id=instance.pk, base_image_id=instance.image_id, disk_gb=instance.disk_gb, properties=properties
     )
     operation.result = {"image_id": str(image.pk)}
     url = snapshots.address(image.pk, expires=lifecycle.last_deadline(operation).timestamp())

@@ -58,14 +58,16 @@ class ImageImport(View):
     bodies: ClassVar = {"POST": ImportImage}
 
     @extend_schema(
-        operation_id="images_import", parameters=[WaitQuery], request=ImportImage, responses={202: ImageWorkSerializer}, tags=["images"]
+        operation_id="images_import", parameters=[WaitQuery, IDEMPOTENCY_KEY], request=ImportImage,
+        responses={202: ImageWorkSerializer}, tags=["images"],
     )
     def post(self, request: Request, image_id: uuid.UUID) -> Response:
         """Fetch the data from a URL or an object of the object store. The answer comes at once: watch the operation."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
         wanted = ImportImage.read(request)
         source = imports.FromUrl(**wanted) if "url" in wanted else imports.FromObject(**wanted)
-        return _accepted(request, imports.start(actor=actor, image_id=image_id, source=source), wait)
+        operation = imports.start(actor=actor, image_id=image_id, source=source, client_token=idempotency_key(request))
+        return _accepted(request, operation, wait)
 
 
 class ImageConvert(View):

@@ -15,6 +15,7 @@ from apps.identity.api.authentication import actor_of
 from apps.images import selectors
 from apps.images.api import filters, serializers
 from apps.images.services import images
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 
 
 class ImageList(View):
@@ -30,13 +31,15 @@ class ImageList(View):
         return page(request, filters.images(actor, query), lambda row: serializers.image(actor, row))
 
     @extend_schema(
-        operation_id="images_create", request=serializers.RegisterImage, responses={201: serializers.ImageSerializer}, tags=["images"]
+        operation_id="images_create", parameters=[IDEMPOTENCY_KEY], request=serializers.RegisterImage,
+        responses={201: serializers.ImageSerializer}, tags=["images"],
     )
     def post(self, request: Request) -> Response:
         """Register an image; its data come by `PUT …/content`, `PUT …/file` or `POST …/import`."""
         NoQuery.read(request)
         actor, wanted = actor_of(request), serializers.RegisterImage.read(request)
-        return Response(serializers.image(actor, images.register(actor=actor, **wanted)), status=201)
+        made = images.register_once(actor=actor, client_token=idempotency_key(request), **wanted)
+        return Response(serializers.image(actor, made), status=201)
 
 
 class ImageDetail(View):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +23,7 @@ from apps.images.services.work import Watch
 from apps.images.states import ImageFormat, ImageState
 from apps.operations import selectors as operations
 from apps.operations.services import idempotency, lifecycle, workers
+from apps.operations.services.idempotency import Claim
 from apps.operations.services.lifecycle import Note
 from apps.operations.services.workers import Turn
 from contracts import topics
@@ -41,31 +43,19 @@ def start(*, actor: Actor, image_id: uuid.UUID, disk_format: str, name: str = ""
     `image.state` (the source is not active), Invalid `image.conversion_format`, `image.too_large`, Conflict `client_token.reused`,
     QuotaExceeded.
     """
-    if not client_token:
-        return _start(actor, image_id, disk_format, name, {})
     policy.require(actor, "images.image.create")
-    once = {
-        "project_id": policy.in_project(actor), "token": client_token,
-        "request": {"kind": CONVERT, "image_id": image_id, "disk_format": disk_format, "name": name},
-    }
-    try:
-        return _recalled(once) or _start(actor, image_id, disk_format, name, once)
-    except idempotency.Twin as twin:
-        # The same request came in twice at the same moment, and the other one has committed by now.
-        return _recalled(once) or _fail(twin)
+    return idempotency.once(
+        actor=actor, token=client_token, request={"kind": CONVERT, "image_id": image_id, "disk_format": disk_format, "name": name},
+        make=partial(_start, actor, image_id, disk_format, name), again=_recalled,
+    )
 
 
-def _recalled(once: dict[str, Any]) -> tuple[Image, Operation] | None:
-    """What the first request with this token made, whatever became of it."""
-    seen = idempotency.recall(**once)
-    return None if not seen else (Image.objects.get(pk=seen[0]), operations.of_kind(kind=CONVERT, resource_ids=seen).get())
+def _recalled(ids: list[uuid.UUID]) -> tuple[Image, Operation]:
+    """What an earlier request made, whatever became of it."""
+    return Image.objects.get(pk=ids[0]), operations.of_kind(kind=CONVERT, resource_ids=ids).get()
 
 
-def _fail(error: Exception) -> Any:
-    raise error
-
-
-def _start(actor: Actor, image_id: uuid.UUID, disk_format: str, name: str, once: dict[str, Any]) -> tuple[Image, Operation]:
+def _start(actor: Actor, image_id: uuid.UUID, disk_format: str, name: str, claim: Claim) -> tuple[Image, Operation]:
     source = _source(actor, image_id)
     if source.state != ImageState.ACTIVE:
         raise InvalidState("image.state", f"This image is {source.state}; only active ones can be converted.", state=source.state)
@@ -75,11 +65,9 @@ def _start(actor: Actor, image_id: uuid.UUID, disk_format: str, name: str, once:
     sizes.check(size_bytes)
     with transaction.atomic():
         image = images.register(
-            actor=actor, name=name or f"{source.name} ({disk_format})"[:255], disk_format=disk_format, tags=images.tags_of(source),
+            actor=actor, name=name or f"{source.name} ({disk_format})"[:255], disk_format=disk_format, tags=images.tags_of(source), claim=claim,
             **{field: getattr(source, field) for field in _KEPT},
         )
-        if once:
-            idempotency.remember(**once, resource_ids=[image.pk])
         operation = lifecycle.prepare(actor=actor, kind=CONVERT, resource_id=image.pk, project_id=image.project_id)
         workers.begin(
             operation, queue=topics.IMAGES, task=topics.IMAGE_WORK, message=work.message(operation.pk, {"image_id": str(source.pk)}),

@@ -18,6 +18,8 @@ from apps.images import properties as known
 from apps.images import selectors, store
 from apps.images.models import Image, ImageTag, Upload
 from apps.images.states import LONGEST_TAG, MACHINE, MOST_TAGS, WHOLE, ImageFormat, ImageState, Visibility
+from apps.operations.services import idempotency
+from apps.operations.services.idempotency import Claim
 from apps.quotas.services import reservations
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -40,12 +42,21 @@ class Changes(TypedDict, total=False):
     tags: Sequence[str]
 
 
+def register_once(*, actor: Actor, client_token: str, **wanted: Any) -> Image:
+    """What `register` does, once for the same request with the same token. Raises also Conflict `client_token.reused`."""
+    policy.require(actor, "images.image.create")
+    return idempotency.once(
+        actor=actor, token=client_token, request={"kind": "image.register", **wanted},
+        make=lambda claim: register(actor=actor, claim=claim, **wanted), again=lambda ids: Image.objects.get(pk=ids[0]),
+    )
+
+
 def register(
     *, actor: Actor, name: str, disk_format: str, visibility: str = "private", protected: bool = False, sha256: str = "",
-    properties: Mapping[str, str] | None = None, tags: Sequence[str] = (), **more: Any,
+    properties: Mapping[str, str] | None = None, tags: Sequence[str] = (), claim: Claim = idempotency.unclaimed, **more: Any,
 ) -> Image:
-    """A new image without data yet. `sha256`: what its data must have, in hex. `more`: min_disk_gb, min_memory_mb, kernel_id,
-    ramdisk_id, kernel_args.
+    """A new image without data yet. `sha256`: what its data must have, in hex. `claim`: of a client token, for its id. `more`:
+    min_disk_gb, min_memory_mb, kernel_id, ramdisk_id, kernel_args.
 
     Raises Forbidden (public ones are for operators), NotFound (kernel or ramdisk), QuotaExceeded, Invalid (`name.invalid`,
     `image.property`, `image.tags`, `image.sha256`).
@@ -59,8 +70,10 @@ def register(
     if sha256 and not _SHA256.fullmatch(sha256):
         raise Invalid("image.sha256", "sha256: expected 64 hexadecimal digits in lower case.", field="sha256")
     words = asked.pop("tags")
+    image = Image(project_id=actor.project_id, expected_sha256=sha256, **asked)
     with transaction.atomic():
-        image = Image.objects.create(project_id=actor.project_id, expected_sha256=sha256, **asked)
+        claim([image.pk])
+        image.save(force_insert=True)
         _tag(image, words)
         told = {field: value for field, value in {**asked, "tags": tuple(words)}.items() if value and field != "name"}
         _record(actor, "images.image.create", image, told)

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from django.db import transaction
 from apps.audit.services import record
 from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound, Unavailable
+from apps.identity import policy
 from apps.images import workrooms
 from apps.images.digests import Digest, Hashed
 from apps.images.fetching import connection, download, locations
@@ -25,7 +27,9 @@ from apps.images.services import arrivals, images, sizes, work
 from apps.images.services.work import Watch
 from apps.objects.selectors import buckets, content
 from apps.objects.selectors import objects as object_selectors
-from apps.operations.services import lifecycle, workers
+from apps.operations import selectors as operations
+from apps.operations.services import idempotency, lifecycle, workers
+from apps.operations.services.idempotency import Claim
 from apps.operations.services.lifecycle import Note
 from apps.operations.services.workers import Turn
 from contracts import topics
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from apps.images.models import Image
     from apps.operations.models import Operation
 
+_PERMISSION = "images.image.update"
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _SYNC_BYTES = 256 * 1024**2
 
@@ -59,24 +64,34 @@ class FromObject:
 Source = FromUrl | FromObject
 
 
-def start(*, actor: Actor, image_id: uuid.UUID, source: Source) -> Operation:
+def start(*, actor: Actor, image_id: uuid.UUID, source: Source, client_token: str = "") -> Operation:
     """Have a worker bring the data of a queued image; until then nobody else can.
 
-    Raises Forbidden, NotFound (image, bucket, object), Invalid (`image.url…`, `image.sha256`, `image.too_large`), InvalidState
-    `image.state`, QuotaExceeded.
+    `client_token`: with the same one the same request is done once, and answered alike. Raises Forbidden, NotFound (image, bucket,
+    object), Invalid (`image.url…`, `image.sha256`, `image.too_large`), InvalidState `image.state`, Conflict `client_token.reused`,
+    QuotaExceeded.
     """
-    image = images.owned(actor=actor, image_id=image_id, permission="images.image.update")
+    policy.require(actor, _PERMISSION)
+    return idempotency.once(
+        actor=actor, token=client_token, request={"kind": IMPORT, "image_id": image_id, **asdict(source)},
+        make=partial(_start, actor, image_id, source),
+        again=lambda ids: operations.of_kind(kind=IMPORT, resource_ids=[image_id]).get(pk=ids[0]),
+    )
+
+
+def _start(actor: Actor, image_id: uuid.UUID, source: Source, claim: Claim) -> Operation:
+    image = images.owned(actor=actor, image_id=image_id, permission=_PERMISSION)
     sha256 = _expected(image, source.sha256)
     if isinstance(source, FromUrl):
         location = locations.parse(source.url)
-        return _begin(actor, image, {"url": location.url, "sha256": sha256}, location.shown, 0)
+        return _begin(actor, image, {"url": location.url, "sha256": sha256}, location.shown, 0, claim)
     _, version = object_selectors.found(
         actor=actor, bucket=source.bucket, key=source.key, version=source.version,
         action="s3:GetObjectVersion" if source.version else "s3:GetObject",
     )
     # Which one is decided now, by who asks: the worker may read everything.
     orders = {**asdict(source), "sha256": sha256, "version": version.version, "version_id": str(version.pk)}
-    return _begin(actor, image, orders, f"s3://{source.bucket}/{source.key}", version.size_bytes)
+    return _begin(actor, image, orders, f"s3://{source.bucket}/{source.key}", version.size_bytes, claim)
 
 
 def _expected(image: Image, sha256: str) -> str:
@@ -89,8 +104,9 @@ def _expected(image: Image, sha256: str) -> str:
 
 
 @transaction.atomic
-def _begin(actor: Actor, image: Image, orders: dict[str, Any], shown: str, size_bytes: int) -> Operation:
+def _begin(actor: Actor, image: Image, orders: dict[str, Any], shown: str, size_bytes: int, claim: Claim) -> Operation:
     operation = lifecycle.prepare(actor=actor, kind=IMPORT, resource_id=image.pk, project_id=image.project_id)
+    claim([operation.pk])
     workers.begin(
         operation, queue=topics.IMAGES, task=topics.IMAGE_WORK, message=work.message(operation.pk, orders),
         notes=[Note(operation.pk, "api", "accepted", shown[:500])],

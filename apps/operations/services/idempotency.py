@@ -2,18 +2,47 @@
 
 import hashlib
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from django.db import IntegrityError, transaction
 
-from apps.common.errors import Conflict
+from apps.common.context import Actor
+from apps.common.errors import CloudError, Conflict
+from apps.identity import policy
 from apps.operations.models import ClientToken
+
+T = TypeVar("T")
+Claim = Callable[[Sequence[uuid.UUID]], None]
 
 
 class Twin(Conflict):
     """Another request with the same token was first, just now."""
+
+
+def unclaimed(resource_ids: Sequence[uuid.UUID]) -> None:
+    """The claim of a request that came without a token."""
+
+
+def once(*, actor: Actor, token: str, request: Any, make: Callable[[Claim], T], again: Callable[[list[uuid.UUID]], T]) -> T:
+    """What `make` makes; if the same request was there before with this token, what `again` finds by the ids that were claimed then.
+
+    `make` gives its claim the ids, in its transaction and before it takes anything that is counted. An empty token is none. Raises
+    Invalid `auth.project_needed` (tokens belong to projects), Conflict `client_token.reused`, and what the two raise.
+    """
+    if not token:
+        return make(unclaimed)
+    key = {"project_id": policy.in_project(actor), "token": token, "request": request}
+    if (seen := recall(**key)) is not None:
+        return again(seen)
+    try:
+        return make(lambda ids: remember(**key, resource_ids=ids))
+    except CloudError:
+        # It may have been refused because the same request was first by a moment: that one has committed by now.
+        if (seen := recall(**key)) is None:
+            raise
+        return again(seen)
 
 
 def recall(*, project_id: uuid.UUID, token: str, request: Any) -> list[uuid.UUID] | None:
