@@ -36,10 +36,20 @@ class Download:
     """Brings `part` to `size_bytes`, beginning with what it already holds."""
 
     def __init__(
-        self, url: str, part: Path, tag: Path, *, size_bytes: int, ca_file: str = "", progress: Progress = lambda done, total: None
+        self,
+        url: str,
+        part: Path,
+        tag: Path,
+        *,
+        size_bytes: int,
+        ca_file: str = "",
+        progress: Progress = lambda done, total: None,
+        watch: Callable[[], object] = lambda: None,
     ) -> None:
-        """`tag`: a file that keeps the server's validator (ETag or date) of what `part` holds. `progress` hears how far it is."""
+        """`tag`: a file that keeps the server's validator (ETag or date) of what `part` holds. `progress` hears how far it is.
+        `watch` is called all the time; what it raises ends the transfer."""
         self._progress = progress
+        self._watch = watch
         self._url = url
         self._part = part
         self._tag = tag
@@ -64,7 +74,7 @@ class Download:
             file.flush()
             os.fsync(file.fileno())
             file.seek(0)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return self._digest(file)
 
     def _receive(self, file: IO[bytes], have: int) -> None:
         with self._open(have) as response:
@@ -81,6 +91,7 @@ class Download:
     def _copy(self, response: http.client.HTTPResponse, file: IO[bytes], offset: int) -> None:
         done = offset
         while True:
+            self._watch()
             try:
                 chunk = response.read1(CHUNK_BYTES)
             except (OSError, http.client.HTTPException) as error:
@@ -94,6 +105,13 @@ class Download:
             self._progress(done, self._size_bytes)
         if done < self._size_bytes:
             raise DownloadError(f"broke off after {done} of {self._size_bytes} bytes")
+
+    def _digest(self, file: IO[bytes]) -> str:
+        digest = hashlib.sha256()
+        while chunk := file.read(CHUNK_BYTES):
+            self._watch()
+            digest.update(chunk)
+        return digest.hexdigest()
 
     def _open(self, have: int) -> http.client.HTTPResponse:
         if urlsplit(self._url).scheme not in ("http", "https"):

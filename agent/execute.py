@@ -7,11 +7,12 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Final
 
-import msgspec
 import structlog
 from structlog.contextvars import bound_contextvars
 
@@ -32,11 +33,21 @@ log = structlog.get_logger(__name__)
 
 # Reports of one message wait for each other this long before those that are ready go ahead.
 GATHER_S: Final = 0.25
+# Who waits for a lane looks this often whether it is still wanted.
+POLL_S: Final = 0.1
 INTERNAL: Final = "agent.internal"
 
 
+class _Lanes:
+    """Room for so many commands at work at once, and threads for those that came in one message."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.free = threading.BoundedSemaphore(number)
+        self.pool = ThreadPoolExecutor(max_workers=number, thread_name_prefix=name)
+
+
 class Executor:
-    """Carries out commands. `lanes`: how many that change something may be at work at once."""
+    """Carries out commands. `lanes`: how many that make something may be at work at once, and how many that remove something."""
 
     def __init__(self, agent: Agent, journal: Journal, reporter: Reporter, running: Running, *, lanes: int) -> None:
         self._agent = agent
@@ -44,8 +55,8 @@ class Executor:
         self._reporter = reporter
         self._running = running
         self._locks = KeyedLocks()
-        self._lanes = threading.BoundedSemaphore(lanes)
-        self._pool = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="lane")
+        # Apart: builds may fill theirs for long, all waiting for one image, and deletes end that.
+        self._making, self._removing = _Lanes(lanes, "lane"), _Lanes(lanes, "removal")
         self.refused: Counter[str] = Counter()
 
     def run(self, topic: str, wires: list[str]) -> None:
@@ -53,16 +64,20 @@ class Executor:
         try:
             if not isinstance(wires, list):
                 self._refuse(topic, EnvelopeError("expected a list of envelopes"))
-            elif len(wires) == 1 or not HANDLERS[topic].mutates:
+                return
+            # All of them first: what waits for its turn has to be seen by what it supersedes, and the other way round.
+            admitted = [self._admit(topic, wire) for wire in wires]
+            if len(wires) == 1 or not HANDLERS[topic].mutates:
                 # Questions are quick, and must not wait for a lane.
-                self._report([self._one(topic, wire) for wire in wires])
+                self._report([self._one(each) for each in admitted])
             else:
-                self._many(topic, wires)
+                self._many(topic, admitted)
         except Exception:
             log.exception("commands.failed", topic=topic)
 
-    def _many(self, topic: str, wires: list[str]) -> None:
-        pending: set[Future[Outgoing | None]] = {self._pool.submit(self._one, topic, wire) for wire in wires}
+    def _many(self, topic: str, admitted: "list[Command | Outgoing | None]") -> None:
+        pool = self._lanes_of(HANDLERS[topic]).pool
+        pending: set[Future[Outgoing | None]] = {pool.submit(self._one, each) for each in admitted}
         while pending:
             # All within the time, or those that are done by then: a quick one does not wait for a slow one.
             done, pending = wait(pending, timeout=GATHER_S)
@@ -75,44 +90,66 @@ class Executor:
         self.refused[error.code] += 1
         log.warning("command.refused", topic=topic, code=error.code, reason=str(error))
 
-    def _one(self, topic: str, wire: str) -> Outgoing | None:
+    def _admit(self, topic: str, wire: str) -> Command | Outgoing | None:
+        """Check a command; from here on it is under way. Otherwise the answer to it, or None where there is none."""
         try:
             host, envelope = self._agent.admit(topic, wire)
         except EnvelopeError as error:
             self._refuse(topic, error)
             return None
-        key = Key(host.id, envelope.operation_id, envelope.step, envelope.generation)
-        command = Command(host, envelope, key)
-        with bound_contextvars(
-            request_id=envelope.request_id, operation_id=envelope.operation_id, host=host.name, topic=topic
-        ):
+        except Exception:
+            # Those of the same message that were admitted have to be carried out all the same.
+            log.exception("command.failed", topic=topic)
+            return None
+        command = Command(host, envelope, Key(host.id, envelope.operation_id, envelope.step, envelope.generation))
+        handler = HANDLERS[topic]
+        with _logged(command):
             try:
-                return self._admitted(command, HANDLERS[topic])
+                command.body = unpack(envelope, handler.shape)
+            except EnvelopeError as error:
+                self._refuse(topic, error)
+                return self._answer(command, _failed(error.code, str(error), retryable=False))
+            command.subject = handler.subject(command.body)
+            if handler.mutates and not self._running.begin(command):
+                log.info("command.ignored", reason="the same command is being carried out right now")
+                return None
+        return command
+
+    def _one(self, command: Command | Outgoing | None) -> Outgoing | None:
+        if not isinstance(command, Command):
+            return command
+        handler = HANDLERS[command.envelope.topic]
+        with _logged(command), bound_contextvars(instance=command.subject):
+            try:
+                return self._admitted(command, handler) if handler.mutates else self._read(command, handler)
             except Exception as error:
                 log.exception("command.failed")
                 return self._answer(command, _failed(INTERNAL, f"{type(error).__name__}: {error}"))
 
-    def _admitted(self, command: Command, handler: Handler) -> Outgoing | None:
+    def _admitted(self, command: Command, handler: Handler) -> Outgoing:
         try:
-            body = unpack(command.envelope, handler.shape)
-        except EnvelopeError as error:
-            self._refuse(command.envelope.topic, error)
-            return self._answer(command, _failed(error.code, str(error), retryable=False))
-        subject = handler.subject(body)
-        command.subject = subject
-        with bound_contextvars(instance=subject):
-            if not handler.mutates:
-                return self._read(command, handler, body, subject)
-            if not self._running.begin(command):
-                log.info("command.ignored", reason="the same command is being carried out right now")
-                return None
-            try:
-                with self._locks.hold((command.key.host_id, subject)), self._lanes:
-                    return self._fenced(command, handler, body, subject)
-            finally:
-                self._running.end(command)
+            with self._locks.hold((command.key.host_id, command.subject)), self._lane(command, handler):
+                return self._fenced(command, handler)
+        finally:
+            self._running.end(command)
 
-    def _read(self, command: Command, handler: Handler, body: msgspec.Struct, subject: str) -> Outgoing:
+    @contextmanager
+    def _lane(self, command: Command, handler: Handler) -> Iterator[None]:
+        """Wait for a free lane. Who is superseded needs none: nothing will be done."""
+        free = self._lanes_of(handler).free
+        while not free.acquire(timeout=POLL_S):
+            if self._running.is_superseded(command):
+                yield
+                return
+        try:
+            yield
+        finally:
+            free.release()
+
+    def _lanes_of(self, handler: Handler) -> _Lanes:
+        return self._removing if handler.removes else self._making
+
+    def _read(self, command: Command, handler: Handler) -> Outgoing:
         """Answer a question: no lock, no lane, no journal entry, so that it waits for no build."""
         if late := _late(command):
             return self._answer(command, late)
@@ -122,22 +159,22 @@ class Executor:
                 trace = under_way.trace
                 progress = Report(outcome=Outcome.PROGRESS, events=trace.events(), percent=trace.percent)
                 return self._answer(command, progress)
-        newest = self._journal.newest_generation(command.key.host_id, subject)
-        return self._answer(command, self._carry_out(command, handler, body, newest)[0])
+        newest = self._journal.newest_generation(command.key.host_id, command.subject)
+        return self._answer(command, self._carry_out(command, handler, newest)[0])
 
-    def _fenced(self, command: Command, handler: Handler, body: msgspec.Struct, subject: str) -> Outgoing:
-        if late := _late(command):
-            # Expired means that nothing was done, so one that was done in time gets its true answer.
+    def _fenced(self, command: Command, handler: Handler) -> Outgoing:
+        if void := _late(command) or self._superseded(command):
+            # Void means that nothing was done, so one that was done in time gets its true answer.
             stored = self._journal.stored_report(command.key)
-            return Outgoing(stored) if stored else self._answer(command, late)
-        verdict = self._journal.begin(command.key, subject)
+            return Outgoing(stored) if stored else self._answer(command, void)
+        verdict = self._journal.begin(command.key, command.subject)
         if verdict.fence is Fence.REPEAT:
             log.info("command.repeated")
             return Outgoing(verdict.report)
         if verdict.fence is Fence.STALE:
             reason = f"generation {command.key.generation} is older than {verdict.newest}"
             return self._answer(command, _refused(Outcome.STALE, "command.stale", reason))
-        report, gone = self._carry_out(command, handler, body, command.key.generation)
+        report, gone = self._carry_out(command, handler, command.key.generation)
         wire = command.host.seal_report(command.envelope, report)
         try:
             self._journal.end(verdict.entry, wire, gone=gone)
@@ -147,9 +184,12 @@ class Executor:
             return Outgoing(wire)
         return Outgoing(wire, entry=verdict.entry)
 
-    def _carry_out(
-        self, command: Command, handler: Handler, body: msgspec.Struct, generation: int
-    ) -> tuple[Report, bool]:
+    def _superseded(self, command: Command) -> Report | None:
+        if not self._running.is_superseded(command):
+            return None
+        return _refused(Outcome.STALE, "command.stale", f"something newer than generation {command.key.generation} is here already")
+
+    def _carry_out(self, command: Command, handler: Handler, generation: int) -> tuple[Report, bool]:
         """Run the handler, undo when it fails. Returns the report, and whether what it is about is gone now."""
         undo, trace = Undo(), command.trace
         waited_ms = (time.time() - command.envelope.issued_at) * 1000
@@ -157,7 +197,7 @@ class Executor:
         error: Error | None = None
         try:
             stopped = partial(self._running.is_superseded, command)
-            result = handler.run(Context(command.host.hypervisor, trace, undo, generation, stopped), body)
+            result = handler.run(Context(command.host.hypervisor, trace, undo, generation, stopped), command.body)
         except DriverError as raised:
             error = Error(code=raised.code, message=str(raised), retryable=raised.retryable)
         except Exception as raised:
@@ -176,6 +216,13 @@ class Executor:
     def _answer(command: Command, report: Report) -> Outgoing:
         """A report that is not journaled: asked again, the same answer would be made again."""
         return Outgoing(command.host.seal_report(command.envelope, report))
+
+
+def _logged(command: Command) -> AbstractContextManager[object]:
+    envelope = command.envelope
+    return bound_contextvars(
+        request_id=envelope.request_id, operation_id=envelope.operation_id, host=command.host.name, topic=envelope.topic
+    )
 
 
 def _late(command: Command) -> Report | None:

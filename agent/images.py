@@ -1,6 +1,7 @@
 """The images on this host: fetched once, verified, kept within bounds, shared by many instances.
 
-`<folder>/<sha256>` is a verified image, `<sha256>.part` one that is being fetched (or was, when the agent was killed),
+`<folder>/<sha256>` is a verified image, `<sha256>.part` one that is being fetched (or was, when the agent was killed; what nobody
+waits for any more is broken off and removed),
 `<sha256>.part.tag` the server's name for the content of the part. Who uses an image makes a hard link to it, so the
 link count says whether it is in use, and an instance keeps its image whatever happens here.
 """
@@ -10,7 +11,9 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +22,8 @@ import structlog
 from agent import qcow2
 from agent.config import Config
 from agent.download import Download, DownloadError, Progress
-from agent.drivers.base import DriverError, LocalImage, Trace
-from agent.locks import KeyedLocks
+from agent.drivers.base import DriverError, LocalImage, Trace, superseded
+from agent.shared import NobodyWaits, SharedWork, Watch
 from contracts.compute import v1 as compute
 from contracts.compute import v3 as compute3
 
@@ -55,7 +58,7 @@ class ImageCache:
         self._ca_file = ca_file
         self._retry_after_s = retry_after_s
         self._spare_bytes = spare_bytes
-        self._locks = KeyedLocks()
+        self._downloads = SharedWork()
         self._making_room = threading.Lock()
         self._coming: dict[str, int] = {}  # what is being fetched → its whole size
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,25 +68,35 @@ class ImageCache:
         limit_bytes = config.image_cache_gb * GIB
         return cls(Path(config.state_dir) / "images", limit_bytes=limit_bytes, ca_file=config.ca_file)
 
-    def ensure(self, image: compute.Image, trace: Trace, *, progress: Progress = lambda done, total: None) -> LocalImage:
+    def ensure(
+        self,
+        image: compute.Image,
+        trace: Trace,
+        *,
+        progress: Progress = lambda done, total: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LocalImage:
         """Fetch unless already here; callers of the same image at the same time wait for one download. `progress` hears of it.
 
         Raises DriverError: `image.unavailable` (it could not be fetched, retryable), `image.corrupt` (not what was
         promised, several times; retryable), `image.unsafe` (refers to other files), `image.too_large` (for this cache),
-        `image.no_space`.
+        `image.no_space`, `command.superseded` once `stopped` says so: the download goes on while anybody else waits for it.
         """
+        if stopped():
+            raise superseded()
         if not _SHA256.fullmatch(image.sha256):
             raise DriverError(
                 "image.corrupt", f"image {image.id}: not a SHA-256: {image.sha256[:80]!r}", retryable=False
             )
         path = self._folder / image.sha256
-        with self._locks.hold(image.sha256):
-            if not _is_complete(path, image):
-                with trace.step("image.download", f"{image.size_bytes} bytes"):
-                    self._fetch(image, path, progress)
-            _refuse_unsafe(image, path)
-            with suppress(OSError):  # tells when it was last used
-                os.utime(path)
+        if not _is_complete(path, image):
+            with trace.step("image.download", f"{image.size_bytes} bytes"):
+                # Whose download was another's that failed, or that was broken off, begins one with its own URL.
+                while not _is_complete(path, image):
+                    self._downloads.wait(image.sha256, partial(self._fetch, image, path, progress), stopped)
+        _refuse_unsafe(image, path)
+        with suppress(OSError):  # tells when it was last used
+            os.utime(path)
         return LocalImage(path=path, disk_format=image.disk_format)
 
     def listed(self) -> list[compute3.CachedImage]:
@@ -95,15 +108,21 @@ class ImageCache:
                     found.append(_described(path.name, status))
         return sorted(found, key=lambda each: each.sha256)
 
-    def _fetch(self, image: compute.Image, path: Path, progress: Progress) -> None:
+    def _fetch(self, image: compute.Image, path: Path, progress: Progress, watch: Watch) -> None:
         if image.size_bytes > self._limit_bytes:
             message = f"image {image.id}: {image.size_bytes} bytes, the cache holds {self._limit_bytes}"
             raise DriverError("image.too_large", message, retryable=False)
+        if _is_complete(path, image):
+            return  # since we looked
         part = path.with_name(f"{path.name}.part")
         self.tidy()
         self._make_room(image.size_bytes, keep=path.name)
         try:
-            self._verified(image, part, progress)
+            self._verified(image, part, progress, watch)
+        except NobodyWaits:
+            log.info("image.broken_off", image=image.id, bytes=_size(part))
+            _discard(part)
+            raise
         finally:
             self._coming.pop(path.name, None)
         part.chmod(0o644)
@@ -111,11 +130,11 @@ class ImageCache:
         part.replace(path)
         _sync_folder(self._folder)
 
-    def _verified(self, image: compute.Image, part: Path, progress: Progress) -> None:
+    def _verified(self, image: compute.Image, part: Path, progress: Progress, watch: Watch) -> None:
         """Bring it here until it is what was promised: a network, a disk or an earlier beginning may have spoilt it."""
         for attempt in range(1, DOWNLOADS + 1):
             try:
-                digest = self._transfer(image, part, progress)
+                digest = self._transfer(image, part, progress, watch)
                 if digest == image.sha256:
                     return
                 reason = f"SHA-256 is {digest}, expected {image.sha256}"
@@ -125,13 +144,14 @@ class ImageCache:
             log.warning("image.corrupt", image=image.id, attempt=attempt, reason=reason)
         raise DriverError("image.corrupt", f"image {image.id}: {reason} ({DOWNLOADS} downloads)")
 
-    def _transfer(self, image: compute.Image, part: Path, progress: Progress) -> str:
+    def _transfer(self, image: compute.Image, part: Path, progress: Progress, watch: Watch) -> str:
         """Bring the part to its full size, across breaks of the transfer; answer its SHA-256. Raises _WrongFile, DriverError."""
         download = Download(
-            image.url, part, _tag_of(part), size_bytes=image.size_bytes, ca_file=self._ca_file, progress=progress
+            image.url, part, _tag_of(part), size_bytes=image.size_bytes, ca_file=self._ca_file, progress=progress, watch=watch
         )
         failures = 0
         while True:
+            watch()
             before = _size(part)
             try:
                 return download.run()

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from agent.journal import Key
 from agent.runtime import HostRuntime
@@ -19,12 +19,14 @@ PROGRESS_EVERY_S: Final = 5.0
 
 @dataclass(slots=True, eq=False)
 class Command:
-    """One admitted command; `began` and `next_progress` are monotonic seconds. `subject`: what it is about, an instance mostly."""
+    """One admitted command; `began` and `next_progress` are monotonic seconds. `subject`: what it is about, an instance mostly;
+    `body`: what its handler takes."""
 
     host: HostRuntime
     envelope: Envelope
     key: Key
     subject: str = ""
+    body: Any = None
     trace: Trace = field(default_factory=Trace)
     began: float = field(default_factory=time.monotonic)
     next_progress: float = 0.0
@@ -43,6 +45,8 @@ class Running:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._commands: dict[Key, Command] = {}
+        # By host and subject: the generations that are here.
+        self._generations: dict[tuple[str, str], list[int]] = {}
         self._per_host: Counter[str] = Counter()
 
     def begin(self, command: Command) -> bool:
@@ -51,12 +55,17 @@ class Running:
             if command.key in self._commands:
                 return False
             self._commands[command.key] = command
+            self._generations.setdefault((command.key.host_id, command.subject), []).append(command.key.generation)
             self._per_host[command.key.host_id] += 1
             return True
 
     def end(self, command: Command) -> None:
         with self._mutex:
             del self._commands[command.key]
+            same = self._generations[command.key.host_id, command.subject]
+            same.remove(command.key.generation)
+            if not same:
+                del self._generations[command.key.host_id, command.subject]
             self._per_host[command.key.host_id] -= 1
 
     def find(self, host_id: str, operation_id: str) -> Command | None:
@@ -72,10 +81,7 @@ class Running:
     def is_superseded(self, command: Command) -> bool:
         """Whether a command of a higher generation about the same thing waits for this one to end."""
         with self._mutex:
-            return any(
-                key.generation > command.key.generation and key.host_id == command.key.host_id and other.subject == command.subject
-                for key, other in self._commands.items()
-            )
+            return max(self._generations.get((command.key.host_id, command.subject), [0])) > command.key.generation
 
     def operations(self, host_id: str) -> set[str]:
         """Ids of the operations under way on a host."""

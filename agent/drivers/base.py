@@ -28,6 +28,11 @@ class DriverError(Exception):
         self.retryable = retryable
 
 
+def superseded() -> DriverError:
+    """Why a command ends early."""
+    return DriverError("command.superseded", "something newer was asked of this instance")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
     """What the host is. `inventory` in VCPU (threads), MEMORY_MB (MiB) and DISK_GB (GiB), totals. `traits`: placement's names."""
@@ -68,9 +73,17 @@ class ImageStore(Protocol):
     """Images on this host."""
 
     def ensure(
-        self, image: compute.Image, trace: Trace, *, progress: Callable[[float, float], object] = lambda done, total: None
+        self,
+        image: compute.Image,
+        trace: Trace,
+        *,
+        progress: Callable[[float, float], object] = lambda done, total: None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> LocalImage:
-        """Fetch unless already here; one download for many callers. Raises DriverError `image.*`."""
+        """Fetch unless already here; one download for many callers, which ends with the last that waits for it.
+
+        Raises DriverError `image.*`, `command.superseded` once `stopped` says so.
+        """
 
     def listed(self) -> list[compute3.CachedImage]:
         """What is here, whole and verified."""
@@ -140,8 +153,11 @@ class Hypervisor(Protocol):
     def check(self) -> None:
         """Cheap proof of life. Raises DriverError `hypervisor.unavailable`."""
 
-    def build(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
-        """Make the instance run: images, disk, config drive, ports, domain. Every made thing goes on `undo`."""
+    def build(self, command: compute2.Build, trace: Trace, undo: Undo, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Make the instance run: images, disk, config drive, ports, domain. Every made thing goes on `undo`.
+
+        Raises DriverError `command.superseded` if `stopped` says so before the images are here.
+        """
 
     def delete(self, command: compute2.Delete, trace: Trace) -> None:
         """Stop and remove the instance and all of its things on this host."""

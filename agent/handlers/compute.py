@@ -36,17 +36,19 @@ def _instance(body: Any) -> str:
 @dataclass(frozen=True, slots=True)
 class Handler:
     """`shape`: the command's body. `mutates`: journaled and fenced by generation; others only read. `subject`: what it is about,
-    one command at a time. `forgettable`: the journal need not keep the subject's generation."""
+    one command at a time. `forgettable`: the journal need not keep the subject's generation. `removes`: waits for no command that makes
+    something, but of the same subject."""
 
     shape: type[msgspec.Struct]
     run: Callable[[Context, Any], msgspec.Struct]
     mutates: bool
     subject: Callable[[Any], str] = _instance
     forgettable: bool = False
+    removes: bool = False
 
 
 def build(context: Context, command: compute2.Build) -> compute.Domain:
-    context.hypervisor.build(command, context.trace, context.undo)
+    context.hypervisor.build(command, context.trace, context.undo, context.stopped)
     return _now(context, command.instance_id)
 
 
@@ -94,7 +96,7 @@ def _now(context: Context, instance_id: str) -> compute.Domain:
 
 HANDLERS: Final[dict[str, Handler]] = {
     topics.COMPUTE_BUILD: Handler(compute2.Build, build, mutates=True),
-    topics.COMPUTE_DELETE: Handler(compute2.Delete, delete, mutates=True),
+    topics.COMPUTE_DELETE: Handler(compute2.Delete, delete, mutates=True, removes=True),
     topics.COMPUTE_ATTACH: Handler(compute2.Attach, attach, mutates=True),
     topics.COMPUTE_DETACH: Handler(compute2.Detach, detach, mutates=True),
     topics.COMPUTE_POWER: Handler(compute.Power, power, mutates=True),

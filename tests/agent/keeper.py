@@ -20,6 +20,10 @@ class Keeper(http.server.ThreadingHTTPServer):
         # (status, code) of the next answers, instead of those that are due.
         self.refusals: list[tuple[int, str]] = []
         self.asked: list[str] = []
+        # Unset, content trickles out, so many bytes at a time, until it is set again; `hung_up` once a reader had enough of that.
+        self.flows, self.hung_up = threading.Event(), threading.Event()
+        self.flows.set()
+        self.trickle_bytes = 1024
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
@@ -28,6 +32,7 @@ class Keeper(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/saved?expires=1&signature=secret"
 
     def close(self) -> None:
+        self.flows.set()
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -51,8 +56,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """What it has, for a host that boots from it."""
+        content = self.server.content or b""
         self.server.asked.append("GET")
-        self._answer(200, body=self.server.content or b"")
+        self._answer(200, headers={"Content-Length": str(len(content))})
+        done = 0
+        try:
+            while done < len(content):
+                end = None if self.server.flows.is_set() else done + self.server.trickle_bytes
+                done += self.wfile.write(content[done:end])
+                self.server.flows.wait(0.005)
+        except ConnectionError:
+            self.server.hung_up.set()
 
     def do_PUT(self) -> None:
         server, sha256 = self.server, self.headers["Content-SHA256"]
@@ -88,7 +102,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in (headers or {}):
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 

@@ -2,14 +2,15 @@
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 
 def killed_at_line(work: Callable[[], object], number: int, *files: str) -> bool:
-    """Do `work` in a process that ends before its `number`-th line in one of these files (ends of their paths); False if it got to
-    its end before."""
+    """Do `work` in a process that ends before its `number`-th line in one of these files (ends of their paths), in whatever thread;
+    False if it got to its end before."""
     if not (child := os.fork()):
         left = number
 
@@ -23,6 +24,7 @@ def killed_at_line(work: Callable[[], object], number: int, *files: str) -> bool
                 left -= 1
             return trace
 
+        threading.settrace(trace)
         sys.settrace(trace)
         try:
             work()

@@ -1,22 +1,24 @@
 """An instance's disk: a qcow2 overlay on the image, which stays shared and unchanged."""
 
 import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from agent import qcow2
-from agent.drivers.base import DriverError
+from agent.drivers.base import DriverError, superseded
 from agent.drivers.command import run
 from contracts.compute import v1 as compute
 
 CODE = "disk.failed"
 GIB = 1024**3
+COPIED_BYTES = 4 * 1024**2
 
 
-def link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path, stopped: Callable[[], bool] = lambda: False) -> None:
     """Ensure a second name for an image's file: whatever becomes of the first, the instance keeps its own.
 
-    Raises FileNotFoundError when `source` has just been dropped, DriverError when it cannot be done.
+    Raises FileNotFoundError when `source` has just been dropped, DriverError when it cannot be done, `command.superseded` if
+    `stopped` says so while the file has to be copied.
     """
     if target.exists() and (target.samefile(source) or target.stat().st_size == source.stat().st_size):
         return
@@ -29,11 +31,19 @@ def link(source: Path, target: Path) -> None:
         # Another file system, or one without hard links.
         temporary = target.with_suffix(".new")
         try:
-            shutil.copyfile(source, temporary)
+            _copy(source, temporary, stopped)
         except OSError as error:
             raise DriverError(CODE, f"{target}: {error.strerror}") from error
         temporary.chmod(0o644)
         temporary.replace(target)
+
+
+def _copy(source: Path, target: Path, stopped: Callable[[], bool]) -> None:
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while chunk := reader.read(COPIED_BYTES):
+            if stopped():
+                raise superseded()
+            writer.write(chunk)
 
 
 def ensure_overlay(

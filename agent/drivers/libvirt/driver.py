@@ -90,7 +90,7 @@ class LibvirtDriver:
     def network(self) -> base.Network:
         return self._network
 
-    def build(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
+    def build(self, command: compute2.Build, trace: Trace, undo: Undo, stopped: Callable[[], bool] = lambda: False) -> None:
         """Make the instance run. Repeated at any point, it goes on from what is there."""
         _check_build(command)
         domain = self._guest(command.instance_id)
@@ -101,7 +101,7 @@ class LibvirtDriver:
         undo.push("files", lambda: self._remove_files(command.instance_id))
         folder = self.folders.make(command.instance_id)
         with trace.step("image.ready"):
-            self._link_images(command, folder, trace)
+            self._link_images(command, folder, trace, stopped)
             record.save(folder, command)
         with trace.step("disk.made", f"{command.disk_gb} GiB"):
             disks.ensure_overlay(
@@ -262,17 +262,17 @@ class LibvirtDriver:
         for card in cards:
             self._network.plugged(card.id)
 
-    def _link_images(self, command: compute2.Build, folder: Path, trace: Trace) -> None:
+    def _link_images(self, command: compute2.Build, folder: Path, trace: Trace, stopped: Callable[[], bool]) -> None:
         wanted = {"base": command.image, "kernel": command.kernel, "ramdisk": command.ramdisk}
         for name, image in wanted.items():
             if image is not None:
-                self._link_image(image, folder / name, trace)
+                self._link_image(image, folder / name, trace, stopped)
 
-    def _link_image(self, image: compute.Image, target: Path, trace: Trace) -> None:
+    def _link_image(self, image: compute.Image, target: Path, trace: Trace, stopped: Callable[[], bool]) -> None:
         for attempt in (1, 2):
-            local = self._images.ensure(image, trace)
+            local = self._images.ensure(image, trace, stopped=stopped)
             try:
-                disks.link(local.path, target)
+                disks.link(local.path, target, stopped)
             except FileNotFoundError:
                 # Dropped from the cache between the two lines above, to make room for another one.
                 if attempt == 2:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.config import Simulated
-from agent.drivers.base import Capabilities, DriverError, Trace, Undo
+from agent.drivers.base import Capabilities, DriverError, Trace, Undo, superseded
 from agent.drivers.simulated.images import SimulatedCache, empty_disk
 from agent.drivers.simulated.network import SimulatedNetwork
 from agent.drivers.simulated.store import Machine, Store
@@ -87,19 +87,22 @@ class SimulatedHypervisor:
         if self.broken:
             raise DriverError("hypervisor.unavailable", self.broken)
 
-    def build(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
-        """Raises DriverError `simulated.failure` at the configured rate, `simulated.overcommitted` beyond all sense."""
+    def build(self, command: compute2.Build, trace: Trace, undo: Undo, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Raises DriverError `simulated.failure` at the configured rate, `simulated.overcommitted` beyond all sense,
+        `command.superseded`."""
         self.check()
         machine = self._machines.get(command.instance_id)
         if machine is None:
-            self._create(command, trace, undo)
+            self._create(command, trace, undo, stopped)
         elif machine.power_state is not compute.PowerState.RUNNING:
             with self._step(trace, "domain.started", command.instance_id, self._latency_s()):
                 self._power(machine, compute.PowerState.RUNNING)
 
-    def _create(self, command: compute2.Build, trace: Trace, undo: Undo) -> None:
+    def _create(self, command: compute2.Build, trace: Trace, undo: Undo, stopped: Callable[[], bool]) -> None:
         id_, latency_s, fails_at = command.instance_id, self._latency_s(), self._fails_at()
         with self._step(trace, "image.ready", id_, latency_s, fails_at):
+            if stopped():
+                raise superseded()
             self.cache.ensure(command.image)
         with self._step(trace, "ports.ready", id_, latency_s, fails_at):
             undo.push("ports", lambda: self._unplug_all(id_, "undo.ports"))

@@ -249,6 +249,16 @@ class HypervisorConformance:
         assert (found.sha256, found.size_bytes) == (command.image.sha256, command.image.size_bytes)
         assert command.image.sha256 in {each.sha256 for each in subject.hypervisor.images()}
 
+    def test_a_build_that_was_superseded_ends_early_and_leaves_nothing(self, subject: Subject, command: compute2.Build) -> None:
+        undo = Undo()
+        with pytest.raises(DriverError) as raised:
+            subject.hypervisor.build(command, Trace(), undo, lambda: True)
+        undo.run(Trace())
+        assert raised.value.code == "command.superseded"
+        assert nothing_left(subject, command)
+        delete(subject, command)
+        assert nothing_left(subject, command)
+
     def test_different_instances_are_worked_on_at_once(self, subject: Subject) -> None:
         commands = [subject.a_build() for _ in range(subject.parallel * 2)]
         together = threading.Barrier(subject.parallel)

@@ -1,5 +1,7 @@
 """Small decisions of the host's side: who can reach a folder, whether KVM counts."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,20 @@ def test_an_image_is_linked_and_not_copied(tmp_path: Path) -> None:
     for _ in range(2):
         disks.link(source, target)
     assert target.samefile(source) and source.stat().st_nlink == 2
+
+
+def test_where_it_has_to_be_copied_an_image_is_copied_while_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_file_system(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(Path, "hardlink_to", other_file_system)
+    source, target = tmp_path / "image", tmp_path / "base"
+    source.write_bytes(b"x" * 1000)
+    with pytest.raises(DriverError) as caught:
+        disks.link(source, target, lambda: True)
+    assert (caught.value.code, target.exists()) == ("command.superseded", False)
+    disks.link(source, target)
+    assert target.read_bytes() == b"x" * 1000
 
 
 def test_a_disk_smaller_than_its_image_is_refused(tmp_path: Path) -> None:
