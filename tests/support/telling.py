@@ -99,6 +99,11 @@ def knows(site: Site) -> dict[str, dict[str, Any]]:
     return {kind: {id_: msgspec.to_builtins(each) for id_, each in getattr(site.desired, kind).items()} for kind in KINDS}
 
 
+def nothing_new(site: Site) -> bool:
+    tell()
+    return not site.take()
+
+
 def settle(sites: Sequence[Site], *, rounds: int = 20) -> None:
     """Tell and take until nothing moves any more; the pause between two whole states is not waited for."""
     for _ in range(rounds):

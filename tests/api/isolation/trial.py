@@ -20,7 +20,7 @@ from apps.identity.services import tokens
 from tests.api.isolation import callers as everybody
 from tests.api.isolation import examples, fingerprint
 from tests.api.isolation.callers import Caller
-from tests.api.isolation.examples import Call
+from tests.api.isolation.calls import Call, Missing, calls_of
 from tests.api.isolation.expected import HERE, READING, Thing, by_custom_role
 from tests.api.isolation.operations import Operation
 from tests.api.isolation.world import World
@@ -67,8 +67,8 @@ class Trial:
         if operation.permission and operation.permission not in TABLE:
             return [f"declares the permission {operation.permission}, which is not in apps/identity/permissions.py"]
         try:
-            calls = examples.of(operation, self.world)
-        except examples.Missing as error:
+            calls = calls_of(operation, self.world)
+        except Missing as error:
             return [str(error)]
         if operation.public:
             return self._public(calls)
