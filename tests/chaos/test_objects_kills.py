@@ -1,4 +1,4 @@
-"""A writer is killed at every single line of its way (in the short form, at every seventh): what was acknowledged is there and whole,
+"""A writer is killed at every single line of its way (in the short form, at every nineteenth): what was acknowledged is there and whole,
 nothing else is seen, nothing leaks.
 
 No installation is needed for that: a child of this process does the work, counts the lines of the object store that it runs,
@@ -34,7 +34,7 @@ STEP = 1  # how many lines from one kill to the next
 OLD, NEW = bytes_of(300_000, "old"), bytes_of(400_000, "new")
 
 
-@pytest.fixture(autouse=True, params=[7, pytest.param(1, marks=pytest.mark.slow)], ids=["short", "long"])
+@pytest.fixture(autouse=True, params=[19, pytest.param(1, marks=pytest.mark.slow)], ids=["short", "long"])
 def _step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "STEP", request.param)
 

@@ -133,6 +133,12 @@ class Guest:
         return inside(self.namespace, lambda: socket.socket(family, kind))
 
 
+def all_heard(*guests: Guest, within_s: float = 0.6) -> list[list[bytes]]:
+    """What each hears until one moment. Frames wait in the sockets, so nobody has to be waited for alone."""
+    ends = time.monotonic() + within_s
+    return [guest.heard(ends - time.monotonic()) for guest in guests]
+
+
 def _answered(raw: socket.socket, address: str, token: bytes, *, until: float) -> bool:
     """Sends one echo request; false also when the kernel knows no way."""
     six = ":" in address

@@ -8,8 +8,6 @@ import pytest
 
 from agent.drivers.base import DriverError
 from agent.trace import Trace
-from apps.images.demo import DemoImage
-from apps.images.demo import build as build_demo_image
 from contracts.compute import v2 as compute
 from tests.agent.conformance.suite import HypervisorConformance
 from tests.real.lab import Lab, hypervisor_unavailable
@@ -53,20 +51,6 @@ class LibvirtSubject:
             yield
         finally:
             network.plugged = original
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoImage:
-    return build_demo_image(tmp_path_factory.mktemp("demo"))
-
-
-@pytest.fixture(scope="module")
-def lab(demo: DemoImage) -> Iterator[Lab]:
-    lab = Lab(demo)
-    try:
-        yield lab
-    finally:
-        lab.close()
 
 
 class TestLibvirt(HypervisorConformance):

@@ -342,6 +342,7 @@ def test_the_host_says_what_it_is(lab: Lab) -> None:
     lab.driver.check()
 
 
+@pytest.mark.slow
 def test_the_driver_adds_little_to_what_libvirt_itself_takes(
     lab: Lab, record_property: Callable[[str, object], None]
 ) -> None:

@@ -68,7 +68,9 @@ def test_a_build_that_was_broken_off_goes_on_when_repeated(lab: Lab, step: str) 
     assert lab.leftovers() == before
 
 
-@pytest.mark.parametrize("after_s", [0.05, 0.15, 0.25, 0.35, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize(
+    "after_s", [0.05, 0.25, 0.5, 0.9, *(pytest.param(after_s, marks=pytest.mark.slow) for after_s in (0.15, 0.35, 0.7))]
+)
 def test_a_build_whose_agent_was_killed_goes_on_when_repeated(lab: Lab, after_s: float) -> None:
     before = lab.leftovers()
     command = lab.a_build()

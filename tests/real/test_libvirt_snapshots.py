@@ -89,6 +89,30 @@ def booted(lab: Lab, script: str, *, agent: bool = False) -> compute.Build:
     return command
 
 
+@pytest.fixture(scope="module")
+def listening(lab: Lab) -> Iterator[compute.Build]:
+    """A guest with an agent; runs before and after each test."""
+    yield from lent(lab, WRITE + AGENT, agent=True)
+
+
+@pytest.fixture(scope="module")
+def quiet(lab: Lab) -> Iterator[compute.Build]:
+    """One without, which does nothing; runs before and after each test."""
+    yield from lent(lab, WRITE)
+
+
+@pytest.fixture(scope="module")
+def busy(lab: Lab) -> Iterator[compute.Build]:
+    """One that writes as fast as it can, and so slows down all that is tried while it is there."""
+    yield from lent(lab, WRITE + BUSY)
+
+
+def lent(lab: Lab, script: str, *, agent: bool = False) -> Iterator[compute.Build]:
+    made = booted(lab, script, agent=agent)
+    yield made
+    lab.delete(made)
+
+
 def from_copy(lab: Lab, keeper: Keeper) -> compute.Build:
     """A guest on the copy, which tells what it finds there."""
     assert keeper.content is not None
@@ -111,33 +135,47 @@ def backups(command: compute.Build) -> str:
     return subprocess.run(["virsh", "domjobinfo", f"cs-{command.instance_id}"], capture_output=True, text=True, check=True).stdout
 
 
-def test_a_copy_of_a_running_guest_boots_and_holds_the_file_that_the_guest_wrote(lab: Lab, keeper: Keeper) -> None:
-    first = booted(lab, WRITE + BUSY)
-    trace = Trace()
-    saved = lab.driver.snapshot(order(first, keeper), trace, lambda: False)
-    assert saved.frozen is False
-    assert lab.driver.observe(first.instance_id).power_state is PowerState.RUNNING
-    assert snapshot_files(lab, first) == []
-    print({event.name: (event.detail, event.took_ms) for event in trace.events()})
-    second = from_copy(lab, keeper)
-    assert "file: written-by-the-first\n" in lab.console(second)
-    lab.delete(second)
-    lab.delete(first)
-
-
-def test_the_file_systems_of_a_guest_with_an_agent_are_at_rest_for_a_moment(lab: Lab, keeper: Keeper) -> None:
-    first = booted(lab, WRITE + AGENT, agent=True)
+def test_the_file_systems_of_a_guest_with_an_agent_are_at_rest_for_a_moment(lab: Lab, keeper: Keeper, listening: compute.Build) -> None:
     began = time.monotonic()
     trace = Trace()
-    assert lab.driver.snapshot(order(first, keeper), trace, lambda: False).frozen is True
-    console = lab.wait_for(first, "agent: goes on")
+    assert lab.driver.snapshot(order(listening, keeper), trace, lambda: False).frozen is True
+    console = lab.wait_for(listening, "agent: goes on")
     assert console.index("agent: at rest") < console.index("agent: goes on")
     (begun,) = (event for event in trace.events() if event.name == "copy.begun")
     print(f"at rest within {begun.took_ms} ms, all of it took {time.monotonic() - began:.1f} s")
     second = from_copy(lab, keeper)
     assert "file: written-by-the-first\n" in lab.console(second)
     lab.delete(second)
-    lab.delete(first)
+
+
+@pytest.mark.parametrize(
+    "after_s", [0.1, 0.5, 1.2, *(pytest.param(after_s, marks=pytest.mark.slow) for after_s in (0.3, 0.8, 2.0))]
+)
+def test_what_an_agent_that_was_killed_has_left_is_taken_back(lab: Lab, keeper: Keeper, listening: compute.Build, after_s: float) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _COPIER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert child.stdin and child.stdout
+    child.stdin.write(msgspec.json.encode([lab.config, order(listening, keeper), str(lab.run_dir)]))
+    child.stdin.close()
+    assert child.stdout.readline() == b"begins\n"
+    time.sleep(after_s)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    driver = lab.new_driver()
+    driver.tend()
+    assert snapshot_files(lab, listening) == []
+    assert "None" in backups(listening)
+    console = lab.console(listening)
+    assert console.count("agent: at rest") == console.count("agent: goes on") or lab.wait_for(
+        listening, "agent: goes on", times=console.count("agent: at rest")
+    )
+    keeper.content = None
+    driver.snapshot(order(listening, keeper), Trace(), lambda: False)
+    second = from_copy(lab, keeper)
+    assert "file: written-by-the-first\n" in lab.console(second)
+    lab.delete(second)
 
 
 def test_a_guest_whose_agent_does_not_answer_is_copied_all_the_same(lab: Lab, keeper: Keeper) -> None:
@@ -147,69 +185,43 @@ def test_a_guest_whose_agent_does_not_answer_is_copied_all_the_same(lab: Lab, ke
     lab.delete(first)
 
 
-def test_a_stopped_guest_is_copied(lab: Lab, keeper: Keeper) -> None:
-    first = booted(lab, WRITE)
-    lab.power(first, PowerAction.STOP, grace_s=60.0)
-    assert lab.driver.snapshot(order(first, keeper), Trace(), lambda: False).frozen is True
-    assert lab.driver.observe(first.instance_id).power_state is PowerState.SHUTOFF
-    lab.power(first, PowerAction.START)
-    second = from_copy(lab, keeper)
-    assert "file: written-by-the-first\n" in lab.console(second)
-    lab.delete(second)
-    lab.delete(first)
-
-
-def test_something_newer_ends_a_copy_that_is_under_way(lab: Lab, keeper: Keeper) -> None:
-    first = booted(lab, WRITE)
+def test_something_newer_ends_a_copy_that_is_under_way(lab: Lab, keeper: Keeper, quiet: compute.Build) -> None:
     with pytest.raises(DriverError) as caught:
-        lab.driver.snapshot(order(first, keeper), Trace(), lambda: True)
+        lab.driver.snapshot(order(quiet, keeper), Trace(), lambda: True)
     assert caught.value.code == "command.superseded"
-    assert (keeper.content, snapshot_files(lab, first)) == (None, [])
-    assert "None" in backups(first)
-    lab.delete(first)
+    assert (keeper.content, snapshot_files(lab, quiet)) == (None, [])
+    assert "None" in backups(quiet)
 
 
-@pytest.mark.parametrize(
-    "after_s", [0.1, 0.5, 1.2, *(pytest.param(after_s, marks=pytest.mark.slow) for after_s in (0.3, 0.8, 2.0))]
-)
-def test_what_an_agent_that_was_killed_has_left_is_taken_back(lab: Lab, keeper: Keeper, after_s: float) -> None:
-    first = booted(lab, WRITE + AGENT, agent=True)
-    child = subprocess.Popen(
-        [sys.executable, "-c", _COPIER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
-    )
-    assert child.stdin and child.stdout
-    child.stdin.write(msgspec.json.encode([lab.config, order(first, keeper), str(lab.run_dir)]))
-    child.stdin.close()
-    assert child.stdout.readline() == b"begins\n"
-    time.sleep(after_s)
-    child.kill()
-    child.wait()
-    child.stdout.close()
-    driver = lab.new_driver()
-    driver.tend()
-    assert snapshot_files(lab, first) == []
-    assert "None" in backups(first)
-    console = lab.console(first)
-    assert console.count("agent: at rest") == console.count("agent: goes on") or lab.wait_for(
-        first, "agent: goes on", times=console.count("agent: at rest")
-    )
-    keeper.content = None
-    driver.snapshot(order(first, keeper), Trace(), lambda: False)
+def test_a_stopped_guest_is_copied(lab: Lab, keeper: Keeper, quiet: compute.Build) -> None:
+    lab.power(quiet, PowerAction.STOP, grace_s=60.0)
+    assert lab.driver.snapshot(order(quiet, keeper), Trace(), lambda: False).frozen is True
+    assert lab.driver.observe(quiet.instance_id).power_state is PowerState.SHUTOFF
+    lab.power(quiet, PowerAction.START)
     second = from_copy(lab, keeper)
     assert "file: written-by-the-first\n" in lab.console(second)
     lab.delete(second)
-    lab.delete(first)
 
 
-def test_the_guests_own_disk_is_as_sound_as_before(lab: Lab, keeper: Keeper) -> None:
-    first = booted(lab, WRITE + BUSY)
-    lab.driver.snapshot(order(first, keeper), Trace(), lambda: False)
-    lab.power(first, PowerAction.STOP, grace_s=0.0)
-    disk = lab.driver.folders.of(first.instance_id) / "disk.qcow2"
+def test_a_copy_of_a_running_guest_boots_and_holds_the_file_that_the_guest_wrote(lab: Lab, keeper: Keeper, busy: compute.Build) -> None:
+    trace = Trace()
+    saved = lab.driver.snapshot(order(busy, keeper), trace, lambda: False)
+    assert saved.frozen is False
+    assert lab.driver.observe(busy.instance_id).power_state is PowerState.RUNNING
+    assert snapshot_files(lab, busy) == []
+    print({event.name: (event.detail, event.took_ms) for event in trace.events()})
+    second = from_copy(lab, keeper)
+    assert "file: written-by-the-first\n" in lab.console(second)
+    lab.delete(second)
+
+
+def test_the_guests_own_disk_is_as_sound_as_before(lab: Lab, keeper: Keeper, busy: compute.Build) -> None:
+    lab.driver.snapshot(order(busy, keeper), Trace(), lambda: False)
+    lab.power(busy, PowerAction.STOP, grace_s=0.0)
+    disk = lab.driver.folders.of(busy.instance_id) / "disk.qcow2"
     told = subprocess.run(["qemu-img", "info", "--output=json", disk], capture_output=True, text=True, check=True)
     assert json.loads(told.stdout)["backing-filename"] == "base"
     subprocess.run(["qemu-img", "check", "-q", disk], check=True)
-    lab.delete(first)
 
 
 # The agent as far as it matters here, in a process that can be killed.

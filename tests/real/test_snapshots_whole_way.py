@@ -98,11 +98,17 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, demo: DemoImage, request: py
     assert stack.leftovers == 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def guest(cloud: Cloud) -> Iterator[Guest]:
+    """Runs before and after each test."""
     made = cloud.boot("first", MUCH)
     yield made
     made.delete(quiet)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(cloud: Cloud) -> Iterator[None]:
+    yield
     cloud.assert_nothing_left()
 
 
@@ -147,4 +153,3 @@ def test_an_instance_that_is_deleted_meanwhile_goes_with_its_copy(cloud: Cloud) 
     assert cloud.ended(begun["operation"])["state"] == "cancelled"
     assert cloud.image_state(begun["image_id"]) == "deleted"
     assert qemus(doomed.id) == []
-    cloud.assert_nothing_left()

@@ -1,5 +1,6 @@
 """Throw-away things of a running installation, made over HTTP when they are asked for: what a test may change and delete."""
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class Yard:
     def __init__(self, mine: Client, operator: Client) -> None:
         self.mine, self.operator = mine, operator
         self._known: dict[str, str] = {}
+        self._selves: dict[str, dict[str, str]] = {}
         self._makers: dict[str, Callable[[], str]] = {
             "access_key": self._access_key,
             "aggregate": self._aggregate,
@@ -127,13 +129,27 @@ class Yard:
         """It is no more; the next one is another one."""
         self._known.pop(kind, None)
 
-    def oneself(self) -> tuple[str, str]:
-        """The secret and the id of a token of a new user in a new project, for what is done to oneself."""
+    def oneself(self, what: str = "token") -> tuple[str, str]:
+        """The secret and the id of a new token, for what is done to oneself: of a user who is there for `what` alone.
+
+        The same user as long as one can sign in, because a user costs two hashes of a password and a token costs one.
+        """
+        if what in self._selves:
+            with contextlib.suppress(Refused):
+                return self._signed_in(what)
         name = self._name()
         user = self.operator("POST", "users", {"username": name, "password": PASSWORD})
         project = self.operator("POST", "projects", {"name": name})
         self.operator("POST", "role-assignments", {"role": "member", "user_id": user["id"], "project_id": project["id"]})
-        made = self.operator("POST", "tokens", {"username": name, "password": PASSWORD, "project": project["id"]})
+        self._selves[what] = {"username": name, "password": PASSWORD, "project": project["id"]}
+        return self._signed_in(what)
+
+    def somebody_else(self, what: str) -> None:
+        """From now on another user is there for it."""
+        self._selves.pop(what, None)
+
+    def _signed_in(self, what: str) -> tuple[str, str]:
+        made = self.operator("POST", "tokens", self._selves[what])
         return str(made["secret"]), str(made["id"])
 
     def _name(self) -> str:
@@ -201,7 +217,8 @@ class Yard:
         return str(self.operator("POST", "network-pools", body)["id"])
 
     def _rule(self) -> str:
-        body = {"security_group_id": self.key("security_group"), "direction": "ingress", "protocol": str(next(_NUMBERS) % 256)}
+        port = next(_NUMBERS)
+        body = {"security_group_id": self.key("security_group"), "direction": "ingress", "protocol": "tcp", "first": port, "last": port}
         return self._id("security-group-rules", body)
 
     def _access_key(self) -> str:
