@@ -80,7 +80,7 @@ class Shelf:
     def listed(self, **more: Any) -> list[str]:
         return [row.key for row in listing.objects(self.bucket, **more).entries]
 
-    def versions(self, key: str = "key") -> list[Version]:
+    def versions(self, key: str = "key") -> list[listing.Entry]:
         return [row for row in listing.versions(self.bucket, prefix=key).entries if row.key == key]
 
     @property

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from apis.s3 import xml
@@ -14,9 +13,7 @@ from apis.s3.people import Names
 from apps.objects import states
 from apps.objects.selectors import buckets as reads
 from apps.objects.selectors import listing
-
-if TYPE_CHECKING:  # tables are private to their context; a type may be named
-    from apps.objects.models import Version
+from apps.objects.selectors.listing import Entry
 
 Encode = Callable[[str], str]
 STANDARD: xml.Node = ("StorageClass", "STANDARD")
@@ -108,14 +105,14 @@ def uploads(call: Call) -> Answer:
     return document("ListMultipartUploadsResult", nodes + _prefixes(page.prefixes, encode))
 
 
-def _object(row: "Version", encode: Encode, names: Names | None) -> xml.Node:
+def _object(row: Entry, encode: Encode, names: Names | None) -> xml.Node:
     return ("Contents", [
         ("Key", encode(row.key)), ("LastModified", row.created_at), ("ETag", quoted(row.etag)), *_algorithm(row), ("Size", row.size_bytes),
         ("Owner", names.person(row.user_id) if names else None), STANDARD,
     ])
 
 
-def _version(row: "Version", encode: Encode, names: Names) -> xml.Node:
+def _version(row: Entry, encode: Encode, names: Names) -> xml.Node:
     first: list[xml.Node] = [
         ("Key", encode(row.key)), ("VersionId", row.version), ("IsLatest", row.is_latest), ("LastModified", row.created_at),
     ]
@@ -125,7 +122,7 @@ def _version(row: "Version", encode: Encode, names: Names) -> xml.Node:
     return ("Version", [*first, ("ETag", quoted(row.etag)), *_algorithm(row), ("Size", row.size_bytes), STANDARD, owner])
 
 
-def _algorithm(row: "Version") -> list[xml.Node]:
+def _algorithm(row: Entry) -> list[xml.Node]:
     if not row.checksums:
         return []
     return [*(("ChecksumAlgorithm", name) for name in row.checksums if name != "type"), ("ChecksumType", row.checksums.get("type"))]

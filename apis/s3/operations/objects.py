@@ -56,7 +56,8 @@ def get(call: Call) -> Answer:
     answer.length = span.length if span is not None else row.size_bytes
     if request.method == "GET" and answer.length:
         first, last = (span.first, span.last) if span else (0, None)
-        answer.body = content.open_content(row, first=first, last=last)
+        stream = content.open_content(row, first=first, last=last)
+        answer.body = stream if answer.length > content.WHOLE_BYTES else content.whole(stream)
     return answer
 
 

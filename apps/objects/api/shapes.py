@@ -13,8 +13,9 @@ from apps.common.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from apps.common.context import Actor
 from apps.identity import policy
 from apps.objects.access.policy import VERSIONS
-from apps.objects.models import Bucket, Version
+from apps.objects.models import Bucket
 from apps.objects.selectors import buckets
+from apps.objects.selectors.listing import Entry
 from apps.objects.selectors.sizes import Size, sizes
 from apps.objects.services.presigning import LONGEST_S, METHODS, Presigned
 from apps.objects.states import Versioning
@@ -163,7 +164,7 @@ def usage(size: Size) -> dict[str, Any]:
     }
 
 
-def version(row: Version) -> dict[str, Any]:
+def version(row: Entry) -> dict[str, Any]:
     return {
         "key": row.key, "version": row.version, "size_bytes": row.size_bytes, "etag": row.etag, "content_type": row.content_type,
         "user_id": row.user_id, "created_at": row.created_at,

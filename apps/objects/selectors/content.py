@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from django.db.models import F
@@ -10,6 +11,9 @@ from apps.common.errors import Unavailable
 from apps.objects.models import Part, Version
 from apps.objects.stores import store
 from apps.objects.stores.base import CHUNK_BYTES, Missing, Reader
+
+# What is not larger comes in one piece anyway.
+WHOLE_BYTES = CHUNK_BYTES
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,12 @@ def open_content(version: Version, *, first: int = 0, last: int | None = None) -
     if sum(piece.size for piece in pieces) != end - first:
         raise missing_parts(version)
     return Content(pieces)
+
+
+def whole(content: Content) -> bytes:
+    """All of it in memory, and closed: of what is small, so that servers need not be asked for every piece. Raises as `Content.read`."""
+    with closing(content):
+        return b"".join(content)
 
 
 def missing_parts(version: Version) -> Unavailable:

@@ -4,17 +4,21 @@ Keys under a common prefix are never read one by one: the database jumps from ea
 (a recursive query, one descent of the index for each entry).
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 from django.db import connection
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from apps.common import ids
 from apps.common.errors import Invalid
-from apps.common.sql import fetch_prepared
+from apps.common.sql import fetch_prepared, fetch_tuples
 from apps.objects.models import Bucket, Upload, Version
 from apps.objects.selectors import objects as one
 from apps.objects.states import PAGE_MOST
@@ -24,11 +28,30 @@ _SURROGATES = (0xD800, 0xDFFF)
 _VISIBLE = "v.is_latest AND NOT v.is_marker"
 
 
+class Entry(NamedTuple):
+    """What lists tell of a version; see `models.Version`."""
+
+    pk: uuid.UUID
+    key: str
+    version: str
+    is_latest: bool
+    is_marker: bool
+    size_bytes: int
+    etag: str
+    content_type: str
+    user_id: uuid.UUID | None
+    created_at: datetime
+    checksums: dict[str, str]
+
+
+_COLUMNS = Entry._fields[:-1]
+
+
 @dataclass(frozen=True)
 class Page:
     """`prefixes`: common prefixes. `more`: there are further entries, which begin after `next_key` (`next_version`, if given)."""
 
-    entries: "list[Version]"
+    entries: list[Entry]
     prefixes: list[str]
     more: bool
     next_key: str = ""
@@ -53,14 +76,14 @@ def objects(bucket: Bucket, *, prefix: str = "", delimiter: str = "", after: str
     if most <= 0:
         return Page([], [], more=False)
     if not delimiter:
-        found = list(_range(rows, prefix, after).order_by("key")[: most + 1])
+        found = _entries(_range(rows, prefix, after).order_by("key")[: most + 1])
         more = len(found) > most
         return Page(found[:most], [], more, found[most - 1].key if more else "")
     names = _walk(Version, _VISIBLE, bucket, prefix, delimiter, after, most + 1)
     more, names = len(names) > most, names[:most]
     prefixes = [name for name, is_prefix in names if is_prefix]
     keys = [name for name, is_prefix in names if not is_prefix]
-    entries = list(rows.filter(key__in=keys).order_by("key")) if keys else []
+    entries = _entries(rows.filter(key__in=keys).order_by("key")) if keys else []
     return Page(entries, prefixes, more, names[-1][0] if more else "")
 
 
@@ -77,7 +100,7 @@ def versions(
     last = _last(entries, prefixes)
     if not more:
         return Page(entries, prefixes, more)
-    return Page(entries, prefixes, more, last[0], last[1].version if isinstance(last[1], Version) else "")
+    return Page(entries, prefixes, more, last[0], last[1].version if isinstance(last[1], Entry) else "")
 
 
 def uploads(
@@ -109,22 +132,28 @@ def behind(prefix: str) -> str | None:
     return None
 
 
+def _entries(rows: "QuerySet[Version]") -> list[Entry]:
+    found = fetch_tuples(rows.annotate(as_text=Cast("checksums", TextField())).values_list(*_COLUMNS, "as_text"))
+    return [Entry._make((*row[:-1], orjson.loads(row[-1]))) for row in found]
+
+
 def _grouped(
     model: Any, rows: Any, begun: Any, order: str, bucket: Bucket, prefix: str, delimiter: str, after: str, most: int
 ) -> tuple[list[Any], list[str], bool]:
     """Entries of which a key has several: the rest of those of the key `after` (`begun`), then those of the keys behind it."""
     if most <= 0:
         return [], [], False
-    found = list(begun.order_by(order)[: most + 1]) if after.startswith(prefix) else []
+    fetched: Any = _entries if model is Version else list
+    found = fetched(begun.order_by(order)[: most + 1]) if after.startswith(prefix) else []
     left = most + 1 - len(found)
     prefixes: list[str] = []
     if left > 0 and not delimiter:
-        found += list(_range(rows, prefix, after).order_by("key", order)[:left])
+        found += fetched(_range(rows, prefix, after).order_by("key", order)[:left])
     elif left > 0:
         names = _walk(model, "", bucket, prefix, delimiter, after, left)
         prefixes = [name for name, is_prefix in names if is_prefix]
         keys = [name for name, is_prefix in names if not is_prefix]
-        found += list(rows.filter(key__in=keys).order_by("key", order)[:left]) if keys else []
+        found += fetched(rows.filter(key__in=keys).order_by("key", order)[:left]) if keys else []
     merged = sorted([*((row.key, row) for row in found), *((name, None) for name in prefixes)], key=lambda pair: pair[0])
     more, merged = len(merged) > most, merged[:most]
     return [row for _, row in merged if row is not None], [name for name, row in merged if row is None], more
@@ -206,4 +235,4 @@ def _statement(table: str, visible: str, bounded: bool, postgres: bool) -> str:
 FROM walk w WHERE w.key IS NOT NULL ORDER BY w.place"""
 
 
-__all__ = ["Page", "UploadPage", "behind", "objects", "uploads", "versions"]
+__all__ = ["Entry", "Page", "UploadPage", "behind", "objects", "uploads", "versions"]

@@ -2,26 +2,29 @@
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import F, QuerySet
 
 from apps.common import ids
 from apps.common.context import Actor
 from apps.common.errors import Conflict, Invalid, InvalidState, NotFound
-from apps.common.sql import SAMPLE, Compiled
+from apps.common.sql import Compiled
 from apps.objects.access.decide import facts_of_version
 from apps.objects.inputs import NO_CONTEXT, Condition, Context
 from apps.objects.models import Bucket, Part, Version
 from apps.objects.selectors import buckets, gate
 from apps.objects.states import NULL
 
-_KEY = "a key that no object has"
+# The columns of a bucket, as they stand in a row of an object.
+_OF_BUCKET = {f"bucket_{field.attname}": field.attname for field in Bucket._meta.concrete_fields}
 
 
-def _latest(bucket_id: uuid.UUID, key: str) -> "QuerySet[Version]":
-    return Version.objects.filter(bucket_id=bucket_id, key=key, is_latest=True)
+def _latest(bucket: str, key: str) -> "QuerySet[Version]":
+    its_bucket = {name: F(f"bucket__{attribute}") for name, attribute in _OF_BUCKET.items() if attribute != "id"}
+    return Version.objects.filter(bucket__name=bucket, key=key, is_latest=True).annotate(**its_bucket)
 
 
-_LATEST = Compiled(_latest, SAMPLE, _KEY)
+_LATEST: Compiled[Version] = Compiled(_latest, "a name that no bucket has", "a key that no object has")
 
 
 def found(
@@ -33,8 +36,11 @@ def found(
     `version.not_found`, Invalid `version.invalid`, InvalidState `object.is_marker` (the version named is a delete marker),
     Forbidden (also where there is no such object, for who may not list the bucket).
     """
-    holder = buckets.named(bucket)
-    row = of_version(holder, key, version) if version else _LATEST.first(holder.pk, key)
+    # The bucket comes with the object, in one query; it is asked for alone where there is none.
+    row = None if version else _LATEST.first(bucket, key)
+    holder = _bucket_of(row) if row is not None else buckets.named(bucket)
+    if version:
+        row = of_version(holder, key, version)
     context = {**context, **facts_of_version(version)}
     if row is None or row.is_marker:
         # Who may list the bucket sees as well that it is not there.
@@ -44,6 +50,11 @@ def found(
         raise _missing(key, version, row)
     gate.require(actor, action, holder, key=key, version=row, context=context)
     return holder, row
+
+
+def _bucket_of(row: Version) -> Bucket:
+    found = vars(row)
+    return Bucket.from_db(DEFAULT_DB_ALIAS, list(_OF_BUCKET.values()), [found[name] for name in _OF_BUCKET])
 
 
 def of_version(bucket: Bucket, key: str, version: str) -> Version | None:
