@@ -10,6 +10,7 @@ from apps.common.context import Actor
 from apps.common.errors import Conflict, NotFound
 from apps.identity.commands import actor_of, add_project, shell
 from apps.network import selectors
+from apps.network.api import group_shapes
 from apps.network.models import FloatingIP, Network, Port, Router, SecurityGroup, Subnet
 
 
@@ -89,21 +90,10 @@ def route(text: str) -> dict[str, str]:
     return {"destination": destination.strip(), "nexthop": nexthop.strip()}
 
 
-def ports_text(rule: dict[str, Any]) -> str:
-    """A rule's protocol with its ports, or its ICMP type and code, as people write it: `tcp 80-90`."""
-    first, last = rule["first"], rule["last"]
-    what = rule["protocol"] or "any"
-    if first is None:
-        return str(what)
-    icmp = str(what).startswith("icmp")
-    end = "" if last is None or (not icmp and last == first) else f"{'/' if icmp else '-'}{last}"
-    return f"{what} {first}{end}"
-
-
 def rule_line(group: dict[str, Any], rule: dict[str, Any], names: dict[uuid.UUID, str]) -> dict[str, Any]:
     """A rule as a line of a table."""
     remote = rule["remote_group_id"]
     return {
-        "group": group["name"], "direction": rule["direction"], "family": f"IPv{rule['family']}", "what": ports_text(rule),
+        "group": group["name"], "direction": rule["direction"], "family": f"IPv{rule['family']}", "what": group_shapes.ports_text(rule),
         "other_side": f"members of {names.get(remote, remote)}" if remote else rule["cidr"] or "anybody", "rule_id": rule["id"],
     }

@@ -10,6 +10,7 @@ import pytest
 from cloudsite.settings.environment import BASE_DIR
 
 WORKER = "from cloudsite.celery import app; app.loader.import_default_modules()"
+WEB = "import cloudsite.wsgi; from django.urls import get_resolver; get_resolver().url_patterns"
 
 
 @pytest.mark.parametrize(
@@ -17,9 +18,10 @@ WORKER = "from cloudsite.celery import app; app.loader.import_default_modules()"
     [
         ("import cloudsite.watching", ("django.apps", "apps.compute", "numpy")),
         (WORKER, ("numpy", "apps.images.admin", "apps.images.api.views", "drf_spectacular.generators")),
+        (WEB, ("numpy", "rich")),
         ("import cloudsite.s3", ("numpy", "apps.images.admin", "apps.images.api.views", "drf_spectacular.generators")),
     ],
-    ids=["flower", "worker", "s3"],
+    ids=["flower", "worker", "web", "s3"],
 )
 def test_a_process_leaves_out_what_it_has_no_use_for(tmp_path: Path, program: str, absent: tuple[str, ...]) -> None:
     code = f"{program}; import sys; print(*(set({absent!r}) & set(sys.modules)))"

@@ -13,14 +13,13 @@ from apps.common.context import Actor
 from apps.common.errors import Invalid, NotFound
 from apps.compute import selectors
 from apps.compute.models import Flavor, Instance
-from apps.compute.services import needs, place
+from apps.compute.services import needs
 from apps.identity import policy
 from apps.images import selectors as images
 from apps.network import selectors as networks
 from apps.network.selectors import hosts as host_networks
 from apps.placement.names import is_class
 from apps.scheduler import selectors as scheduler
-from apps.scheduler.services import choose
 
 if TYPE_CHECKING:
     from apps.images.models import Image
@@ -57,6 +56,10 @@ class Tried:
 
 def dry_run(*, actor: Actor, tried: Tried) -> list[Decision]:
     """The decisions as they would be, one per instance; they are not stored. Raises Forbidden, Invalid, NotFound (flavor, image, network, server group, host)."""
+    # With numpy, which a web process that nobody asks this does not need.
+    from apps.compute.services import place
+    from apps.scheduler.services import choose
+
     policy.require(actor, "compute.instance.dry_run")
     _check(tried)
     project_id = _project(actor, tried)

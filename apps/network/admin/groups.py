@@ -17,7 +17,6 @@ from apps.common.admin.buttons import Button
 from apps.common.admin.lists import reference
 from apps.common.admin.pages import RecordAdmin
 from apps.common.context import Actor
-from apps.network import commands
 from apps.network.admin.working import working_in
 from apps.network.api import group_shapes
 from apps.network.models import PortGroup, Rule, SecurityGroup
@@ -144,7 +143,7 @@ def _rules(request: HttpRequest, group: SecurityGroup) -> SafeString:
         ("direction", "family", "what", "other side", "description", ""),
         (
             (
-                rule.direction, f"IPv{rule.family}", commands.ports_text(group_shapes.rule(rule)), _other_side(rule), rule.description,
+                rule.direction, f"IPv{rule.family}", group_shapes.ports_text(group_shapes.rule(rule)), _other_side(rule), rule.description,
                 drawing.action("Delete…", f"{page}?rule={rule.pk}") if may else drawing.EMPTY,
             )
             for rule in rules

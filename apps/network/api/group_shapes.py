@@ -84,3 +84,14 @@ def group(row: SecurityGroup) -> dict[str, Any]:
         "is_default": row.is_default, "rules": [rule(each) for each in sorted(row.rules.all(), key=lambda each: each.pk)],
         "created_at": row.created_at,
     }
+
+
+def ports_text(rule: dict[str, Any]) -> str:
+    """A rule's protocol with its ports, or its ICMP type and code, as people write it: `tcp 80-90`."""
+    first, last = rule["first"], rule["last"]
+    what = rule["protocol"] or "any"
+    if first is None:
+        return str(what)
+    icmp = str(what).startswith("icmp")
+    end = "" if last is None or (not icmp and last == first) else f"{'/' if icmp else '-'}{last}"
+    return f"{what} {first}{end}"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from apps.placement.names import DISK_GB, MEMORY_MB, VCPU
 from apps.scheduler.explain import kept
 from apps.scheduler.explain.kept import FITS, Miss
-from apps.scheduler.filters import WORDS
 
 if TYPE_CHECKING:
     from apps.scheduler.models import Decision
@@ -59,6 +58,8 @@ def spoken(items: Iterable[str]) -> str:
 
 def because(reason: str) -> str:
     """Finishes "refused, because …"."""
+    from apps.scheduler.filters import WORDS  # with numpy, which most processes never need
+
     if reason in WORDS:
         return WORDS[reason]
     return f"too {'few' if reason == VCPU else 'little'} {noun(reason)} {'are' if reason == VCPU else 'is'} free"

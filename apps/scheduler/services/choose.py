@@ -11,7 +11,7 @@ import numpy as np
 from apps.common.sql import insert_rows
 from apps.placement.names import MEMORY_MB
 from apps.scheduler import tuning
-from apps.scheduler.explain import kept, nearest, tenants
+from apps.scheduler.explain import nearest, tenants, written
 from apps.scheduler.explain.kept import Miss
 from apps.scheduler.feed import Taken, feed
 from apps.scheduler.filters import BUILDING, PASSED, Judged, judge
@@ -144,11 +144,11 @@ def row_of(operation_id: uuid.UUID | None, choice: Choice, known: dict[tuple[byt
     if choice.retaken:
         verdicts = "{}"
     else:
-        verdicts = known.get(key) or known.setdefault(key, kept.verdicts(choice.names, judged))
+        verdicts = known.get(key) or known.setdefault(key, written.verdicts(choice.names, judged))
     return Decision(
-        instance_id=request.instance_id, operation_id=operation_id, project_id=request.project_id, request=kept.request(request),
-        hosts=judged.hosts, steps=kept.steps(judged), verdicts=verdicts, best=kept.text([_shown(weight) for weight in choice.best]),
-        among=choice.among, alternates=kept.text(choice.alternates), nearest=kept.text(choice.misses), lost_races=choice.lost_races,
+        instance_id=request.instance_id, operation_id=operation_id, project_id=request.project_id, request=written.request(request),
+        hosts=judged.hosts, steps=written.steps(judged), verdicts=verdicts, best=written.text([_shown(weight) for weight in choice.best]),
+        among=choice.among, alternates=written.text(choice.alternates), nearest=written.text(choice.misses), lost_races=choice.lost_races,
         host_id=choice.host_id, host_name=choice.host_name, summary=choice.summary, took_ms=choice.took_ms,
     )
 

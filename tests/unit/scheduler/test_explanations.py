@@ -9,7 +9,7 @@ from django.utils import timezone
 from rich.console import Console
 
 from apps.scheduler import tuning
-from apps.scheduler.explain import kept, nearest, tenants, words
+from apps.scheduler.explain import kept, nearest, tenants, words, written
 from apps.scheduler.explain.tables import tables
 from apps.scheduler.filters import WORDS, judge
 from apps.scheduler.models import Decision
@@ -71,7 +71,7 @@ def test_what_the_best_weigh_and_who_is_left_for_a_retry_is_kept() -> None:
 
 def test_a_request_is_kept_without_what_it_does_not_ask_for_and_told_in_a_line() -> None:
     group = Group(uuid.uuid4(), GroupPolicy.ANTI_AFFINITY, 1, {})
-    asked = kept.request(make_request(zone="a", required_traits=frozenset("B"), group=group, avoided=frozenset([host_id(1)])))
+    asked = written.request(make_request(zone="a", required_traits=frozenset("B"), group=group, avoided=frozenset([host_id(1)])))
     assert set(asked) == {"amounts", "zone", "excluded", "required_traits", "avoided_hosts", "group"}
     assert words.asked(asked) == f"{ASKED.replace(' and ', ', ')}, in zone a, with B, in a server group (anti-affinity), not on 1 host named"
 

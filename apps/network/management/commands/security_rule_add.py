@@ -39,5 +39,5 @@ class Command(CloudCommand):
         if self.as_json:
             self.emit(shown)
         else:
-            self.say(f"{group.name}: {made.direction} IPv{made.family} {commands.ports_text(shown)} ({made.pk})", "green")
+            self.say(f"{group.name}: {made.direction} IPv{made.family} {shapes.ports_text(shown)} ({made.pk})", "green")
         return DONE
