@@ -62,17 +62,18 @@ def test_a_kernel_does_not_boot_by_itself(cloud: Cloud, disk_format: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("image", "flavor", "code", "needed"),
+    ("image", "flavor", "code", "needed", "has"),
     [
-        ({"min_memory_mb": 513}, {}, "flavor.memory", 513), ({"min_disk_gb": 6}, {}, "flavor.disk", 6),
-        ({"virtual_size_bytes": 5 * 1024**3 + 1}, {}, "flavor.disk", 6),
+        ({"min_memory_mb": 513}, {}, "flavor.memory", 513, 512), ({"min_disk_gb": 6}, {}, "flavor.disk", 6, 5),
+        ({"virtual_size_bytes": 5 * 1024**3 + 1}, {}, "flavor.disk", 6, 5),
+        ({"properties": {"hw_firmware_type": "uefi"}}, {"memory_mb": 255}, "flavor.memory", 256, 255),
     ],
 )
 def test_a_flavor_too_small_for_the_image_is_refused_with_both_numbers(
-    cloud: Cloud, image: dict[str, Any], flavor: dict[str, Any], code: str, needed: int
+    cloud: Cloud, image: dict[str, Any], flavor: dict[str, Any], code: str, needed: int, has: int
 ) -> None:
-    error = refusal(cloud.create, image_id=make_image(**image).pk)
-    assert (error.code, error.field, error.facts["needed"]) == (code, "flavor_id", needed)
+    error = refusal(cloud.create, image_id=make_image(**image).pk, flavor_id=make_flavor(**flavor).pk)
+    assert (error.code, error.field, error.facts["needed"], error.facts["has"]) == (code, "flavor_id", needed, has)
     assert nothing_was_made()
 
 

@@ -40,7 +40,7 @@ def test_a_host_says_which_it_has(lab: Lab) -> None:
 
 @pytest.mark.skipif(bool(_NO_UEFI), reason=_NO_UEFI)
 def test_a_guest_starts_by_uefi_and_keeps_its_variables(lab: Lab) -> None:
-    command = msgspec.structs.replace(lab.a_build(script="[ -d /sys/firmware/efi ] && echo by uefi"), firmware=Firmware.UEFI)
+    command = msgspec.structs.replace(lab.a_build(script="[ -d /sys/firmware/efi ] && echo by uefi"), firmware=Firmware.UEFI, memory_mb=256)
     lab.build(command)
     assert "by uefi\n" in lab.wait_for(command, "cloudsite: ready", within_s=200)
     variables = lab.driver.folders.of(command.instance_id) / firmware.VARIABLES

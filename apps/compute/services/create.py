@@ -148,10 +148,11 @@ def _check(wanted: Wanted, flavor: Flavor, image: Image) -> None:
         raise Invalid("image.format", f"A {image.disk_format} image does not boot by itself.", field="image_id")
     if image.disk_format == ImageFormat.AMI and image.kernel_id is None:
         raise Invalid("image.kernel", "This image has no boot loader and names no kernel: set its kernel_id.", field="image_id")
-    if flavor.memory_mb < image.min_memory_mb:
+    memory_mb = needs.least_memory_mb(image)
+    if flavor.memory_mb < memory_mb:
         raise Invalid(
-            "flavor.memory", f"The image needs {image.min_memory_mb} MiB of memory, the flavor has {flavor.memory_mb}.",
-            field="flavor_id", needed=image.min_memory_mb, has=flavor.memory_mb,
+            "flavor.memory", f"The image needs {memory_mb} MiB of memory, the flavor has {flavor.memory_mb}.",
+            field="flavor_id", needed=memory_mb, has=flavor.memory_mb,
         )
     smallest = max(image.min_disk_gb * 1024**3, image.virtual_size_bytes or 0)
     if flavor.disk_gb and flavor.disk_gb * 1024**3 < smallest:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # An instance names at most so many of each.
 MOST_TRAITS, MOST_HOSTS = 64, 64
+# With half of it EDK2's firmware faults on its way into a Linux kernel, and the guest hangs without a word to anybody.
+_UEFI_MB = 256
 _TRAIT, _REQUIRED, _FORBIDDEN = "trait:", "required", "forbidden"
 # Names of an image's properties, in OpenStack's two generations → what schedulers call them.
 _OF_IMAGES = {
@@ -89,6 +91,12 @@ def _traits_of(image: Image) -> dict[str, list[str]]:
             raise Invalid("image.trait", f"The image's property {key[:80]} names no trait.", field="image_id")
         found[value].append(name)
     return found
+
+
+def least_memory_mb(image: Image) -> int:
+    """What a machine needs to start this image, in MiB."""
+    is_uefi = properties.hardware(image.properties).firmware == Firmware.UEFI
+    return max(image.min_memory_mb, _UEFI_MB if is_uefi else 0)
 
 
 def _hardware_of(image: Image) -> list[str]:
