@@ -6,6 +6,7 @@ import pytest
 
 from apps.network.models import Network
 from apps.network.services import groups, ports
+from apps.quotas.models import Usage
 from tests.api.kit import Http
 from tests.support.cloud import Cloud, make_network
 from tests.support.identity import NOBODY
@@ -83,6 +84,23 @@ def test_a_card_comes_and_goes(cloud: Cloud, ann: Http, back: Network) -> None:
     ann.delete(f"{path}/interfaces/{made['port_id']}").problem(404, "port.not_found", "port_id")
     ann.delete(f"instances/{NOBODY}/interfaces/{made['port_id']}").problem(404, "instance.not_found")
     ann.post(f"{path}/interfaces", {}).problem(400, "request.either", "network_id")
+
+
+def test_a_card_that_is_asked_for_twice_with_one_key_is_one(cloud: Cloud, ann: Http, back: Network) -> None:
+    instance, _ = cloud.active()
+    path, key, body = f"instances/{instance.pk}/interfaces", {"Idempotency-Key": "retry-me"}, {"network_id": str(back.pk)}
+    first = ann.post(path, body, headers=key)
+    again = ann.post(path, body, headers=key)  # while the first one is under way, which another request would be refused for
+    assert again.ok(202) == first.ok(202)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert Usage.objects.get(pk=cloud.project.pk).ports == 2
+    ann.post(path, {**body, "address": "10.7.0.9"}, headers=key).problem(409, "client_token.reused", "Idempotency-Key")
+    # The answer names the same card when it is gone, and the instance with it.
+    cloud.run()
+    cloud.delete(instance)
+    cloud.run()
+    gone = ann.post(path, body, headers=key).ok(202)
+    assert (gone["port_id"], gone["addresses"], gone["operation"]["state"]) == (first.ok(202)["port_id"], [], "succeeded")
 
 
 def test_a_port_in_use_names_what_has_it(cloud: Cloud, ann: Http, back: Network) -> None:

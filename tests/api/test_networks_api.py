@@ -7,6 +7,7 @@ import pytest
 from apps.common.context import SYSTEM
 from apps.network.models import HostNetwork, Network
 from apps.network.services import networks, pools, subnets
+from apps.quotas.models import Usage
 from tests.api.kit import Http
 from tests.support.cloud import Cloud
 from tests.support.identity import NOBODY
@@ -88,6 +89,34 @@ def test_a_port_is_made_changed_found_and_deleted(cloud: Cloud, ann: Http) -> No
     ann.patch(f"ports/{made['id']}", {"security_groups": [group], "port_security": False}).problem(409, "port.no_port_security", "security_groups")
     assert ann.get(f"ports/{made['id']}").ok() == changed  # all of it, or nothing
     ann.delete(f"ports/{made['id']}").ok(204)
+
+
+KEY = {"Idempotency-Key": "retry-me"}
+
+
+def test_a_port_that_is_asked_for_twice_with_one_key_is_one(cloud: Cloud, ann: Http) -> None:
+    body = {"network_id": str(cloud.network.pk), "fixed": [{"address": "10.64.0.9"}], "pairs": [{"cidr": "10.9.0.0/16"}]}
+    made = ann.post("ports", body, headers=KEY).ok(201)
+    assert ann.post("ports", body, headers=KEY).ok(201) == made
+    assert Usage.objects.get(pk=cloud.project.pk).ports == 1
+    ann.post("ports", {**body, "name": "other"}, headers=KEY).problem(409, "client_token.reused", "Idempotency-Key")
+    ann.post("ports", body, headers={"Idempotency-Key": ""}).problem(400, "client_token.malformed", "Idempotency-Key")
+    # Not made anew when it is gone, and the answer does not blame what was sent.
+    ann.delete(f"ports/{made['id']}").ok(204)
+    assert "field" not in ann.post("ports", body, headers=KEY).problem(404, "port.not_found")
+    assert ann.get("ports").ok()["items"] == []
+
+
+def test_a_floating_ip_that_is_asked_for_twice_with_one_key_is_one(cloud: Cloud, ann: Http, street: Network) -> None:
+    lan = whole(ann)
+    ann.patch(f"routers/{lan['router_id']}", {"external_network_id": str(street.pk)}).ok()
+    port = ann.post("ports", {"network_id": lan["network"]["id"]}).ok(201)["id"]
+    made = ann.post("floating-ips", {"port_id": port}, headers=KEY).ok(201)
+    assert ann.post("floating-ips", {"port_id": port}, headers=KEY).ok(201) == made
+    assert Usage.objects.get(pk=cloud.project.pk).floating_ips == 1
+    ann.post("floating-ips", {"network_id": str(street.pk)}, headers=KEY).problem(409, "client_token.reused", "Idempotency-Key")
+    ann.delete(f"floating-ips/{made['id']}").ok(204)
+    ann.post("floating-ips", {"port_id": port}, headers=KEY).problem(404, "floating_ip.not_found")
 
 
 def test_a_floating_ip_moves_between_ports(cloud: Cloud, ann: Http, street: Network) -> None:

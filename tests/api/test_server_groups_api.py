@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apps.quotas.models import Usage
 from tests.api.kit import Http
 from tests.support.cloud import Cloud
 
@@ -33,6 +34,16 @@ def test_a_group_is_made_found_and_deleted(cloud: Cloud, ann: Http) -> None:
     assert ann.get("server-groups?name=none").ok()["items"] == []
     ann.delete(f"server-groups/{made['id']}").ok(204)
     ann.get(f"server-groups/{made['id']}").problem(404, "server_group.not_found", "server_group_id")
+
+
+def test_a_group_that_is_asked_for_twice_with_one_key_is_one(cloud: Cloud, ann: Http) -> None:
+    key, body = {"Idempotency-Key": "retry-me"}, {"name": "web", "policy": "anti-affinity", "max_per_host": 2}
+    made = ann.post("server-groups", body, headers=key).ok(201)
+    assert ann.post("server-groups", body, headers=key).ok(201) == made
+    assert Usage.objects.get(pk=cloud.project.pk).server_groups == 1
+    ann.post("server-groups", {**body, "max_per_host": 3}, headers=key).problem(409, "client_token.reused", "Idempotency-Key")
+    ann.delete(f"server-groups/{made['id']}").ok(204)
+    ann.post("server-groups", body, headers=key).problem(404, "server_group.not_found")
 
 
 def test_tenants_see_members_and_operators_see_their_hosts(cloud: Cloud, ann: Http, operator: Http) -> None:

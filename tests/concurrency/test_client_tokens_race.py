@@ -9,14 +9,20 @@ import pytest
 
 from apps.common.context import SYSTEM
 from apps.compute.models import Instance
-from apps.compute.services import snapshot
+from apps.compute.services import interfaces, snapshot
+from apps.compute.services.cards import WantedCard
 from apps.identity.models import Project
 from apps.images.models import Image
 from apps.images.services import convert, images, imports, uploads
+from apps.network.models import FloatingIP, Port
+from apps.network.services import floating, ports
 from apps.operations.models import Operation
+from apps.quotas.models import Usage
 from apps.quotas.services import limits
 from tests.support.cloud import Cloud
 from tests.support.imports import Bench
+from tests.support.postgres import Deadlocks
+from tests.support.routing import outside
 
 
 def at_once(post: Callable[[], Any], times: int = 6) -> list[Any]:
@@ -92,3 +98,28 @@ def test_twins_with_one_idempotency_key_get_the_same_conversion(cloud: Cloud, tm
     found = at_once(lambda: convert.start(actor=bench.actor, image_id=source.pk, disk_format="qcow2", client_token="twins"))
     assert len({(image.pk, operation.pk) for image, operation in found}) == 1
     assert (Image.objects.count(), Operation.objects.count(), bench.used()[0]) == (before + 1, 1, 2)
+
+
+@pytest.mark.parametrize("address", ["", "10.64.0.9"], ids=["any", "named"])
+def test_twins_with_one_idempotency_key_get_the_same_port(cloud: Cloud, deadlocks: Deadlocks, address: str) -> None:
+    wanted: dict[str, Any] = {"network_id": cloud.network.pk, **({"fixed": [{"address": address}]} if address else {})}
+    found = at_once(lambda: ports.create_once(actor=cloud.actor, client_token="twins", **wanted))
+    assert len({port.pk for port in found}) == 1
+    assert (Port.objects.filter(keep=True).count(), Usage.objects.get(pk=cloud.project.pk).ports, deadlocks()) == (1, 1, 0)
+
+
+def test_twins_with_one_idempotency_key_get_the_same_floating_ip(cloud: Cloud, deadlocks: Deadlocks) -> None:
+    way = outside("203.0.113.0/28")
+    found = at_once(lambda: floating.create_once(actor=cloud.actor, client_token="twins", network_id=way.pk))
+    assert len({(row.pk, row.address) for row in found}) == 1
+    held = Port.objects.filter(device_kind="floating_ip").count()
+    assert (FloatingIP.objects.count(), held, Usage.objects.get(pk=cloud.project.pk).floating_ips, deadlocks()) == (1, 1, 1, 0)
+
+
+def test_twins_with_one_idempotency_key_get_the_same_card(cloud: Cloud, deadlocks: Deadlocks) -> None:
+    cloud.host()
+    instance, _ = cloud.active()
+    card = WantedCard(network_id=cloud.network.pk)
+    found = at_once(lambda: interfaces.attach(actor=cloud.actor, instance_id=instance.pk, card=card, client_token="twins"))
+    assert len({(made.operation.pk, made.port_id) for made in found}) == 1
+    assert (Operation.objects.filter(kind="instance.attach").count(), Usage.objects.get(pk=cloud.project.pk).ports, deadlocks()) == (1, 2, 0)

@@ -14,6 +14,7 @@ from apps.compute.services import interfaces
 from apps.compute.services.cards import WantedCard
 from apps.identity.api.authentication import actor_of
 from apps.operations.api.filters import WaitQuery
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 
 
 class InterfaceList(View):
@@ -23,14 +24,14 @@ class InterfaceList(View):
     bodies: ClassVar = {"POST": serializers.WantedCard}
 
     @extend_schema(
-        operation_id="instances_interfaces_attach", parameters=[WaitQuery], request=serializers.WantedCard,
+        operation_id="instances_interfaces_attach", parameters=[WaitQuery, IDEMPOTENCY_KEY], request=serializers.WantedCard,
         responses={202: serializers.AttachedSerializer}, tags=["compute"],
     )
     def post(self, request: Request, instance_id: uuid.UUID) -> Response:
         """Attach a card to an instance, running or stopped: a new port in a network, or a port that is there."""
         actor, wait = actor_of(request), WaitQuery.read(request)["wait"]
         card = WantedCard(**serializers.WantedCard.read(request))
-        made = interfaces.attach(actor=actor, instance_id=instance_id, card=card)
+        made = interfaces.attach(actor=actor, instance_id=instance_id, card=card, client_token=idempotency_key(request))
         return accepted(actor, made.operation, wait, port_id=made.port_id, addresses=made.addresses)
 
 

@@ -1,7 +1,7 @@
 """Network cards of instances that are there: attached to running and stopped ones, and detached again.
 
 The port is claimed, and the instance shows it, in the transaction that accepts the request; it goes only when it is certain
-that the host has no such card (any more). Lock order: operation, instance, port.
+that the host has no such card (any more). Lock order: operation, instance, client token, port.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -25,8 +26,10 @@ from apps.compute.states import InstanceState
 from apps.identity import policy
 from apps.network import selectors as networks
 from apps.network.services import addresses, plugs
+from apps.operations import selectors as operations
 from apps.operations.kinds import Answer, kind_of
-from apps.operations.services import commands, lifecycle
+from apps.operations.services import commands, idempotency, lifecycle
+from apps.operations.services.idempotency import Claim
 from apps.operations.services.lifecycle import Note
 from apps.operations.states import OpState
 from contracts import topics
@@ -48,14 +51,33 @@ class Attached:
     addresses: list[dict[str, object]]
 
 
-@transaction.atomic
-def attach(*, actor: Actor, instance_id: uuid.UUID, card: WantedCard) -> Attached:
+def attach(*, actor: Actor, instance_id: uuid.UUID, card: WantedCard, client_token: str = "") -> Attached:
     """Give an instance one more card: a new port in a network, or a port that is there.
 
-    Raises NotFound (instance, network, port, security group), Forbidden, Invalid, InvalidState `instance.state`, `port.in_use`,
-    `instance.cards`, `operation.in_progress`, Conflict `address.taken`, NoCapacity `network.full`, QuotaExceeded.
+    `client_token`: with the same one the same request is done once, and answered alike. Raises NotFound (instance, network, port,
+    security group), Forbidden, Invalid, InvalidState `instance.state`, `port.in_use`, `instance.cards`, `operation.in_progress`,
+    Conflict `address.taken`, `client_token.reused`, NoCapacity `network.full`, QuotaExceeded.
     """
+    policy.require(actor, PERMISSION)
+    return idempotency.once(
+        actor=actor, token=client_token, request={"kind": names.ATTACH, "instance_id": instance_id, "card": card},
+        make=partial(_attach, actor, instance_id, card), again=partial(_recalled, instance_id),
+    )
+
+
+def _recalled(instance_id: uuid.UUID, ids: list[uuid.UUID]) -> Attached:
+    """What an earlier request began, whatever became of it, and the addresses that the instance has of it now."""
+    operation = operations.of_kind(kind=names.ATTACH, resource_ids=[instance_id]).get(pk=ids[0])
+    port_id = _port_of(operation)
+    present = Instance.objects.values_list("addresses", flat=True).get(pk=instance_id)
+    return Attached(operation, port_id, [each for each in present if each["port_id"] == str(port_id)])
+
+
+@transaction.atomic
+def _attach(actor: Actor, instance_id: uuid.UUID, card: WantedCard, claim: Claim) -> Attached:
     instance = _locked(actor, instance_id, "attach")
+    operation = _prepared(actor, instance, names.ATTACH)
+    claim([operation.pk])
     # Operators give it what its project has.
     owner = actor if actor.project_id == instance.project_id else replace(actor, project_id=instance.project_id, grants=frozenset())
     wanted = cards.resolve_one(actor=owner, card=card)
@@ -68,7 +90,7 @@ def attach(*, actor: Actor, instance_id: uuid.UUID, card: WantedCard) -> Attache
     instance.addresses = [*instance.addresses, *embedded]
     body = v2.Attach(instance_id=str(instance.pk), card=payloads.card(claimed))
     note = ", ".join(claimed.addresses) or claimed.port.mac
-    operation = _begin(actor, instance, names.ATTACH, claimed.port.pk, topics.COMPUTE_ATTACH, body, f"addresses claimed: {note}")
+    _begin(instance, operation, claimed.port.pk, topics.COMPUTE_ATTACH, body, f"addresses claimed: {note}")
     _record(actor, instance, {"attached": claimed.port.pk, "addresses": note})
     for refused in plugs.charge(drawn).values():
         raise refused
@@ -85,7 +107,8 @@ def detach(*, actor: Actor, instance_id: uuid.UUID, port_id: uuid.UUID) -> Opera
     if port_id not in networks.ports_of(instance.pk):
         raise NotFound("port.not_found", f"The instance has no card of the port {port_id}.", field="port_id")
     body = v2.Detach(instance_id=str(instance.pk), card=str(port_id))
-    operation = _begin(actor, instance, names.DETACH, port_id, topics.COMPUTE_DETACH, body)
+    operation = _prepared(actor, instance, names.DETACH)
+    _begin(instance, operation, port_id, topics.COMPUTE_DETACH, body)
     _record(actor, instance, {"detached": port_id})
     return operation
 
@@ -98,7 +121,8 @@ def settle_doubt(instance: Instance) -> None:
     if instance.cards_in_doubt and instance.state in _STATES:
         port_id = uuid.UUID(instance.cards_in_doubt[0])
         body = v2.Detach(instance_id=str(instance.pk), card=str(port_id))
-        _begin(SYSTEM, instance, names.DETACH, port_id, topics.COMPUTE_DETACH, body, "the host was silent when the card was to come or go")
+        operation = _prepared(SYSTEM, instance, names.DETACH)
+        _begin(instance, operation, port_id, topics.COMPUTE_DETACH, body, "the host was silent when the card was to come or go")
 
 
 def _locked(actor: Actor, instance_id: uuid.UUID, what: str) -> Instance:
@@ -112,18 +136,21 @@ def _locked(actor: Actor, instance_id: uuid.UUID, what: str) -> Instance:
     return instance
 
 
-def _begin(
-    actor: Actor, instance: Instance, kind: str, port_id: uuid.UUID, task: str, body: v2.Attach | v2.Detach, detail: str = ""
-) -> Operation:
+def _prepared(actor: Actor, instance: Instance, kind: str) -> Operation:
+    """For `_begin`, which writes it, and the instance with its next generation."""
     instance.generation += 1
-    instance.save(update_fields=["generation", "addresses"])
-    operation = lifecycle.prepare(
+    return lifecycle.prepare(
         actor=actor, kind=kind, resource_id=instance.pk, project_id=instance.project_id, generation=instance.generation,
         host_id=instance.host_id, host_name=instance.host_name,
     )
+
+
+def _begin(
+    instance: Instance, operation: Operation, port_id: uuid.UUID, task: str, body: v2.Attach | v2.Detach, detail: str = ""
+) -> None:
+    instance.save(update_fields=["generation", "addresses"])
     operation.result = {"port_id": str(port_id)}
     commands.begin(operation, task=task, body=body, notes=[Note(operation.pk, "api", "accepted", detail)])
-    return operation
 
 
 def _record(actor: Actor, instance: Instance, changes: dict[str, object]) -> None:

@@ -16,6 +16,7 @@ from apps.network import selectors
 from apps.network.api import filters
 from apps.network.api import port_shapes as shapes
 from apps.network.services import ports
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 
 
 class PortList(View):
@@ -30,12 +31,16 @@ class PortList(View):
         actor = actor_of(request)
         return page(request, filters.ports(actor, filters.PortQuery.read(request)), shapes.port_for(actor))
 
-    @extend_schema(operation_id="ports_create", request=shapes.CreatePort, responses={201: shapes.PortSerializer}, tags=["network"])
+    @extend_schema(
+        operation_id="ports_create", parameters=[IDEMPOTENCY_KEY], request=shapes.CreatePort, responses={201: shapes.PortSerializer},
+        tags=["network"],
+    )
     def post(self, request: Request) -> Response:
         """Create a port that can be attached to an instance, and outlives it."""
         NoQuery.read(request)
         actor, wanted = actor_of(request), shapes.CreatePort.read(request)
-        return Response(shapes.port(actor, ports.create(actor=actor, **wanted)), status=201)
+        made = ports.create_once(actor=actor, client_token=idempotency_key(request), **wanted)
+        return Response(shapes.port(actor, made), status=201)
 
 
 class PortDetail(View):

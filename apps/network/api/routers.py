@@ -16,6 +16,7 @@ from apps.network import selectors
 from apps.network.api import filters
 from apps.network.api import router_shapes as shapes
 from apps.network.services import floating, routers
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 
 
 class RouterList(View):
@@ -110,13 +111,15 @@ class FloatingIpList(View):
         return page(request, filters.floating_ips(actor_of(request), filters.FloatingIpQuery.read(request)), shapes.floating_ip)
 
     @extend_schema(
-        operation_id="floating_ips_create", request=shapes.CreateFloatingIp, responses={201: shapes.FloatingIpSerializer}, tags=["network"]
+        operation_id="floating_ips_create", parameters=[IDEMPOTENCY_KEY], request=shapes.CreateFloatingIp,
+        responses={201: shapes.FloatingIpSerializer}, tags=["network"],
     )
     def post(self, request: Request) -> Response:
         """Take an address for the project; with a port it stands for that at once."""
         NoQuery.read(request)
         wanted = shapes.CreateFloatingIp.read(request)
-        return Response(shapes.floating_ip(floating.create(actor=actor_of(request), **wanted)), status=201)
+        made = floating.create_once(actor=actor_of(request), client_token=idempotency_key(request), **wanted)
+        return Response(shapes.floating_ip(made), status=201)
 
 
 class FloatingIpDetail(View):

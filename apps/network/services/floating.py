@@ -1,6 +1,6 @@
 """Floating IPs: addresses of external networks that stand for fixed ones of the project's ports, one to one.
 
-Lock order: external network (shared), router, spans of addresses, port, floating IP.
+Lock order: client token, external network (shared), router, spans of addresses, port, floating IP.
 """
 
 import uuid
@@ -21,6 +21,8 @@ from apps.network import ranges, selectors
 from apps.network.models import FixedIP, FloatingIP, Network, Port, Router
 from apps.network.services import changes, floating_paths, port_rows
 from apps.network.states import DeviceKind
+from apps.operations.services import idempotency
+from apps.operations.services.idempotency import Claim
 from apps.quotas.services import reservations
 
 _DESCRIPTION = 255
@@ -37,27 +39,40 @@ class Changes(TypedDict, total=False):
     description: str
 
 
+def create_once(*, actor: Actor, client_token: str, **wanted: Any) -> FloatingIP:
+    """What `create` does, once for the same request with the same token. Raises also Conflict `client_token.reused`, NotFound (gone since)."""
+    permission = "network.floating_ip.create"
+    policy.require(actor, permission)
+    return idempotency.once(
+        actor=actor, token=client_token, request={"kind": "floating_ip.create", **wanted},
+        make=lambda claim: create(actor=actor, claim=claim, **wanted),
+        again=lambda ids: selectors.floating_ip(actor=actor, floating_ip_id=ids[0], permission=permission),
+    )
+
+
 @transaction.atomic
 def create(
     *, actor: Actor, network_id: uuid.UUID | None = None, address: str = "", port_id: uuid.UUID | None = None,
-    fixed_address: str = "", description: str = "",
+    fixed_address: str = "", description: str = "", claim: Claim = idempotency.unclaimed,
 ) -> FloatingIP:
     """An address for the project: the one asked for, or any of the network's; with a port, it stands for that at once.
 
     Without a network: the one that the port's router leads out to, or the default one. IPv4, unless the asked address, the
-    port or the network has nothing but IPv6. Raises Forbidden, Invalid, NotFound (network, port), InvalidState
-    `network.not_external`, `floating_ip.no_addresses` and what `associate` raises, Conflict `address.taken`, NoCapacity
-    `network.full`, QuotaExceeded.
+    port or the network has nothing but IPv6. `claim`: of a client token, for its id. Raises Forbidden, Invalid, NotFound
+    (network, port), InvalidState `network.not_external`, `floating_ip.no_addresses` and what `associate` raises, Conflict
+    `address.taken`, NoCapacity `network.full`, QuotaExceeded.
     """
     policy.require(actor, "network.floating_ip.create")
     project_id = policy.in_project(actor)
     check_text(description, most=_DESCRIPTION)
     wanted = str(ranges.parse_address(address, field="address", code="address.invalid")) if address else ""
+    key = new_id()
+    claim([key])
     port = None if port_id is None else floating_paths.port_of(project_id, port_id)
     network = _external(actor, network_id, port)
     family = _family(network, wanted, port, fixed_address)
     router = None if port is None else floating_paths.router_to(network, port)
-    row = FloatingIP(pk=new_id(), project_id=project_id, network=network, description=description)
+    row = FloatingIP(pk=key, project_id=project_id, network=network, description=description)
     row.port = port_rows.claim_special(
         network=network, device_kind=DeviceKind.FLOATING_IP, device_id=row.pk, project_id=project_id, address=wanted, family=family
     )

@@ -19,6 +19,8 @@ from apps.network.selectors.networks import PROVIDE
 from apps.network.services import addresses, changes, floating, groups, plugs, port_rows
 from apps.network.services.port_rows import Asked, Claimed, Need
 from apps.network.states import DeviceKind, NetworkKind
+from apps.operations.services import idempotency
+from apps.operations.services.idempotency import Claim
 from apps.quotas.services import reservations
 
 # A MAC, or an address outside of the pools, may be taken at the very moment: so often it is looked again.
@@ -39,17 +41,28 @@ class Changes(TypedDict, total=False):
     group_ids: Collection[uuid.UUID]
 
 
+def create_once(*, actor: Actor, client_token: str, **wanted: Any) -> Port:
+    """What `create` does, once for the same request with the same token. Raises also Conflict `client_token.reused`, NotFound (gone since)."""
+    permission = "network.port.create"
+    policy.require(actor, permission)
+    return idempotency.once(
+        actor=actor, token=client_token, request={"kind": "port.create", **wanted},
+        make=lambda claim: create(actor=actor, claim=claim, **wanted),
+        again=lambda ids: selectors.port(actor=actor, port_id=ids[0], permission=permission),
+    )
+
+
 def create(
     *, actor: Actor, network_id: uuid.UUID, name: str = "", mac: str = "", fixed: FixedWishes | None = None,
     group_ids: Collection[uuid.UUID] | None = None, pairs: Sequence[Mapping[str, Any]] = (), port_security: bool | None = None,
-    admin_up: bool = True, dns_name: str = "",
+    admin_up: bool = True, dns_name: str = "", claim: Claim = idempotency.unclaimed,
 ) -> Port:
     """A port in a network of the project, or in a shared one; operators may use external ones, too.
 
     `fixed`: [{"subnet_id": …, "address": …}, …] with either or both; None: one address of each family that the network has.
-    `group_ids`: None for the default one. Raises Forbidden, Invalid (`port.…`, `address.…`), NotFound (network, group),
-    Conflict `address.taken`, `port.mac_taken`, InvalidState `network.no_ports`, `port.no_port_security`, NoCapacity
-    `network.full`, QuotaExceeded.
+    `group_ids`: None for the default one. `claim`: of a client token, for its id. Raises Forbidden, Invalid (`port.…`, `address.…`),
+    NotFound (network, group), Conflict `address.taken`, `port.mac_taken`, InvalidState `network.no_ports`, `port.no_port_security`,
+    NoCapacity `network.full`, QuotaExceeded.
     """
     policy.require(actor, "network.port.create")
     project_id = policy.in_project(actor)
@@ -66,7 +79,7 @@ def create(
     for _ in range(_TRIES):
         try:
             port.mac = port.mac or port_rows.new_mac()
-            addresses.decided(partial(_insert, actor, port, network, asked, group_ids))
+            addresses.decided(partial(_insert, actor, port, network, asked, group_ids, claim))
         except IntegrityError:
             _check_mac(port.mac if mac else "")
             port.mac = port.mac if mac else ""
@@ -108,8 +121,10 @@ def delete(*, actor: Actor, port_id: uuid.UUID) -> None:
 
 
 def _insert(
-    actor: Actor, port: Port, network: Network, asked: list[Asked] | None, group_ids: Collection[uuid.UUID] | None, patient: bool
+    actor: Actor, port: Port, network: Network, asked: list[Asked] | None, group_ids: Collection[uuid.UUID] | None, claim: Claim,
+    patient: bool,
 ) -> None:
+    claim([port.pk])
     joined = _joined(port, group_ids)
     subnets = list(network.subnets.order_by("family", "pk"))
     need = Need(subnets, port.mac, port.project_id, tuple(asked or ()), others=asked is None)

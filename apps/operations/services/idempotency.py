@@ -9,7 +9,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 
 from apps.common.context import Actor
-from apps.common.errors import CloudError, Conflict
+from apps.common.errors import CloudError, Conflict, NotFound
 from apps.identity import policy
 from apps.operations.models import ClientToken
 
@@ -29,20 +29,21 @@ def once(*, actor: Actor, token: str, request: Any, make: Callable[[Claim], T], 
     """What `make` makes; if the same request was there before with this token, what `again` finds by the ids that were claimed then.
 
     `make` gives its claim the ids, in its transaction and before it takes anything that is counted. An empty token is none. Raises
-    Invalid `auth.project_needed` (tokens belong to projects), Conflict `client_token.reused`, and what the two raise.
+    Invalid `auth.project_needed` (tokens belong to projects), Conflict `client_token.reused`, NotFound (deleted since), and what the
+    two raise.
     """
     if not token:
         return make(unclaimed)
     key = {"project_id": policy.in_project(actor), "token": token, "request": request}
     if (seen := recall(**key)) is not None:
-        return again(seen)
+        return _found(again, seen)
     try:
         return make(lambda ids: remember(**key, resource_ids=ids))
     except CloudError:
         # It may have been refused because the same request was first by a moment: that one has committed by now.
         if (seen := recall(**key)) is None:
             raise
-        return again(seen)
+        return _found(again, seen)
 
 
 def recall(*, project_id: uuid.UUID, token: str, request: Any) -> list[uuid.UUID] | None:
@@ -68,6 +69,14 @@ def remember(*, project_id: uuid.UUID, token: str, request: Any, resource_ids: S
             )
     except IntegrityError:
         raise Twin("client_token.race", "The same request is being worked on at this moment.") from None
+
+
+def _found(again: Callable[[list[uuid.UUID]], T], seen: list[uuid.UUID]) -> T:
+    try:
+        return again(seen)
+    except NotFound as error:
+        # Without the field: nothing that this request names is missing.
+        raise NotFound(error.code, f"This request was done before, and what it made was deleted since. {error.message}") from None
 
 
 def _fingerprint(request: Any) -> str:

@@ -12,6 +12,7 @@ from apps.common.api.pagination import page
 from apps.common.api.schema import paged
 from apps.common.api.views import View
 from apps.identity.api.authentication import actor_of
+from apps.operations.api.keys import IDEMPOTENCY_KEY, idempotency_key
 from apps.scheduler import selectors
 from apps.scheduler.api import group_shapes as shapes
 from apps.scheduler.services import groups
@@ -36,14 +37,14 @@ class ServerGroupList(View):
         return page(request, rows.filter(**asked), shown.render, together=shown.look)
 
     @extend_schema(
-        operation_id="server_groups_create", request=shapes.CreateServerGroup, responses={201: shapes.ServerGroupSerializer},
-        tags=["scheduling"],
+        operation_id="server_groups_create", parameters=[IDEMPOTENCY_KEY], request=shapes.CreateServerGroup,
+        responses={201: shapes.ServerGroupSerializer}, tags=["scheduling"],
     )
     def post(self, request: Request) -> Response:
         """Create a server group. Instances become members when they are created with its id, and stay until they are deleted."""
         NoQuery.read(request)
         actor = actor_of(request)
-        made = groups.create(actor=actor, **shapes.CreateServerGroup.read(request))
+        made = groups.create(actor=actor, client_token=idempotency_key(request), **shapes.CreateServerGroup.read(request))
         return Response(shapes.server_group(actor, made), status=201)
 
 

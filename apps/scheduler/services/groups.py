@@ -7,6 +7,7 @@ are locked after operations and before inventories, by id. An instance is in its
 
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Count
@@ -17,6 +18,8 @@ from apps.common.context import Actor
 from apps.common.errors import Invalid, InvalidState
 from apps.common.sql import hold, insert_rows, update_rows
 from apps.identity import policy as permissions
+from apps.operations.services import idempotency
+from apps.operations.services.idempotency import Claim
 from apps.quotas.services import reservations
 from apps.scheduler import selectors
 from apps.scheduler.models import GroupMember, ServerGroup
@@ -30,16 +33,30 @@ _NAMED = 5
 Seated = tuple[uuid.UUID, uuid.UUID, uuid.UUID]
 
 
-def create(*, actor: Actor, name: str, policy: str, max_per_host: int = 1) -> ServerGroup:
-    """A group without members. Raises Forbidden, Invalid `server_group.policy`, `server_group.max_per_host`, QuotaExceeded."""
-    permissions.require(actor, "scheduler.server_group.create")
+def create(*, actor: Actor, name: str, policy: str, max_per_host: int = 1, client_token: str = "") -> ServerGroup:
+    """A group without members.
+
+    `client_token`: with the same one the same request is done once, and answered alike. Raises Forbidden, Invalid
+    `server_group.policy`, `server_group.max_per_host`, Conflict `client_token.reused`, NotFound (gone since), QuotaExceeded.
+    """
+    permission = "scheduler.server_group.create"
+    permissions.require(actor, permission)
+    return idempotency.once(
+        actor=actor, token=client_token,
+        request={"kind": "server_group.create", "name": name, "policy": policy, "max_per_host": max_per_host},
+        make=partial(_create, actor, name, policy, max_per_host),
+        again=lambda ids: selectors.server_group(actor=actor, group_id=ids[0], permission=permission),
+    )
+
+
+def _create(actor: Actor, name: str, policy: str, max_per_host: int, claim: Claim) -> ServerGroup:
     project_id = permissions.in_project(actor)
     check_name(name)
     _check(policy, max_per_host)
+    group = ServerGroup(project_id=project_id, user_id=actor.user_id, name=name, policy=policy, max_per_host=max_per_host)
     with transaction.atomic():
-        group = ServerGroup.objects.create(
-            project_id=project_id, user_id=actor.user_id, name=name, policy=policy, max_per_host=max_per_host
-        )
+        claim([group.pk])
+        group.save(force_insert=True)
         record.write(
             actor, "scheduler.server_group.create", "server_group", group.pk, project_id=project_id, name=name,
             changes={"policy": policy, "max_per_host": max_per_host},
