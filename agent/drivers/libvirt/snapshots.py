@@ -20,7 +20,7 @@ import structlog
 
 from agent import qcow2
 from agent.drivers import qemu_img
-from agent.drivers.base import DriverError, Trace
+from agent.drivers.base import DriverError, Trace, superseded
 from agent.drivers.libvirt import record
 from agent.drivers.libvirt.folders import Folders
 from agent.drivers.libvirt.xml import DISK, disk_name
@@ -148,7 +148,7 @@ class Snapshots:
 
         def watch() -> None:
             if stopped():
-                raise DriverError("command.superseded", "something newer was asked of this instance")
+                raise superseded()
             if shutil.disk_usage(folder).free < self._spare_bytes // 2:
                 raise DriverError("snapshot.no_space", "the host's disk is nearly full", retryable=False)
 
