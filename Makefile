@@ -63,4 +63,4 @@ migrations:
 	@echo migrations; told=$$($(SCRATCH) $(PY) manage.py makemigrations --check --dry-run 2>&1) || { echo "$$told"; exit 1; }
 
 unit:
-	@CLOUDSITE_TEST_DATABASE=sqlite $(PY) -m pytest -q tests/unit tests/contract
+	@CLOUDSITE_TEST_DATABASE=sqlite $(PY) -m pytest -q $(SHARED) tests/unit tests/contract
