@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
     from tests.support.cloud import Cloud
 
 CHROMIUM = shutil.which("chromium")
@@ -31,20 +30,24 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def stranger(cloud: "Cloud", live_server: Any, complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator["Page"]:
+def stranger(
+    cloud: "Cloud", live_server: Any, complaints: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Page]:
     """The browser of somebody who is not signed in."""
     from django.db import connections
 
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (Debian package chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     # Playwright keeps an event loop in this thread, and Django would take that for asynchronous code.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(base_url=live_server.url, viewport={"width": 1400, "height": 1000})
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(f"{page.url}: {said.text}") if said.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda said: complaints.append(f"{page.url}: {said.text}") if said.type in ("error", "warning") else None,
+        )
         yield page
         browser.close()
         # While that loop runs, Django keeps connections apart from those of the thread: nobody else would close them.
@@ -53,7 +56,7 @@ def stranger(cloud: "Cloud", live_server: Any, complaints: list[str], monkeypatc
 
 
 @pytest.fixture
-def page(stranger: "Page") -> "Page":
+def page(stranger: Page) -> Page:
     """An operator's browser, signed in by the form."""
     from django.urls import reverse
 

@@ -1,28 +1,25 @@
 """Signing in and one's own account, in a real browser."""
 
-from typing import TYPE_CHECKING
-
 import pytest
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD
 from tests.support.cloud import Cloud
 from tests.support.identity import make_user
 from tests.support.proofs import code_of, with_second_factor
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
 pytestmark = pytest.mark.browser
 
 
-def sign_in(page: "Page", at: str = "/account/") -> None:
+def sign_in(page: Page, at: str = "/account/") -> None:
     page.goto(at)
     page.fill("#id_username", "ann")
     page.fill("#id_password", PASSWORD)
     page.click("text=Log in")
+    page.wait_for_url(lambda url: not url.partition("?")[0].endswith("/login/"))
 
 
-def test_a_member_signs_in_with_a_code_and_sees_the_account(cloud: Cloud, stranger: "Page") -> None:
+def test_a_member_signs_in_with_a_code_and_sees_the_account(cloud: Cloud, stranger: Page) -> None:
     seed = with_second_factor(make_user("ann", cloud.project))
     sign_in(stranger)
     stranger.wait_for_url("**/account/login/code/")
@@ -30,16 +27,16 @@ def test_a_member_signs_in_with_a_code_and_sees_the_account(cloud: Cloud, strang
     stranger.fill("#id_code", code_of(seed))
     stranger.keyboard.press("Enter")
     stranger.wait_for_selector("text=Your projects")
-    assert stranger.locator("text=you work here").is_visible()
+    expect(stranger.locator("text=you work here")).to_be_visible()
 
 
-def test_a_second_factor_is_scanned_and_a_key_is_shown_once(cloud: Cloud, stranger: "Page") -> None:
+def test_a_second_factor_is_scanned_and_a_key_is_shown_once(cloud: Cloud, stranger: Page) -> None:
     make_user("ann", cloud.project)
     sign_in(stranger)
     stranger.click("nav >> text=Second factor")
     stranger.click("text=Set it up")
     image = stranger.locator(".cs-enrol img")
-    assert image.evaluate("image => image.complete && image.naturalWidth > 100")
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
     seed = stranger.locator(".cs-enrol .cs-secret").inner_text()
     stranger.fill("#id_code", code_of(seed))
     stranger.click("text=Turn it on")
@@ -49,12 +46,13 @@ def test_a_second_factor_is_scanned_and_a_key_is_shown_once(cloud: Cloud, strang
     stranger.fill("#id_name", "laptop")
     stranger.click("text=Make it")
     stranger.wait_for_selector(".cs-secret")
-    stranger.click("nav >> text=Access keys")
-    assert stranger.locator(".cs-secret").count() == 0 and stranger.locator("text=laptop").is_visible()
+    stranger.goto("/account/access-keys/")
+    expect(stranger.locator("text=laptop")).to_be_visible()
+    expect(stranger.locator(".cs-secret")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_pages_fit_on_a_phone(cloud: Cloud, stranger: "Page", scheme: str) -> None:
+def test_the_pages_fit_on_a_phone(cloud: Cloud, stranger: Page, scheme: str) -> None:
     make_user("ann", cloud.project)
     stranger.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     stranger.set_viewport_size({"width": 390, "height": 800})

@@ -1,28 +1,24 @@
 """Operators at work on the pages of identity, in a real browser and under the pages' own security policy."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 from django.urls import reverse
+from playwright.sync_api import Page, expect
 
 from apps.identity.models import Assignment, Project
 from tests.support.admin import address, user
 from tests.support.cloud import Cloud
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
 pytestmark = pytest.mark.browser
 
 
-def choose(page: "Page", field: str, typed: str, shown: str) -> None:
+def choose(page: Page, field: str, typed: str, shown: str) -> None:
     """Find a row by typing a part of its name."""
     page.click(f".field-{field} .select2-selection")
     page.fill(".select2-search__field", typed)
     page.click(f".select2-results__option:has-text('{shown}')")
 
 
-def test_a_project_is_made_and_somebody_gets_a_role_in_it(cloud: Cloud, page: "Page") -> None:
+def test_a_project_is_made_and_somebody_gets_a_role_in_it(cloud: Cloud, page: Page) -> None:
     ann = user("ann")
     page.goto(address(Project, "add"))
     choose(page, "parent", "defa", "domain Default")
@@ -47,7 +43,7 @@ def test_a_project_is_made_and_somebody_gets_a_role_in_it(cloud: Cloud, page: "P
     assert not Assignment.objects.filter(user=ann).exists()
 
 
-def test_a_refusal_stands_beside_its_field_and_what_was_typed_is_kept(cloud: Cloud, page: "Page") -> None:
+def test_a_refusal_stands_beside_its_field_and_what_was_typed_is_kept(cloud: Cloud, page: Page) -> None:
     page.goto(reverse("admin:identity_user_add"))
     page.fill("#id_username", "ann")
     page.fill("#id_password", "short")
@@ -58,11 +54,11 @@ def test_a_refusal_stands_beside_its_field_and_what_was_typed_is_kept(cloud: Clo
     assert page.input_value("#id_password") == ""
 
 
-def test_the_permissions_are_a_picture_in_the_dark_and_on_a_phone(cloud: Cloud, page: "Page") -> None:
+def test_the_permissions_are_a_picture_in_the_dark_and_on_a_phone(cloud: Cloud, page: Page) -> None:
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(reverse("admin:identity_role_permissions"))
-    assert page.locator(".cs-arrows rect").count() == 4
+    expect(page.locator(".cs-arrows rect")).to_have_count(4)
     assert page.locator(".cs-matrix tbody tr").count() > 90
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, "the picture scrolls, and not the page"

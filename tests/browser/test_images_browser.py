@@ -3,17 +3,15 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
+from playwright.sync_api import Page, expect
 
 from apps.images.models import Image
 from apps.images.services import images
 from tests.support.cloud import Cloud
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 # Two pieces and a bit.
@@ -25,7 +23,7 @@ def _own_store(tmp_path: Path, settings: Any) -> None:
     settings.MEDIA_ROOT = tmp_path / "store"
 
 
-def test_a_file_goes_up_in_pieces_and_the_image_is_active(cloud: Cloud, page: "Page", tmp_path: Path) -> None:
+def test_a_file_goes_up_in_pieces_and_the_image_is_active(cloud: Cloud, page: Page, tmp_path: Path) -> None:
     image = images.register(actor=cloud.actor, name="debian", disk_format="raw")
     (tmp_path / "disk").write_bytes(DATA)
     page.goto(reverse("admin:images_image_change", args=[image.pk]))
@@ -35,17 +33,23 @@ def test_a_file_goes_up_in_pieces_and_the_image_is_active(cloud: Cloud, page: "P
     page.wait_for_url("**/change/")
     image.refresh_from_db()
     assert (image.state, image.sha256) == ("active", hashlib.sha256(DATA).hexdigest())
-    assert page.locator("text=active").first.is_visible()
+    expect(page.locator("text=active").first).to_be_visible()
 
 
-def test_an_upload_goes_on_where_it_was_left(cloud: Cloud, page: "Page", tmp_path: Path, complaints: list[str]) -> None:
+def test_an_upload_goes_on_where_it_was_left(cloud: Cloud, page: Page, tmp_path: Path, complaints: list[str]) -> None:
     image = images.register(actor=cloud.actor, name="debian", disk_format="raw")
     (tmp_path / "disk").write_bytes(DATA)
     sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.headers.get("upload-offset", "")) if request.method == "PUT" else None)
+    page.on(
+        "request",
+        lambda request: sent.append(request.headers.get("upload-offset", "")) if request.method == "PUT" else None,
+    )
     page.goto(reverse("admin:images_image_upload", args=[image.pk]))
     # The first piece gets through, the second one does not.
-    page.route("**/content", lambda route: route.abort() if route.request.headers.get("upload-offset") == "8388608" else route.continue_())
+    page.route(
+        "**/content",
+        lambda route: route.abort() if route.request.headers.get("upload-offset") == "8388608" else route.continue_(),
+    )
     page.set_input_files("#upload-file", tmp_path / "disk")
     page.click("button:has-text('Upload')")
     page.wait_for_selector("text=trying again")
@@ -59,7 +63,7 @@ def test_an_upload_goes_on_where_it_was_left(cloud: Cloud, page: "Page", tmp_pat
 
 
 def test_an_answer_that_is_lost_does_not_make_a_whole_upload_a_failed_one(
-    cloud: Cloud, page: "Page", tmp_path: Path, complaints: list[str]
+    cloud: Cloud, page: Page, tmp_path: Path, complaints: list[str]
 ) -> None:
     image = images.register(actor=cloud.actor, name="debian", disk_format="raw")
     (tmp_path / "disk").write_bytes(DATA[:100_000])
@@ -80,7 +84,7 @@ def test_an_answer_that_is_lost_does_not_make_a_whole_upload_a_failed_one(
     complaints.clear()  # of the answer that was lost
 
 
-def test_what_is_refused_says_why(cloud: Cloud, page: "Page", tmp_path: Path, complaints: list[str]) -> None:
+def test_what_is_refused_says_why(cloud: Cloud, page: Page, tmp_path: Path, complaints: list[str]) -> None:
     image = images.register(actor=cloud.actor, name="debian", disk_format="qcow2")
     (tmp_path / "disk").write_bytes(b"\0" * 100_000)
     page.goto(reverse("admin:images_image_upload", args=[image.pk]))

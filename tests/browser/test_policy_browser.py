@@ -1,16 +1,14 @@
 """Every kind of page works under the security policy that it is served with: the browser would complain in its console."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.urls import reverse
+from playwright.sync_api import Page
 
 from apps.common.api.edge import PAGE_POLICY
 from tests.support.cloud import Cloud
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +17,7 @@ def _add(model: Any) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
 
 
-def visit(page: "Page", path: str) -> Any:
+def visit(page: Page, path: str) -> Any:
     """Open it and be sure that its policy is in force."""
     answer = page.goto(path)
     assert answer is not None
@@ -27,7 +25,7 @@ def visit(page: "Page", path: str) -> Any:
     return answer
 
 
-def test_every_page_of_the_admin(cloud: Cloud, page: "Page") -> None:
+def test_every_page_of_the_admin(cloud: Cloud, page: Page) -> None:
     cloud.host("node-1")
     instance, _ = cloud.active(name="web")
     cloud.power(instance, "stop")
@@ -44,7 +42,7 @@ def test_every_page_of_the_admin(cloud: Cloud, page: "Page") -> None:
             assert visit(page, reverse(f"{name}_add")).status == 200
 
 
-def test_the_documentation_of_the_api(stranger: "Page") -> None:
+def test_the_documentation_of_the_api(stranger: Page) -> None:
     visit(stranger, reverse("docs"))
     stranger.wait_for_selector(".opblock")
     stranger.locator(".opblock").first.click()
@@ -54,7 +52,7 @@ def test_the_documentation_of_the_api(stranger: "Page") -> None:
     stranger.wait_for_selector(".modal-ux")
 
 
-def test_the_browsable_api(cloud: Cloud, page: "Page", complaints: list[str]) -> None:
+def test_the_browsable_api(cloud: Cloud, page: Page, complaints: list[str]) -> None:
     for path in ("/api/v1/instances", "/api/v1/flavors", "/api/v1/projects"):
         visit(page, path)
     page.locator("button:has-text('POST')").first.wait_for()
@@ -65,13 +63,13 @@ def test_the_browsable_api(cloud: Cloud, page: "Page", complaints: list[str]) ->
     assert "401" in complaints.pop(), "back on the page, which now wants to know who asks"
 
 
-def test_signing_in_to_the_browsable_api(cloud: Cloud, stranger: "Page") -> None:
+def test_signing_in_to_the_browsable_api(cloud: Cloud, stranger: Page) -> None:
     visit(stranger, "/api/session/login/?next=/api/v1/docs")
     box = stranger.locator(".cs-form").bounding_box()
     assert box is not None and box["width"] < 500, "the style sheet counts"
 
 
-def test_a_script_in_the_page_would_not_run(stranger: "Page", complaints: list[str]) -> None:
+def test_a_script_in_the_page_would_not_run(stranger: Page, complaints: list[str]) -> None:
     """That the policy is more than a header: what an attacker would put in is refused by the browser."""
     stranger.goto("/admin/login/")
     refused = stranger.evaluate(
