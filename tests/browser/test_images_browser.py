@@ -40,16 +40,10 @@ def test_an_upload_goes_on_where_it_was_left(cloud: Cloud, page: Page, tmp_path:
     image = images.register(actor=cloud.actor, name="debian", disk_format="raw")
     (tmp_path / "disk").write_bytes(DATA)
     sent: list[str] = []
-    page.on(
-        "request",
-        lambda request: sent.append(request.headers.get("upload-offset", "")) if request.method == "PUT" else None,
-    )
+    page.on("request", lambda request: sent.append(request.headers.get("upload-offset", "")) if request.method == "PUT" else None)
     page.goto(reverse("admin:images_image_upload", args=[image.pk]))
     # The first piece gets through, the second one does not.
-    page.route(
-        "**/content",
-        lambda route: route.abort() if route.request.headers.get("upload-offset") == "8388608" else route.continue_(),
-    )
+    page.route("**/content", lambda route: route.abort() if route.request.headers.get("upload-offset") == "8388608" else route.continue_())
     page.set_input_files("#upload-file", tmp_path / "disk")
     page.click("button:has-text('Upload')")
     page.wait_for_selector("text=trying again")
