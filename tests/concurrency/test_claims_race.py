@@ -12,7 +12,7 @@ from apps.placement.models import Allocation, Inventory
 from apps.placement.services import claims, inventories
 from apps.placement.services.claims import Claim
 from tests.support.postgres import Deadlocks
-from tests.support.threads import errors, together
+from tests.support.threads import errors, one_within_the_other, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,3 +83,21 @@ def test_a_claim_and_a_shrinking_host_agree() -> None:
     assert (row.capacity, row.ceiling) == (500, max(500, row.used))
     assert claim(wants(key, MEMORY_MB=1000 - row.used + 1)) == {key}
     assert selectors.mismatches() == []
+
+
+def test_what_is_given_back_while_a_claim_waits_is_there_for_it() -> None:
+    key = provider(MEMORY_MB=1000)
+    held = wants(key, MEMORY_MB=1000)
+    claim(held)
+    refused = one_within_the_other(partial(claims.release, [held.consumer_id]), partial(claim, wants(key, MEMORY_MB=900)))
+    assert refused == set()
+    assert Inventory.objects.get().used == 900
+    assert selectors.mismatches() == []
+
+
+def test_a_host_that_grows_while_a_claim_waits_has_room_for_it() -> None:
+    key = provider(MEMORY_MB=1000)
+    grows = partial(inventories.report, provider_id=key, name="x", totals={"MEMORY_MB": 3000})
+    assert one_within_the_other(grows, partial(claim, wants(key, MEMORY_MB=2500))) == set()
+    row = Inventory.objects.get()
+    assert (row.used, row.ceiling) == (2500, 3000)

@@ -15,7 +15,7 @@ from apps.hosts.services import admission, aggregates, deltas, enrol, zones
 from apps.placement.models import ProviderAggregate, ResourceProvider
 from apps.placement.services import inventories, providers
 from tests.support.postgres import Deadlocks
-from tests.support.threads import errors, together, unexpected
+from tests.support.threads import errors, one_within_the_other, together, unexpected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,29 +67,6 @@ def test_hosts_that_come_and_go_at_once_are_in_placement_as_they_are_in_the_end(
     assert len(pairs) == 9
     assert set(ProviderAggregate.objects.values_list("provider_id", "aggregate_id")) == pairs
     assert deadlocks() == 0, deadlocks.details()
-
-
-def one_within_the_other(first: Callable[[], object], second: Callable[[], object]) -> None:
-    """`second` begins when `first` has done everything but commit, which comes when the other has ended, or waits for it."""
-    ended, results = threading.Event(), []
-
-    def run() -> None:
-        results.extend(together([second]))
-        ended.set()
-
-    def waits() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            return bool(cursor.fetchone()[0])
-
-    thread = threading.Thread(target=run)
-    with transaction.atomic():
-        first()
-        thread.start()
-        while not ended.wait(0.01) and not waits():
-            pass
-    thread.join()
-    assert errors(results) == []
 
 
 @pytest.mark.parametrize("moves_first", [True, False], ids=["move first", "hello first"])

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.common.batching import Batcher
 
@@ -76,3 +76,28 @@ def errors(results: Sequence[Any]) -> list[BaseException]:
 def unexpected(results: Sequence[Any], *expected: type[BaseException]) -> list[BaseException]:
     """The errors that are not of these types."""
     return [error for error in errors(results) if not isinstance(error, expected)]
+
+
+def one_within_the_other(first: Callable[[], object], second: Callable[[], Any]) -> Any:
+    """`second` begins when `first` has done everything but commit, which comes when the other has ended, or waits for it; its result."""
+    ended = threading.Event()
+    results: list[Any] = []
+
+    def run() -> None:
+        results.extend(together([second]))
+        ended.set()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        first()
+        thread.start()
+        while not ended.wait(0.01) and not waits():
+            pass
+    thread.join()
+    assert errors(results) == []
+    return results[0]

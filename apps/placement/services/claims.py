@@ -76,7 +76,9 @@ def claim_lines(lines: Sequence[Line], *, new: bool = False) -> set[uuid.UUID]:
 def _claim_statement(*, new: bool) -> str:
     """Everything in the one order of locks: inventories, generations, consumers; each part waits for the one before.
 
-    A locked row is read as it is now, not as it was when the statement began: so `used` is exact, whoever else claims.
+    A locked row is read as it is now, not as it was when the statement began: so `used` is exact, whoever else claims. An UPDATE is held
+    against the constraints as if its row were still that of the beginning, and only then tried on the newest: both sides of the
+    comparison come from the locked row, or what others have given back meanwhile would count as held.
     """
     again = "" if new else "ON CONFLICT (id) DO UPDATE SET generation = c.generation + 1, managed = true, updated_at = EXCLUDED.updated_at"
     return f"""
@@ -88,7 +90,8 @@ def _claim_statement(*, new: bool) -> str:
         ), asked AS (
             SELECT provider_id, resource_class, CAST(sum(amount) AS bigint) AS amount FROM w GROUP BY provider_id, resource_class
         ), locked AS (
-            SELECT i.id, i.provider_id, i.resource_class, i.used, i.capacity, i.min_unit, i.max_unit, i.step_size, asked.amount
+            SELECT i.id, i.provider_id, i.resource_class, i.used, i.capacity, i.ceiling, i.min_unit, i.max_unit, i.step_size,
+                asked.amount
             FROM {_table(Inventory)} i JOIN asked ON i.provider_id = asked.provider_id AND i.resource_class = asked.resource_class
             ORDER BY i.provider_id, i.resource_class FOR NO KEY UPDATE OF i
         ), refused AS (
@@ -97,7 +100,7 @@ def _claim_statement(*, new: bool) -> str:
             WHERE l.id IS NULL OR l.used + l.amount > l.capacity
                 OR w.amount < l.min_unit OR w.amount > l.max_unit OR w.amount %% l.step_size <> 0
         ), taken AS (
-            UPDATE {_table(Inventory)} i SET used = i.used + l.amount FROM locked l
+            UPDATE {_table(Inventory)} i SET used = l.used + l.amount, ceiling = l.ceiling FROM locked l
             WHERE i.id = l.id AND l.provider_id NOT IN (SELECT provider_id FROM refused) RETURNING i.provider_id
         ), raised AS ({_raising("taken")}), told AS ({_TOLD}), made AS (
             INSERT INTO {_table(Consumer)} AS c (id, generation, project_id, user_id, type, managed, created_at, updated_at)
