@@ -4,6 +4,8 @@ Changes that come while a host is being converged are taken together by the next
 a second; a host that has no state, or missed a change, asks for the whole.
 """
 
+import heapq
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -73,6 +75,9 @@ class Converger:
         self._announce = announce
         self._condition = threading.Condition()
         self._sites: dict[str, _Site] = {}
+        # When to look at which site. Of one site there may be several entries: what it says itself when its time has come counts.
+        self._agenda: list[tuple[float, int, _Site]] = []
+        self._entries = itertools.count()
         for host in hosts:
             driver = host.hypervisor.network()
             if driver is not None:
@@ -87,6 +92,9 @@ class Converger:
         self._sending = threading.Lock()
 
     def start(self) -> None:
+        with self._condition:
+            for site in self._sites.values():
+                self._plan(site)
         self._thread.start()
 
     def stop(self, timeout_s: float = 2.0) -> None:
@@ -113,14 +121,14 @@ class Converger:
         with self._condition:
             if site := self._sites.get(host_id):
                 site.converge_at = 0.0
-                self._condition.notify()
+                self._plan(site)
 
     def ask(self, host_id: str) -> None:
         """Have the control plane tell the whole state."""
         with self._condition:
             if site := self._sites.get(host_id):
                 site.ask_at = min(site.ask_at, time.monotonic())
-                self._condition.notify()
+                self._plan(site)
 
     def replace(self, host_id: str, state: network.State) -> None:
         """Take a whole state, unless a newer one is here."""
@@ -137,7 +145,7 @@ class Converger:
                 site.desired = Desired.of(msgspec.structs.replace(state, objects=objects))
                 site.ask_at = NEVER
                 self._changed(site)
-            self._condition.notify()
+            self._plan(site)
 
     def change(self, host_id: str, change: network.Change) -> None:
         """Take a change; one that does not fit waits a moment for what is missing, then the whole state is asked for."""
@@ -152,7 +160,7 @@ class Converger:
                 site.ask_at = min(site.ask_at, time.monotonic() + EARLY_S)
             else:
                 self._changed(site)
-            self._condition.notify()
+            self._plan(site)
 
     @staticmethod
     def _apply(site: _Site, change: network.Change) -> None:
@@ -175,24 +183,36 @@ class Converger:
             site.ask_at = NEVER
         site.converge_at = 0.0
 
+    def _plan(self, site: _Site) -> None:
+        """Have it looked at when it is due; under the condition, by whoever changed its times or has done with it."""
+        if (due_at := site.due_at()) < NEVER:
+            heapq.heappush(self._agenda, (due_at, next(self._entries), site))
+            self._condition.notify()
+
     def _loop(self) -> None:
         while True:
             with self._condition:
                 if self._stopping:
                     return
-                now = time.monotonic()
-                ready = [site for site in self._sites.values() if site.due_at() <= now]
-                for site in ready:
-                    site.busy = True
+                ready = self._ready(time.monotonic())
                 if not ready:
-                    next_at = min((site.due_at() for site in self._sites.values()), default=NEVER)
-                    self._condition.wait(None if next_at == NEVER else max(0.0, next_at - now))
+                    self._condition.wait(self._agenda[0][0] - time.monotonic() if self._agenda else None)
                     continue
             for site in ready:
                 try:
                     self._pool.submit(self._work, site)
                 except RuntimeError:
                     return  # stopped meanwhile
+
+    def _ready(self, now: float) -> list[_Site]:
+        """The sites that are due, busy from here on."""
+        ready = []
+        while self._agenda and self._agenda[0][0] <= now:
+            site = heapq.heappop(self._agenda)[2]
+            if site.due_at() <= now:
+                site.busy = True
+                ready.append(site)
+        return ready
 
     def _work(self, site: _Site) -> None:
         try:
@@ -205,7 +225,7 @@ class Converger:
         finally:
             with self._condition:
                 site.busy = False
-                self._condition.notify()
+                self._plan(site)
 
     def _converge(self, site: _Site) -> None:
         with self._condition:
@@ -269,7 +289,7 @@ class Converger:
                     else:
                         site.news = site.news or msgspec.structs.replace(told, asks=False)
                         site.tell_at = site.told_at + TELL_EVERY_S
-                self._condition.notify()
+                    self._plan(site)
 
 
 def _converged(driver: Network, desired: Desired) -> Outcome:
