@@ -14,7 +14,11 @@ LEASE_TIMEOUT_S=10
 READY=/run/ready            # is there once process 1 has left: what happens later is told by whoever notices
 TAB='	'
 
-say() { printf 'cloudsite: %s\n' "$1"; }
+say() { # again if a child ends at that very moment: the signal has BusyBox' printf fail, and what it was to write is lost
+    for _ in 1 2 3 4 5 6 7 8; do
+        printf 'cloudsite: %s\n' "$1" && return
+    done
+}
 
 load() { # every module of one group; the builder numbered them in the order of their dependencies
     for module in /lib/modules/"$1"/*.ko; do
