@@ -17,7 +17,7 @@ from apps.placement.candidates import loading
 from apps.placement.candidates.forest import Provider, Stock
 from apps.placement.candidates.query import CandidateQuery, Found, Group
 from apps.placement.models import Inventory, ProviderAggregate, ProviderTrait, ResourceProvider
-from tests.support.candidates import LONG, SHARES, SHORT, Node, all_answers, answer, questions
+from tests.support.candidates import LONG, SHARES, Node, all_answers, answer, questions
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +89,7 @@ limits = st.one_of(st.none(), st.integers(1, 4))
 seeds = st.integers(0, 2**32)
 
 
-@settings(SHORT, max_examples=150)
+@settings(max_examples=150)
 @given(questions(), limits, seeds)
 def test_exactly_those_candidates_are_found_that_trying_everything_finds(
     question: tuple[list[Node], CandidateQuery], limit: int | None, seed: int

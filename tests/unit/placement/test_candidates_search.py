@@ -14,7 +14,6 @@ from tests.support.candidates import (
     AGGREGATES,
     LONG,
     SHARES,
-    SHORT,
     Answer,
     Node,
     all_answers,
@@ -59,7 +58,7 @@ def answers(wanted: CandidateQuery, nodes: Sequence[Node]) -> set[Answer]:
     return set(found)
 
 
-@settings(SHORT, max_examples=600)
+@settings(max_examples=600)
 @given(questions())
 @example(([node(1, VCPU=1)], CandidateQuery({"": Group({"VCPU": 1})})))
 def test_exactly_those_candidates_are_found_that_trying_everything_finds(question: tuple[list[Node], CandidateQuery]) -> None:

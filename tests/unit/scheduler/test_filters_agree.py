@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.scheduler.filters import PASSED, judge
@@ -100,7 +100,7 @@ def verdicts(table: HostTable, request: Request, builds_per_host: int) -> dict[u
     }
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.lists(hosts, max_size=MOST), requests, st.integers(0, 3))
 def test_every_verdict_is_the_one_that_a_look_at_the_host_alone_gives(rows: list[dict[str, Any]], asked: dict[str, Any], builds: int) -> None:
     request = make_request(**{"amounts": {}, **asked})
@@ -111,7 +111,7 @@ def test_every_verdict_is_the_one_that_a_look_at_the_host_alone_gives(rows: list
     assert judged.hosts == len(rows)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, MOST - 1), st.none() | hosts), min_size=1, max_size=15), requests)
 def test_it_makes_no_difference_in_which_order_hosts_came_changed_and_went(steps: list[tuple[int, Any]], asked: dict[str, Any]) -> None:
     table, there = make_table(aggregates=KINDS), dict[int, dict[str, Any]]()
