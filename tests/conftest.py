@@ -86,6 +86,16 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
     pytest.register_assert_rewrite("tests.support.audit", "tests.support.cloud", "tests.support.hosts")
     config.pluginmanager.import_plugin("tests.support.fixtures")
+    _unhurried()
+
+
+def _unhurried() -> None:
+    """Hypothesis asks the same in every run, however slow the machine is just then; long forms draw anew."""
+    from hypothesis import HealthCheck, settings
+
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+    settings.register_profile("unhurried", deadline=None, derandomize=True, database=None, suppress_health_check=slow)
+    settings.load_profile("unhurried")
 
 
 # Hypervisors one at a time, and whole installations and browsers one at a time; what else there is goes by files.
@@ -116,15 +126,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests have counted, added up: `record_property("figures of isolation", {"requests": 12})`."""
+    """What tests have counted, added up: `record_property("figures of isolation", {"requests": 12})`; and the longest of what
+    was promised in a time and is no failure when the machine is just too busy: `record_property("promised in 2 s: …", 0.4)`."""
     sums: dict[str, Counter[str]] = {}
+    longest: dict[str, float] = {}
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, []):
             for name, counted in report.user_properties if report.when == "call" else ():
                 if name.startswith("figures of "):
                     sums.setdefault(name.removeprefix("figures of "), Counter()).update(counted)
+                elif name.startswith("promised in "):
+                    longest[name] = max(counted, longest.get(name, 0))
     for name, counts in sums.items():
         terminalreporter.write_line(f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+    for name, took in longest.items():
+        terminalreporter.write_line(f"{name}: {took} s at most")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

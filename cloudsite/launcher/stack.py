@@ -108,7 +108,7 @@ class Stack:
             self._daemons.release()
             self._daemons = None
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, timeout_s: float = 180.0) -> None:
         """Until the API answers and every host is up. Raises LaunchError with the log's last lines."""
         log = self.var / "log"
         certificate = self.settings.tls_certificate if tls.is_on(self.settings) else None

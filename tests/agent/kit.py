@@ -162,7 +162,7 @@ def config(state_dir: Path, control: Control, **changes: Any) -> Config:
     return Config(**{**fields, **changes})
 
 
-def wait_for(what: Callable[[], Any], timeout_s: float = 10.0, every_s: float = 0.02) -> Any:
+def wait_for(what: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
     """Call until the answer is true; fails after `timeout_s` seconds."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
@@ -259,7 +259,7 @@ class AgentProcess:
         self._process.kill()
         self._process.wait()
 
-    def terminate(self, timeout_s: float = 20.0) -> int:
+    def terminate(self, timeout_s: float = 60.0) -> int:
         """SIGTERM; the exit code."""
         assert self._process is not None
         self._process.terminate()

@@ -13,7 +13,7 @@ from contracts import topics
 from contracts.compute import v1 as compute
 from contracts.compute.v1 import PowerState
 from contracts.report import Outcome, Report
-from tests.agent.kit import Control, Pipeline, domain, wait_for
+from tests.agent.kit import HOST_ID, Control, Pipeline, domain, wait_for
 
 
 class Held:
@@ -26,7 +26,7 @@ class Held:
 
     def _hold(self, instance_id: str) -> None:
         self.reached.set()
-        assert self.go.wait(20)
+        assert self.go.wait(100)
 
 
 def in_background(pipeline: Pipeline, wire: str) -> threading.Thread:
@@ -42,7 +42,7 @@ def outcomes(pipeline: Pipeline) -> list[Outcome]:
 def test_a_repeat_of_what_is_running_right_now_is_ignored(pipeline: Pipeline, control: Control) -> None:
     held, wire = Held(pipeline), control.build("i-1")
     thread = in_background(pipeline, wire)
-    assert held.reached.wait(10)
+    assert held.reached.wait(60)
     assert pipeline.build(wire) == []
     held.go.set()
     thread.join()
@@ -55,7 +55,7 @@ def test_observe_answers_while_a_build_is_running_and_says_progress_of_that_very
 ) -> None:
     held, wire = Held(pipeline), control.build("i-1", operation_id="op-1", generation=2)
     thread = in_background(pipeline, wire)
-    assert held.reached.wait(10)
+    assert held.reached.wait(60)
     (of_it,) = pipeline.run(topics.COMPUTE_OBSERVE, control.observe("i-1", operation_id="op-1", step="observe"))
     assert of_it.outcome is Outcome.PROGRESS
     assert [event.name for event in of_it.events] == ["host.received", "image.ready", "ports.ready"]
@@ -70,7 +70,7 @@ def test_many_questions_in_one_message_wait_for_no_lane(tmp_path: Path, control:
     pipeline = Pipeline(tmp_path, control, lanes=1)
     held = Held(pipeline)
     thread = in_background(pipeline, control.build("i-1"))
-    assert held.reached.wait(10)
+    assert held.reached.wait(60)
     reports = pipeline.run(topics.COMPUTE_OBSERVE, *[control.observe(f"i-{number}") for number in range(5)])
     assert [report.outcome for report in reports] == [Outcome.DONE] * 5
     assert len(pipeline.messages) == 1
@@ -106,7 +106,7 @@ def test_commands_for_one_instance_wait_for_each_other_and_for_others_do_not(
 ) -> None:
     held = Held(pipeline)
     builder = in_background(pipeline, control.build("i-1", generation=1))
-    assert held.reached.wait(10)
+    assert held.reached.wait(60)
     deleter = threading.Thread(
         target=pipeline.executor.run, args=(topics.COMPUTE_DELETE, [control.delete("i-1", generation=2)])
     )
@@ -129,6 +129,7 @@ def test_no_more_commands_than_lanes_are_at_work(tmp_path: Path, control: Contro
         with mutex:
             at_work += 1
             most = max(most, at_work)
+        wait_for(lambda: most > 1)
         time.sleep(0.03)
         with mutex:
             at_work -= 1
@@ -149,7 +150,7 @@ def test_reports_of_one_message_travel_together(pipeline: Pipeline, control: Con
 
 def test_a_quick_command_does_not_wait_for_a_slow_one_of_the_same_message(pipeline: Pipeline, control: Control) -> None:
     go = threading.Event()
-    pipeline.hypervisor.hooks["disk.made"] = lambda instance_id: instance_id != "slow" or go.wait(20)
+    pipeline.hypervisor.hooks["disk.made"] = lambda instance_id: instance_id != "slow" or go.wait(100)
     wires = [control.build("slow"), control.build("quick")]
     thread = threading.Thread(target=pipeline.executor.run, args=(topics.COMPUTE_BUILD, wires))
     thread.start()
@@ -162,8 +163,10 @@ def test_a_quick_command_does_not_wait_for_a_slow_one_of_the_same_message(pipeli
 def test_a_long_command_tells_how_far_it_is(pipeline: Pipeline, control: Control) -> None:
     held = Held(pipeline)
     thread = in_background(pipeline, control.build("i-1", operation_id="op-1"))
-    assert held.reached.wait(10)
-    now = time.monotonic()
+    assert held.reached.wait(60)
+    command = pipeline.running.find(HOST_ID, "op-1")
+    assert command is not None
+    now = command.began
     assert pipeline.running.progress_due(now) == []
     (wire,) = pipeline.running.progress_due(now + FIRST_PROGRESS_S)
     assert pipeline.running.progress_due(now + FIRST_PROGRESS_S + 4) == []

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import throttled
 from django.conf import settings
 from django.test import Client
 
@@ -14,7 +15,9 @@ Set = Callable[..., None]
 
 
 @pytest.fixture
-def env(edge_settings: Set) -> Set:
+def env(edge_settings: Set, monkeypatch: pytest.MonkeyPatch) -> Set:
+    """While it lasts no allowance refills, however slow the machine is."""
+    monkeypatch.setattr(throttled.utils, "now_mono_f", lambda: 1000.0)
     return edge_settings
 
 

@@ -4,6 +4,8 @@ import base64
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -97,21 +99,19 @@ def test_a_bad_idempotency_key_is_refused(cloud: Cloud, ann: Http, key: str) -> 
 
 def test_waiting_answers_when_the_operation_is_closed(cloud: Cloud, ann: Http) -> None:
     cloud.host()
-    worker = threading.Timer(0.2, _in_thread, [cloud])
-    worker.start()
     started = time.monotonic()
-    body = ann.post("instances?wait=30", wanted(cloud)).ok(202)
-    assert time.monotonic() - started < 10
+    with _at_work(cloud, after_s=0.2):
+        body = ann.post("instances?wait=60", wanted(cloud)).ok(202)
+    assert time.monotonic() - started < 50
     assert body["operation"]["state"] == "succeeded"
     assert (body["instance"]["state"], body["instance"]["task"]) == ("ACTIVE", None)
-    worker.join()
 
 
 def test_waiting_ends_with_its_time(cloud: Cloud, ann: Http) -> None:
     operation = ann.post("instances", wanted(cloud)).ok(202)["operation"]
     started = time.monotonic()
     assert ann.get(f"operations/{operation['id']}?wait=0.3").ok()["state"] == "queued"
-    assert 0.25 < time.monotonic() - started < 5
+    assert 0.25 < time.monotonic() - started < 30
 
 
 def test_the_console_is_json_or_plain_text(cloud: Cloud, ann: Http) -> None:
@@ -119,10 +119,8 @@ def test_the_console_is_json_or_plain_text(cloud: Cloud, ann: Http) -> None:
     instance, _ = cloud.active()
     path = f"instances/{instance.pk}/console-log"
     for headers, kind in (({}, "application/json"), ({"Accept": "text/plain"}, "text/plain; charset=utf-8")):
-        worker = threading.Timer(0.1, _in_thread, [cloud])
-        worker.start()
-        answer = ann.get(path, headers=headers)
-        worker.join()
+        with _at_work(cloud, after_s=0.1):
+            answer = ann.get(path, headers=headers)
         assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
         text = answer.content.decode() if headers else answer.json["text"]
         assert text == "hello\n"
@@ -200,15 +198,28 @@ def test_a_broker_that_is_down_makes_the_request_late_and_not_lost(cloud: Cloud,
     assert cloud.bus.waiting == []
 
 
-def _in_thread(cloud: Cloud) -> None:
+@contextmanager
+def _at_work(cloud: Cloud, *, after_s: float) -> Iterator[None]:
+    """Scheduler and hosts work in a thread meanwhile, from some time after the beginning to the end."""
     from django.db import connection
 
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            over.wait(after_s)
+            while not over.wait(0.05):
+                cloud.run()
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
     try:
-        for _ in range(20):
-            cloud.run()
-            time.sleep(0.05)
+        yield
     finally:
-        connection.close()
+        over.set()
+        worker.join()
 
 
 
@@ -225,7 +236,7 @@ def test_when_too_many_wait_the_next_one_is_answered_at_once(cloud: Cloud, ann: 
         assert taken >= 1
         started = time.monotonic()
         assert ann.get(f"operations/{operation['id']}?wait=30").ok()["state"] == "queued"
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 25
     finally:
         for _ in range(taken):
             waiting._slots.release()

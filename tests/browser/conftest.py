@@ -1,11 +1,12 @@
 """A real browser. Whatever it complains of in its console, the security policy included, fails the test."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud
@@ -21,6 +22,16 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PASSWORD = "correct horse battery"
+# Five seconds are too few for a page on a busy machine.
+expect.set_options(timeout=60_000)
+
+
+def complained(page: Page, complaints: list[str]) -> str:
+    """What the browser complained of last, which may be told a moment after what it is about; it is taken away."""
+    until = time.monotonic() + 30
+    while not complaints and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    return complaints.pop()
 
 
 @pytest.fixture
@@ -43,6 +54,7 @@ def stranger(
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(base_url=live_server.url, viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console",

@@ -28,7 +28,7 @@ def test_an_operator_stops_an_instance_and_watches_it_happen(cloud: Cloud, page:
 
     host.work()
     # Nobody reloads: the page follows by itself, and stops asking once nothing is under way.
-    page.wait_for_selector(".cs-head .cs-badge:has-text('STOPPED')", timeout=10_000)
+    page.wait_for_selector(".cs-head .cs-badge:has-text('STOPPED')")
     expect(page.locator(".cs-live")).to_have_count(0)
     expect(page.locator(".cs-operation")).to_have_count(2)
     expect(page.locator("text=Start…")).to_be_visible()
@@ -42,7 +42,7 @@ def test_a_page_that_follows_keeps_what_was_unfolded(cloud: Cloud, page: Page) -
     page.click("summary")
     with page.expect_response(lambda response: "fragment" in response.url):
         host.work()
-    page.wait_for_selector(".cs-live", state="detached", timeout=10_000)
+    page.wait_for_selector(".cs-live", state="detached")
     assert page.locator("details.cs-details").first.evaluate("box => box.open")
 
 

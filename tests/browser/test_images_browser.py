@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from apps.images.models import Image
 from apps.images.services import images
+from tests.browser.conftest import complained
 from tests.support.cloud import Cloud
 
 pytestmark = pytest.mark.browser
@@ -87,4 +88,4 @@ def test_what_is_refused_says_why(cloud: Cloud, page: Page, tmp_path: Path, comp
     page.wait_for_selector("text=(image.format_mismatch)")
     image.refresh_from_db()
     assert image.state == "queued"
-    complaints.clear()  # of the status of the answer
+    complained(page, complaints)  # of the status of the answer

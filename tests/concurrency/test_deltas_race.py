@@ -18,7 +18,7 @@ from apps.placement.services import claims, inventories
 from apps.scheduler.feed import Feed
 from apps.scheduler.table import HostTable
 from tests.support.cloud import Cloud
-from tests.support.threads import PATIENCE_S, errors, together
+from tests.support.threads import PATIENCE_S, errors, together, undisturbed
 
 HOSTS = 24
 
@@ -148,6 +148,7 @@ def test_who_was_away_while_deltas_were_forgotten_reads_everything_even_if_only_
         deltas.prune()
         feed.current(surely=True)
         assert feed.whole == 1
+    undisturbed()
     deltas.prune()
     assert not HostDelta.objects.exists()
     assert feed.current(surely=True).facts() == Feed().current().facts()

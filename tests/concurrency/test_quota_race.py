@@ -271,7 +271,7 @@ class _Storm:
         while self.going():
             for host in self.cloud.hosts:
                 for command in host.commands():
-                    fails = chosen.random() < 0.2 and command.topic == topics.COMPUTE_BUILD
+                    fails = chosen.random() < 0.5 and command.topic == topics.COMPUTE_BUILD
                     self.done["failed"] += fails
                     wire = host.obey(command, fails=fails)
                     self.conductor.put([(topics.REPORT, wire)] * chosen.choice((1, 1, 2)))

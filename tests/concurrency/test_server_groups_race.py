@@ -69,6 +69,7 @@ def hosts_of(members: ServerGroup) -> Counter[Any]:
     return Counter(Instance.objects.filter(server_group_id=members.pk, host_id__isnull=False).values_list("host_id", flat=True))
 
 
+@pytest.mark.timeout(300)
 def test_two_hundred_members_that_want_to_be_apart_get_two_hundred_hosts(
     cloud: Cloud, time_machine: Time, deadlocks: Deadlocks
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_heartbeat_alone_does_not_bring_up_what_never_said_hello(cloud: Cloud)
 
 
 def test_silence_brings_it_down_and_a_heartbeat_up_again(cloud: Cloud, time_machine: Time) -> None:
+    time_machine.stand()
     host = cloud.host()
     time_machine.forward(settings.ENV.host_silent_s - 1)
     assert mark_silent_hosts() == 0

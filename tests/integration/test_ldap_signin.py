@@ -1,5 +1,6 @@
 """Signing in with a password of the directory: who gets in, as whom, and what happens to others when it is away."""
 
+import dataclasses
 import time
 import uuid
 from functools import partial
@@ -229,15 +230,17 @@ def test_after_a_failure_nobody_waits_for_the_directory_until_it_is_tried_again(
     directory.person("ann")
     sync()
     directory.settings(ldap_timeout_s=0.4)
+    monkeypatch.setattr(breaker, "PAUSE_S", 600.0)
     directory.freeze()
     try:
         started = time.monotonic()
         assert refusal(sign_in, "ann").code == "directory.unavailable"
-        assert 0.3 < time.monotonic() - started < 2
+        assert 0.3 < time.monotonic() - started < 20
+        monkeypatch.setattr(settings, "ENV", dataclasses.replace(settings.ENV, ldap_timeout_s=20.0))
         started = time.monotonic()
         for _ in range(5):
             assert refusal(sign_in, "ann").code == "directory.unavailable"
-        assert time.monotonic() - started < 0.3
+        assert time.monotonic() - started < 20
     finally:
         directory.thaw()
     assert refusal(sign_in, "ann").code == "directory.unavailable"
@@ -304,7 +307,7 @@ def test_encrypted_and_only_with_a_certificate_that_is_trusted(
         try:
             started = time.monotonic()
             assert refusal(sign_in, "ann").code == "directory.unavailable"
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 20
         finally:
             directory.thaw()
 

@@ -114,8 +114,8 @@ def test_the_sweep_settles_what_has_a_row_and_removes_what_has_none(shelf: Shelf
 
 
 def test_scrubbing_keeps_its_pace(shelf: Shelf) -> None:
-    pace = scrub.Pace(1)
     began = time.monotonic()
+    pace = scrub.Pace(1)
     for _ in range(4):
         pace.wait(64 * 1024)
     assert time.monotonic() - began >= 0.2

@@ -213,7 +213,7 @@ def test_a_heartbeat_that_is_replayed_does_not_make_a_dead_host_alive(cloud: Clo
     assert Host.objects.get().state == "down"
 
 
-@pytest.mark.parametrize("off_by", [-301.0, 301.0])
+@pytest.mark.parametrize("off_by", [-301.0, 310.0])
 @pytest.mark.parametrize("topic", [topics.HELLO, topics.HEARTBEAT, topics.OBSERVATION])
 def test_a_clock_that_is_far_off_is_refused(cloud: Cloud, topic: str, off_by: float) -> None:
     host = cloud.host()

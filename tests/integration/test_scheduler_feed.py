@@ -22,6 +22,7 @@ from apps.scheduler.table import HostTable
 from tests.support.cloud import Cloud
 from tests.support.fixtures import Time
 from tests.support.tables import make_request
+from tests.support.threads import undisturbed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -170,6 +171,7 @@ def test_an_unchanged_table_reads_no_host(cloud: Cloud, feed: Counted, monkeypat
 
 def test_after_a_gap_everything_is_read_anew(cloud: Cloud, feed: Counted, time_machine: Time) -> None:
     claim(host(cloud, "alpha").id, VCPU=3)
+    undisturbed()
     time_machine.forward(deltas.KEPT_S + 1)
     assert deltas.prune()
     assert not HostDelta.objects.exists()

@@ -11,6 +11,7 @@ from tests.support.fixtures import Time
 
 
 def test_a_message_that_is_not_answered_is_sent_again_with_longer_and_longer_waits(cloud: Cloud, time_machine: Time) -> None:
+    time_machine.stand()
     instance = cloud.boot(name="a")
     Operation.objects.update(deadline=operation_of(instance).deadline.replace(year=2099))
     (first,) = cloud.bus.take()
@@ -55,6 +56,7 @@ def test_a_command_is_sent_again_as_it_was(cloud: Cloud, time_machine: Time) -> 
 
 
 def test_a_host_at_work_is_left_alone_until_the_deadline(cloud: Cloud, time_machine: Time) -> None:
+    time_machine.stand()
     cloud.host()
     _, host, command = cloud.placed()
     host.progress(command)

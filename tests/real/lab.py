@@ -47,7 +47,7 @@ def network_unavailable() -> str:
     if missing := [name for name in PROGRAMS if not shutil.which(name)]:
         return f"not installed: {', '.join(missing)}"
     try:
-        run("ovs-vsctl", "--timeout=3", "show")
+        run("ovs-vsctl", "--timeout=30", "show", timeout_s=40)
     except DriverError as error:
         return f"Open vSwitch does not answer: {error}"
     return ""
@@ -231,7 +231,7 @@ class Lab:
     def console(self, command: compute.Build) -> str:
         return self.driver.console(compute1.Console(instance_id=command.instance_id)).text.replace("\r", "")
 
-    def wait_for(self, command: compute.Build, line: str, *, times: int = 1, within_s: float = 90.0) -> str:
+    def wait_for(self, command: compute.Build, line: str, *, times: int = 1, within_s: float = 200.0) -> str:
         """The console, once it has `line` so many times."""
         until = time.monotonic() + within_s
         while (text := self.console(command)).count(line) < times:

@@ -211,18 +211,22 @@ class Client:
 
 def reached_as(space: str, address: str, port: int = PORT) -> str:
     """The address under which a server was reached."""
-    client = Client(space, address, port)
+    client = Client(space, address, port, timeout_s=20)
     client.close()
     return client.seen_as
 
 
-def is_reached(space: str, address: str, port: int = PORT) -> bool:
+def is_reached(space: str, address: str, port: int = PORT, timeout_s: float = 20) -> bool:
     try:
-        reached_as_quickly = Client(space, address, port, timeout_s=0.7)
+        Client(space, address, port, timeout_s).close()
     except OSError:
         return False
-    reached_as_quickly.close()
     return True
+
+
+def is_out_of_reach(space: str, address: str, port: int = PORT) -> bool:
+    """For the moment that a connection takes, with some to spare."""
+    return not is_reached(space, address, port, 0.7)
 
 
 class Wire:

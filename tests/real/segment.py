@@ -43,18 +43,22 @@ class Client:
         return run(*args, namespace=self.namespace, timeout_s=timeout_s)
 
     def dhcp(self, *options: str) -> dict[str, str]:
-        """What a real DHCP client is given, as its script sees it; empty when nobody answers. `options`: of udhcpc."""
+        """What a real DHCP client is given, as its script sees it; empty when nobody answers to 20 questions. `options`: of udhcpc."""
         script, out = self._folder / "event", self._folder / f"{self.namespace}.lease"
         script.write_text(_EVENT)
         script.chmod(0o755)
         out.unlink(missing_ok=True)
         wanted = ("-O", "mtu", "-O", "staticroutes", "-O", "domain", "-O", "hostname")
         command = ["nsenter", f"--net=/run/netns/{self.namespace}", "busybox", "udhcpc", "-f", "-q", "-n"]
-        fixed = ["-i", "eth0", "-s", str(script), "-T", "1", "-t", "2", *wanted, *options]
+        fixed = ["-i", "eth0", "-s", str(script), "-T", "1", "-t", "20", *wanted, *options]
         subprocess.run([*command, *fixed], env={**os.environ, "OUT": str(out)}, capture_output=True, check=False)
         if not out.exists():
             return {}
         return dict(line.partition("=")[::2] for line in out.read_text().splitlines() if "=" in line)
+
+    def gets_no_lease(self) -> bool:
+        """To two questions, a second apart."""
+        return not self.dhcp("-t", "2")
 
     def configure(self, lease: dict[str, str]) -> None:
         """Take address and routes over, as a guest does."""
@@ -76,7 +80,7 @@ _FETCH = """
 import http.client, json, sys
 told = json.loads(sys.argv[1])
 host, path, method = told.pop("host"), told.pop("path"), told.pop("method", "GET")
-connection = http.client.HTTPConnection(host, 80, timeout=5)
+connection = http.client.HTTPConnection(host, 80, timeout=15)
 connection.request(method, path, headers={name.replace("_", "-"): value for name, value in told.items()})
 answer = connection.getresponse()
 print(answer.status)

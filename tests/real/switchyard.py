@@ -106,7 +106,7 @@ class Guest:
                 if until and until(frame):
                     return found
 
-    def hears(self, frame: bytes, within_s: float = 2.0) -> bool:
+    def hears(self, frame: bytes, within_s: float = 20.0) -> bool:
         """Does exactly this frame come?"""
         return frame in self.heard(within_s, lambda heard: heard == frame)
 
@@ -117,7 +117,7 @@ class Guest:
             length, extra = ("64", ("nodad",)) if six else ("24", ())
             self.run("ip", "address", "add", f"{address.address}/{length}", "dev", "eth0", *extra)
 
-    def pings(self, address: str, *, within_s: float = 3.0) -> bool:
+    def pings(self, address: str, *, within_s: float = 20.0) -> bool:
         """Is an echo request answered? Asks again as ping does: a switch's cache follows its flows some milliseconds later."""
         six, token = ":" in address, os.urandom(16)
         family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)
@@ -264,7 +264,7 @@ class Host:
         return max(float(line.split("duration=")[1].split("s")[0]) for line in self.switch.openflow.dump())
 
     def vsctl(self, *args: str) -> str:
-        return run("ovs-vsctl", "--timeout=10", *args, env={"OVS_RUNDIR": str(self.rundir)})
+        return run("ovs-vsctl", "--timeout=60", *args, env={"OVS_RUNDIR": str(self.rundir)}, timeout_s=70)
 
     def dropped(self, guest: Guest) -> int:
         """Frames of a guest that were found to be lies."""

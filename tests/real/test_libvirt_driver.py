@@ -160,7 +160,7 @@ def test_a_guest_that_does_not_listen_is_stopped_when_its_grace_is_over(lab: Lab
     lab.build(command)  # at this moment no kernel is there yet to hear the power button
     began = time.monotonic()
     lab.power(command, PowerAction.STOP, grace_s=0.5)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 28  # and not the 30 that a guest is given otherwise
     assert lab.driver.observe(command.instance_id).power_state is PowerState.SHUTOFF
     lab.delete(command)
 
@@ -180,7 +180,7 @@ def test_a_guest_whose_qemu_was_killed_has_crashed_and_can_be_started(lab: Lab) 
     command = lab.a_build()
     lab.build(command)
     os.kill(qemus(command.instance_id)[0], signal.SIGKILL)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 90
     while lab.driver.observe(command.instance_id).power_state is not PowerState.CRASHED:
         assert time.monotonic() < until
         time.sleep(0.05)

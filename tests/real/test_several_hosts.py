@@ -68,7 +68,7 @@ def test_nothing_of_a_place_survives_its_maker(tmp_path: Path) -> None:
         assert children
         maker.kill()
     for each in (str(pid), *children):
-        wait_until(lambda each=each: not Path(f"/proc/{each}").exists(), f"process {each} is gone", 5)  # type: ignore[misc]
+        wait_until(lambda each=each: not Path(f"/proc/{each}").exists(), f"process {each} is gone", 30)  # type: ignore[misc]
 
 
 def test_places_meet_on_underlay_and_wire_and_take_their_devices_along(tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_places_meet_on_underlay_and_wire_and_take_their_devices_along(tmp_path:
             for tag in (None, 42):
                 port.send(ethernet("02:00:00:00:00:99", BROADCAST, IPV4, body, tag=tag))
             for place in (nic, wire):
-                wait_until(lambda place=place: len(tags(place, body)) == 2, "both are heard", 3)  # type: ignore[misc]
+                wait_until(lambda place=place: len(tags(place, body)) == 2, "both are heard", 30)  # type: ignore[misc]
                 assert tags(place, body) == [None, 42]
-    wait_until(lambda: set(os.listdir("/sys/class/net")) == before, "no device is left", 5)
+    wait_until(lambda: set(os.listdir("/sys/class/net")) <= before, "no device is left", 30)
 
 
 def tags(sniffer: Sniffer, body: bytes) -> list[int | None]:

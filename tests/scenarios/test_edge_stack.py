@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,7 +39,7 @@ def broker() -> Iterator[Broker]:
     # By configuration and not as an argument: command lines are everybody's to read.
     (folder / "redis.conf").write_text(f"port 0\nunixsocket {folder / 'redis.sock'}\nsave ''\nrequirepass {PASSWORDS[0]}\n")
     server = subprocess.Popen(["redis-server", str(folder / "redis.conf")], stdout=subprocess.DEVNULL)
-    wait_until((folder / "redis.sock").exists, "Redis does not answer", 10)
+    wait_until((folder / "redis.sock").exists, "Redis does not answer", 60)
     yield Broker(f"redis+socket://:{PASSWORDS[0]}@{folder / 'redis.sock'}", server)
     server.kill()
     server.wait()
@@ -69,7 +70,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, broker: Broker, request: pyt
 def connected(stack: Stack) -> http.client.HTTPSConnection:
     parts = urlsplit(stack.url)
     return http.client.HTTPSConnection(
-        str(parts.hostname), parts.port, timeout=10, context=tls.trust(stack.settings.tls_certificate)
+        str(parts.hostname), parts.port, timeout=60, context=tls.trust(stack.settings.tls_certificate)
     )
 
 
@@ -85,7 +86,7 @@ def test_it_speaks_https_only_and_says_so_to_browsers(stack: Stack) -> None:
         cookie = page.headers["Set-Cookie"]
         assert cookie.startswith("__Host-csrf=") and "Secure" in cookie and "Path=/" in cookie and "Domain" not in cookie
     parts = urlsplit(stack.url)
-    with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)) as plain, pytest.raises((OSError, http.client.HTTPException)):
+    with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)) as plain, pytest.raises((OSError, http.client.HTTPException)):
         plain.request("GET", "/healthz")
         plain.getresponse()
 
@@ -102,7 +103,7 @@ def test_the_whole_system_works_over_it(stack: Stack) -> None:
 def test_headers_that_are_too_large_are_refused_by_the_web_server(stack: Stack) -> None:
     parts = urlsplit(stack.url)
     for request in (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX-A: " + b"a" * 70_000 + b"\r\n"):
-        raw = socket.create_connection((str(parts.hostname), parts.port), 10)
+        raw = socket.create_connection((str(parts.hostname), parts.port), 60)
         with tls.trust(stack.settings.tls_certificate).wrap_socket(raw, server_hostname="cloud.example") as web:
             web.sendall(request + b"Host: 127.0.0.1\r\n\r\n")
             assert web.recv(100).startswith(b"HTTP/1.1 431")
@@ -110,12 +111,15 @@ def test_headers_that_are_too_large_are_refused_by_the_web_server(stack: Stack) 
 
 def test_guessing_is_slowed_down(stack: Stack) -> None:
     client = Client(stack.url, "", certificate=stack.settings.tls_certificate)
-    statuses = []
-    for _ in range(6):
+    began = time.monotonic()
+    statuses: list[int] = []
+    while 429 not in statuses:
         with pytest.raises(Refused) as caught:
             client.post("tokens", {"username": "admin", "password": "guess"})
         statuses.append(caught.value.status)
-    assert statuses[-1] == 429 and 429 not in statuses[:5]
+        # The allowance refills in a minute, also while a busy machine takes its time to refuse.
+        assert len(statuses) <= 6 + (time.monotonic() - began) * 5 / 60
+    assert len(statuses) > 5
 
 
 def test_no_password_is_in_any_log_or_command_line_also_when_servers_are_away(stack: Stack, broker: Broker) -> None:
@@ -124,7 +128,7 @@ def test_no_password_is_in_any_log_or_command_line_also_when_servers_are_away(st
     said = lines.decode() + stack.manage("doctor").stdout
     broker.server.kill()
     logs = stack.var / "log"
-    wait_until(lambda: "onnect" in (logs / "conductor.log").read_text(), "nobody has noticed", 30)
+    wait_until(lambda: "onnect" in (logs / "conductor.log").read_text(), "nobody has noticed", 90)
     for name in ("doctor", "operation_list"):
         done = stack.manage(name)
         said += done.stdout + done.stderr

@@ -31,7 +31,7 @@ def quiet(_: str) -> None:
     return None
 
 
-def ended(client: Client, operation: dict[str, Any], timeout_s: float = 60) -> dict[str, Any]:
+def ended(client: Client, operation: dict[str, Any], timeout_s: float = 180) -> dict[str, Any]:
     ends = time.monotonic() + timeout_s
     while time.monotonic() < ends:
         found: dict[str, Any] = client.get(f"operations/{operation['id']}")

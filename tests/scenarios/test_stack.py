@@ -53,7 +53,7 @@ def test_a_process_that_was_killed_can_be_started_again(client: Client, stack: S
 def test_static_files_are_served_without_asking_django(client: Client, stack: Stack) -> None:
     import urllib.request
 
-    with urllib.request.urlopen(f"{stack.url}/static/admin/css/base.css", timeout=5) as answer:
+    with urllib.request.urlopen(f"{stack.url}/static/admin/css/base.css", timeout=60) as answer:
         assert answer.status == 200
 
 
@@ -77,7 +77,7 @@ def test_stopping_twice_is_fine_and_leaves_no_process(tmp_path: Path) -> None:
     pids = list(stack.pids().values())
     stack.stop()
     stack.stop()
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "a process is left", 5)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "a process is left", 60)
     assert not answers_ready(stack.url)
 
 

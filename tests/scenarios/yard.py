@@ -184,7 +184,7 @@ class Yard:
             if host in aggregate["host_ids"]:
                 self.operator("DELETE", f"aggregates/{aggregate['id']}/hosts/{host}")
         body = {"name": self._name(), "flavor": "tiny", "image": "demo"}
-        return str(self._made("instances?wait=20", body)["instance"]["id"])
+        return str(self._made("instances?wait=60", body)["instance"]["id"])
 
     def _shared_image(self, owner: Client, project: str) -> str:
         body = {"name": self._name(), "disk_format": "raw", "visibility": "shared"}

@@ -19,7 +19,7 @@ BACKEND = "apps.identity.ldap_backend.Ldap"
 
 
 class Directory(Slapd):
-    """The server as Cloudsite's settings name it; `settings(…)` changes some. Timeouts are short."""
+    """The server as Cloudsite's settings name it; `settings(…)` changes some. Timeouts are those of a busy machine."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, tls: Tls | None = None) -> None:
         super().__init__(tls=tls)
@@ -27,7 +27,7 @@ class Directory(Slapd):
         monkeypatch.setattr(settings, "AUTHENTICATION_BACKENDS", [*settings.AUTHENTICATION_BACKENDS, BACKEND])
         self.settings(
             ldap_url=self.url, ldap_bind_dn=READER, ldap_bind_password=READER_PASSWORD, ldap_user_base=PEOPLE, ldap_group_base=GROUPS,
-            ldap_timeout_s=2.0, ldap_ca_file=Path(), ldap_user_filter="(objectClass=inetOrgPerson)",
+            ldap_timeout_s=7.0, ldap_ca_file=Path(), ldap_user_filter="(objectClass=inetOrgPerson)",
         )
 
     def __exit__(self, *failure: object) -> None:

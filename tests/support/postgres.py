@@ -12,7 +12,7 @@ from pathlib import Path
 
 DATABASE = "cloudsite"
 USER = "cloudsite"
-_START_TIMEOUT_S = 30.0
+_START_TIMEOUT_S = 60.0
 
 
 class PostgresMissing(Exception):

@@ -28,7 +28,7 @@ PASSWORD = "seven green horses"
 SCHEMAS = Path("/etc/ldap/schema")
 MODULES = Path("/usr/lib/ldap")
 _APPARMOR = Path("/etc/apparmor.d/usr.sbin.slapd")
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0
 _CONFIG = """
 include {schemas}/core.schema
 include {schemas}/cosine.schema

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from apps.common.batching import Batcher
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 _STORM_S, _LONGEST_STORM_S = 4.0, 40.0
 _END = object()
 
@@ -101,3 +101,15 @@ def one_within_the_other(first: Callable[[], object], second: Callable[[], Any])
     thread.join()
     assert errors(results) == []
     return results[0]
+
+
+def undisturbed() -> None:
+    """Returns when no transaction is under way: PostgreSQL begins some by itself, to gather statistics."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot())")
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.01)

@@ -81,7 +81,7 @@ def run(ann: User, url: str, tmp_path: Path) -> Run:
     def openstack_(*words: str, form: tuple[str, ...] = ("-f", "json"), status: int = 0) -> Any:
         done = subprocess.run(
             [Path(sys.executable).with_name("openstack"), "--os-cloud", clouds.CLOUD, *words, *form],
-            env=surroundings, capture_output=True, text=True, timeout=60,
+            env=surroundings, capture_output=True, text=True, timeout=300,
         )
         assert done.returncode == status, done.stderr
         return json.loads(done.stdout) if form and not status else done.stderr

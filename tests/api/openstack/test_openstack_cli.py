@@ -123,7 +123,7 @@ def run(live_server: Any, settings: LazySettings, tmp_path: Path) -> Iterator[Ru
     process.communicate()  # the end of its input is its end
 
 
-@pytest.mark.timeout(300)  # some eighty commands, each several requests
+@pytest.mark.timeout(900)  # some eighty commands, each several requests
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.txt")), ids=lambda file: file.stem)
 def test_commands_do_what_they_say(run: Run, file: Path) -> None:
     kept = {"password": PASSWORD, "domain": str(builtin.DEFAULT_DOMAIN_ID)}

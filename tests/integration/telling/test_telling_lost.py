@@ -186,6 +186,7 @@ def test_a_host_that_asks_all_the_time_is_told_once_until_that_must_be_lost(
     bus: FakeBus, world: World, time_machine: Time
 ) -> None:
     first, _, _ = world.hosts
+    time_machine.stand()
     time_machine.forward(5)
     for _ in range(5):
         first.ask()

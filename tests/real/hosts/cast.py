@@ -51,7 +51,7 @@ class Cast:
             guest.delete()
         for host in self.yard.hosts:
             try:
-                wait_until(lambda host=host: not host.leftovers(), "", 30)  # type: ignore[misc]
+                wait_until(lambda host=host: not host.leftovers(), "", 90)  # type: ignore[misc]
             except PlaceError:
                 raise PlaceError(f"left on {host.name}: {', '.join(host.leftovers())}") from None
 

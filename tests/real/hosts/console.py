@@ -9,9 +9,10 @@ import tty
 
 from tests.real.hosts.place import Place, PlaceError
 
-# Instead of the guest's own shell: no echo, no prompt, no editing, and each answer ends with its number and its status.
+# Instead of the guest's own shell: no echo, no prompt, no editing, and each answer ends with its number and its status. Again
+# if need be: BusyBox' echo says nothing, and fails, when something in the background ends at that moment.
 _LOOP = (
-    "stty -echo; exec sh -c 'stty -echo; while read -r n line; do eval \"$line\" </dev/null 2>&1; s=$?; echo; echo \"@$n:$s@\"; done'"
+    "stty -echo; exec sh -c 'stty -echo; while read -r n line; do eval \"$line\" </dev/null 2>&1; s=$?; echo; until echo \"@$n:$s@\"; do :; done; done'"
 )
 
 
@@ -24,17 +25,17 @@ class Shell:
         self._terminal: int | None = None
         self._text = ""
 
-    def __call__(self, command: str, *, timeout_s: float = 30.0) -> str:
+    def __call__(self, command: str, *, timeout_s: float = 60.0) -> str:
         """Output of a line of shell. Raises PlaceError with it if its status is not 0."""
         status, text = self.ask(command, timeout_s=timeout_s)
         if status:
             raise PlaceError(f"{self._id}: {command}: {status}\n{text}")
         return text
 
-    def succeeds(self, command: str, *, timeout_s: float = 30.0) -> bool:
+    def succeeds(self, command: str, *, timeout_s: float = 60.0) -> bool:
         return self.ask(command, timeout_s=timeout_s)[0] == 0
 
-    def ask(self, command: str, *, timeout_s: float = 30.0) -> tuple[int, str]:
+    def ask(self, command: str, *, timeout_s: float = 60.0) -> tuple[int, str]:
         """Status and output. Raises PlaceError if it does not end in time; it is interrupted then."""
         assert "\n" not in command and len(command) < 4000, "one line, and no longer than a terminal takes"
         if self._terminal is None:

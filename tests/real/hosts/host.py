@@ -75,7 +75,7 @@ class Host(Place):
     # --- what it has ----------------------------------------------------------------------------------------------
 
     def vsctl(self, *command: str) -> str:
-        return self.run("ovs-vsctl", "--timeout=10", *command)
+        return self.run("ovs-vsctl", "--timeout=30", *command, timeout_s=40)
 
     def devices(self) -> set[str]:
         return set(self.run("ls", "/sys/class/net").split())

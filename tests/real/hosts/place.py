@@ -67,7 +67,7 @@ class Place:
 
     # --- programs -------------------------------------------------------------------------------------------------
 
-    def run(self, *command: str, stdin: str = "", within: str = "", check: bool = True, timeout_s: float = 20.0) -> str:
+    def run(self, *command: str, stdin: str = "", within: str = "", check: bool = True, timeout_s: float = 60.0) -> str:
         """Output of a command, here or in the network namespace `within` of here. Raises PlaceError if it fails."""
         inner = ["ip", "netns", "exec", within, *command] if within else [*command]
         done = subprocess.run(

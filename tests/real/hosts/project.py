@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ class Guest:
         self.shell = Shell(host, instance_id)
         self._has_sender = False
 
-    def ready(self, timeout_s: float = 120.0) -> "Guest":
+    def ready(self, timeout_s: float = 240.0) -> "Guest":
         """Once it is active and says that it is ready. Raises PlaceError with what happened instead."""
         self._follow(timeout_s)
         wait_until(lambda: "cloudsite: ready" in self.console(), f"{self.name} says ready", timeout_s, every_s=0.2)
@@ -115,7 +116,7 @@ class Guest:
         """Is one echo request answered?"""
         return self.shell.succeeds(f"ping -c 1 -W {timeout_s} {address}")
 
-    def comes_to_ping(self, address: str, within_s: float = 10.0) -> float:
+    def comes_to_ping(self, address: str, within_s: float = 60.0) -> float:
         """Seconds until an echo request was answered. Raises PlaceError."""
         return wait_until(lambda: self.pings(address), f"{self.name} pings {address}", within_s)
 
@@ -125,11 +126,21 @@ class Guest:
 
     def serve(self, port: int) -> None:
         """Give back what is sent to a TCP port, for many callers."""
-        self.shell(f"nc -ll -p {port} -e cat >/dev/null 2>&1 & sleep 0.1")
+        self.offer(port, "cat")
+
+    def offer(self, port: int, program: str) -> None:
+        """Run a program for each who calls a TCP port; returns when somebody listens there."""
+        listens = f"grep -q ':{port:04X} 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 2>/dev/null"
+        self.shell(f"nc -ll -p {port} -e {program} >/dev/null 2>&1 & until {listens}; do sleep 0.1; done")
 
     def reaches(self, address: str, port: int, *, timeout_s: float = 0.4) -> bool:
         """Is a TCP connection accepted?"""
         return self.shell.succeeds(f"timeout {timeout_s} nc {address} {port}")
+
+    def comes_to_reach(self, address: str, port: int, within_s: float = 60.0) -> float:
+        """Seconds until a TCP connection was accepted; it has longer each time, as a busy machine may need. Raises PlaceError."""
+        patience = itertools.chain([0.4, 0.4, 0.4, 0.8, 1.6], itertools.repeat(3))
+        return wait_until(lambda: self.reaches(address, port, timeout_s=next(patience)), f"{self.name} reaches port {port}", within_s, every_s=0.01)
 
     def groups(self) -> list[str]:
         """Ids of the security groups of its port."""
@@ -150,13 +161,13 @@ class Guest:
         """Plug in one more card while it runs; the id of its port."""
         made = self.project.api("POST", f"instances/{self.id}/interfaces?wait=30", {"network_id": network})
         self._operation = str(made["operation"]["id"])
-        self._follow(30)
+        self._follow(120)
         return next(str(each["port_id"]) for each in self.facts()["addresses"] if each["network_id"] == network)
 
     def detach(self, port: str) -> None:
         made = self.project.api("DELETE", f"instances/{self.id}/interfaces/{port}?wait=30")
         self._operation = str(made["operation"]["id"])
-        self._follow(30)
+        self._follow(120)
 
     def ask_to_go(self) -> None:
         """Deleted soon; twice is no error."""
@@ -169,7 +180,7 @@ class Guest:
 
     def delete(self) -> None:
         self.ask_to_go()
-        wait_until(self._gone, f"{self.name} is gone", 60)
+        wait_until(self._gone, f"{self.name} is gone", 120)
 
     def _gone(self) -> bool:
         try:
@@ -193,15 +204,15 @@ class Pings:
     _numbers = itertools.count(1)
 
     def __init__(self, guest: Guest, address: str, count: int, interval_s: float) -> None:
-        self._guest, self._count, self._s = guest, count, count * interval_s
+        # Some more than are counted: ping ends soon after its last one, on a busy machine before the answers to the last few.
+        sent = count + math.ceil(3 / interval_s)
+        self._guest, self._count, self._s = guest, count, sent * interval_s
         self._file = f"/tmp/pings-{next(self._numbers)}"
         # The number is written last, and under another name first.
-        guest.shell(f"(ping -q -c {count} -i {interval_s} -W 1 {address} >{self._file}.new 2>&1; mv {self._file}.new {self._file}) &")
+        guest.shell(f"(ping -c {sent} -i {interval_s} -W 1 {address} >{self._file}.new 2>&1; mv {self._file}.new {self._file}) &")
 
     def lost(self) -> int:
         """How many were not answered; waits for the end."""
-        wait_until(lambda: self._guest.shell.succeeds(f"test -e {self._file}"), "ping ends", self._s + 30, every_s=0.2)
-        text = self._guest.shell(f"cat {self._file}")
-        received = re.search(r"(\d+) packets received", text)
-        assert received is not None, text
-        return self._count - int(received[1])
+        wait_until(lambda: self._guest.shell.succeeds(f"test -e {self._file}"), "ping ends", self._s + 60, every_s=0.2)
+        answered = {int(each) for each in re.findall(r"seq=(\d+)", self._guest.shell(f"grep -o 'seq=[0-9]*' {self._file}; true"))}
+        return len(set(range(self._count)) - answered)

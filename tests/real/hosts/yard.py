@@ -81,7 +81,7 @@ class Yard:
             image.result()
         self.operator = Client(self.stack.url, self.stack.token)
         self._enrol()
-        wait_until(self._all_up, "all hosts are up", 30)
+        wait_until(self._all_up, "all hosts are up", 120)
 
     def _make_places(self) -> None:
         short = uuid.uuid4().hex[:6]
@@ -136,7 +136,7 @@ class Yard:
         """When a host last said how far its networks are."""
         return str(self._network_of(host)["applied_at"])
 
-    def wait_told(self, host: Host, *, since: str, within_s: float = 30.0) -> None:
+    def wait_told(self, host: Host, *, since: str, within_s: float = 90.0) -> None:
         """Until a host has said once more, after `since`, that it has all that it was sent. Raises PlaceError."""
 
         def has_all() -> bool:

@@ -1,6 +1,9 @@
 """One set of networks and guests for the tests of a file."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +13,10 @@ from tests.real.services.world import World
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("services")
-    for each in (folder, *list(folder.parents)[:-2]):  # the name server gives up root's rights
-        each.chmod(0o755)
+def world() -> Iterator[World]:
+    # The name server gives up root's rights; not below pytest's own folder, which each pytest that starts meanwhile closes to others.
+    folder = Path(tempfile.mkdtemp(prefix="cs-services-"))
+    folder.chmod(0o755)
     made = World(folder)
     try:
         made.converge(made.desired)
@@ -23,6 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     finally:
         made.services.remove()
         made.segment.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.real.services.world import World, routes6, until
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(unavailable()), reason=unavailable()),
 ]
 
@@ -71,9 +71,9 @@ def test_a_client_that_wants_broadcasts_and_calls_itself_something_else_is_given
 
 
 def test_a_subnet_without_dhcp_and_a_stranger_get_no_answer(world: World) -> None:
-    assert world.segment.client(world.mute).dhcp() == {}
+    assert world.segment.client(world.mute).gets_no_lease()
     stranger = msgspec.structs.replace(world.web, mac="fa:16:3e:00:00:01")
-    assert world.segment.client(stranger).dhcp() == {}
+    assert world.segment.client(stranger).gets_no_lease()
 
 
 def test_a_renewal_is_answered_at_the_servers_own_address(world: World, web: Client) -> None:
@@ -108,7 +108,7 @@ def test_an_address_given_to_another_port_is_its_own_at_once(world: World) -> No
     assert world.segment.client(old).dhcp()["ip"] == "10.64.0.77"
     world.converge(world.state(3, new))
     assert world.segment.client(new).dhcp()["ip"] == "10.64.0.77"
-    assert world.segment.client(old).dhcp() == {}
+    assert world.segment.client(old).gets_no_lease()
     world.converge(world.state(4))
 
 
@@ -139,12 +139,12 @@ def test_without_router_the_prefix_is_on_the_link_and_nothing_leads_out(lone: Cl
     assert any(one["dst"] == METADATA6 for one in routes6(lone))
 
 
-def ask6(client: Client, kind: int, *options: tuple[int, bytes], client_id: bytes = b"\0\4duid") -> Any:
+def ask6(client: Client, kind: int, *options: tuple[int, bytes], client_id: bytes = b"\0\4duid", within_s: float = 20.0) -> Any:
     """(message type, [(option, value)]) of the answer, None when there is none."""
 
     def ask() -> bytes:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as wire:
-            wire.settimeout(1.5)
+            wire.settimeout(within_s)
             device = socket.if_nametoindex("eth0")
             wire.bind(("::", 546))
             sent = [(1, client_id), *options]
@@ -201,4 +201,4 @@ def test_dhcpv6_takes_an_address_away_that_is_the_ports_no_more(web: Client) -> 
 
 
 def test_dhcpv6_meant_for_another_server_is_not_answered(web: Client) -> None:
-    assert ask6(web, 3, IA, (2, b"\0\3\0\1another")) is None
+    assert ask6(web, 3, IA, (2, b"\0\3\0\1another"), within_s=1.5) is None

@@ -16,7 +16,7 @@ from tests.real.services.world import SECRET, World, routes6, servers, until
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(unavailable()), reason=unavailable()),
 ]
 
@@ -35,7 +35,7 @@ def lookup(client: Client, name: str, server: str) -> str:
 def test_names_of_the_whole_routing_domain_are_known_and_only_those(
     world: World, web: Client, db: Client, lone: Client
 ) -> None:
-    assert "10.64.0.5" in lookup(web, "web-server.cloud.internal", "10.64.0.1")
+    until(lambda: "10.64.0.5" in lookup(web, "web-server.cloud.internal", "10.64.0.1"))
     assert "fd64::5" in lookup(web, "web-server.cloud.internal", "10.64.0.1")
     assert "10.65.0.5" in lookup(web, "db.shop.example", "10.64.0.1")
     assert "10.64.0.6" in lookup(db, "host-10-64-0-6.cloud.internal", "10.65.0.1")
@@ -63,7 +63,7 @@ def test_a_name_server_that_was_killed_is_started_again_and_it_is_told(world: Wo
     until(lambda: servers(world)[namespace] is None)
     outcome = world.services.converge(world.desired)
     assert outcome.mended == [f"the name server of {namespace} had ended"]
-    assert "10.64.0.5" in lookup(web, "web-server.cloud.internal", "10.64.0.1")
+    until(lambda: "10.64.0.5" in lookup(web, "web-server.cloud.internal", "10.64.0.1"))
     assert world.services.converge(world.desired).mended == []
 
 
@@ -129,17 +129,16 @@ def test_a_guest_that_holds_its_connections_open_keeps_nobody_else_waiting(web: 
     def hold() -> list[socket.socket]:
         held = []
         for _ in range(metadata.MAX_CONNECTIONS_PER_PORT + 5):
-            held.append(socket.create_connection((METADATA, 80), timeout=5))
+            held.append(socket.create_connection((METADATA, 80), timeout=20))
             held[-1].sendall(b"GET / HT")
         return held
 
     held = inside(web.namespace, hold)
     try:
         assert db.http("/latest/meta-data/instance-id")[0] == 200
-        refused = [one for one in held if _is_closed(one)]
-        assert len(refused) >= 5
+        until(lambda: sum(_is_closed(one) for one in held) >= 5)
         # The others are closed as well once their time is over.
-        until(lambda: all(_is_closed(one) for one in held), within_s=metadata.HEAD_TIMEOUT_S + 5)
+        until(lambda: all(_is_closed(one) for one in held), within_s=metadata.HEAD_TIMEOUT_S + 30)
     finally:
         for one in held:
             one.close()

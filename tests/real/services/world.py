@@ -123,7 +123,7 @@ def servers(world: World) -> dict[str, int | None]:
     return {path.name: NameServer(path, path.name).pid() for path in folder.iterdir()}
 
 
-def until(what: Callable[[], Any], within_s: float = 15.0) -> Any:
+def until(what: Callable[[], Any], within_s: float = 45.0) -> Any:
     end = time.monotonic() + within_s
     while not (found := what()):
         assert time.monotonic() < end, "it did not come about"

@@ -61,7 +61,7 @@ def test_a_guest_on_a_flat_network_cannot_tag_its_way_into_a_vlan(yard: Yard, he
     truth = ethernet(peer.port.mac, victim.port.mac, IPV4, frames.ping("10.64.0.7", "10.64.0.6"))
     liar.send(lie)
     peer.send(truth)
-    heard = victim.heard(2.0, lambda frame: frame == truth)
+    heard = victim.heard(20.0, lambda frame: frame == truth)
     assert truth in heard and not [frame for frame in heard if frame[6:12] == frames.mac(liar.port.mac)]
 
 
@@ -71,7 +71,7 @@ def test_a_question_for_an_address_reaches_whom_it_is_about_and_nobody_else(yard
     ready(yard)
     question = ethernet(me.port.mac, BROADCAST, ARP, frames.arp(1, me.port.mac, "10.64.0.5", BROADCAST, "10.64.0.6"))
     me.send(question)
-    assert any(frame[12:] == question[12:] for frame in you.heard(2.0, lambda frame: frame[12:] == question[12:]))
+    assert any(frame[12:] == question[12:] for frame in you.heard(20.0, lambda frame: frame[12:] == question[12:]))
     for heard in all_heard(*bystanders):
         assert not [frame for frame in heard if frame[12:] == question[12:]]
 
@@ -82,9 +82,8 @@ def test_nothing_comes_back_out_of_the_wire_or_the_tunnel(yard: Yard, here: Host
     ready(yard)
     shout = ethernet(me.port.mac, BROADCAST, 0x88B5, b"anybody out there? " * 4)
     me.send(shout)
-    mine, *theirs = all_heard(me, *far)
-    assert all(heard.count(shout) == 1 for heard in theirs)
-    assert shout not in mine
+    assert all(guest.hears(shout) for guest in far)
+    assert not [heard for heard in all_heard(me, *far) if shout in heard]  # nor twice
 
 
 # --- what is a lie -----------------------------------------------------------------------------------------------------
@@ -147,7 +146,7 @@ def test_what_is_not_its_own_to_say_reaches_nobody(yard: Yard, here: Host, there
               for number, you in ((6, near), (7, far))]  # fmt: skip
     me.send(*truths)
     for guest, truth in ((near, truths[0]), (far, truths[1]), (gateway, b"")):
-        heard = guest.heard(0.8, lambda frame, truth=truth: frame == truth)  # type: ignore[misc]
+        heard = guest.heard(20.0 if truth else 0.8, lambda frame, truth=truth: frame == truth)  # type: ignore[misc]
         assert not truth or truth in heard
         assert [name for name, lie in lies.items() if lie in heard] == []
 
@@ -158,7 +157,7 @@ def test_a_lie_is_counted_as_its_ports(yard: Yard, here: Host) -> None:
     ready(yard)
     before = here.dropped(me), here.dropped(you)
     me.send(LIES["ipv4"](me, you), LIES["mac"](me, you))
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while here.dropped(me) < before[0] + 2:
         assert time.monotonic() < until
     assert here.dropped(you) == before[1]
@@ -294,5 +293,5 @@ def test_from_other_hosts_nobody_speaks_as_the_gateway(yard: Yard, here: Host, t
     ]
     liar.send(*lies)
     liar.send(truth := ethernet(liar.port.mac, me.port.mac, IPV4, frames.ping("10.64.0.7", "10.64.0.5")))
-    heard = me.heard(2.0, lambda frame: frame == truth)
+    heard = me.heard(20.0, lambda frame: frame == truth)
     assert truth in heard and not set(lies) & set(heard)

@@ -50,10 +50,10 @@ def test_a_restarted_switch_is_noticed_and_gets_its_flows_again(yard: Yard, pair
     assert client.pings("10.64.0.6")
     there.woken.clear()
     there.restart_ovs()
-    assert there.woken.wait(10)
+    assert there.woken.wait(60)
     there.converge()
     assert there.findings.problems == []
-    assert client.pings("10.64.0.6") or client.pings("10.64.0.6")
+    assert client.pings("10.64.0.6")
 
 
 def test_a_port_taken_out_by_hand_is_noticed_and_put_back(yard: Yard, pair: tuple[Guest, Guest], here: Host, there: Host) -> None:
@@ -64,8 +64,10 @@ def test_a_port_taken_out_by_hand_is_noticed_and_put_back(yard: Yard, pair: tupl
     for device in (names.tap(server.port.id), names.vxlan(net_id)):
         there.woken.clear()
         there.vsctl("del-port", "br-int", device)
-        assert there.woken.wait(5)
-        there.converge()
+        assert there.woken.wait(60)
+        until = time.monotonic() + 30
+        while not there.converge().mended:  # what woke it may have been an echo of something before
+            assert time.monotonic() < until
         assert there.findings.mended == [f"{device} was not on the bridge any more"]
         assert client.pings("10.64.0.6")
 
@@ -75,8 +77,8 @@ def test_a_tunnel_device_deleted_by_hand_is_made_again(yard: Yard, pair: tuple[G
     yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)])
     ready(yard)
     run("ip", "link", "delete", names.vxlan(server.port.network), namespace=there.namespace)
-    until = time.monotonic() + 15
-    while not client.pings("10.64.0.6", within_s=0.2):
+    until = time.monotonic() + 60
+    while not client.pings("10.64.0.6", within_s=0.5):
         assert time.monotonic() < until
         there.converge()
 
@@ -88,11 +90,11 @@ def test_a_gateway_made_anew_is_plugged_in_again(yard: Yard, here: Host, net: Ne
     gateway.close()
     gateway = here.add_gateway(net)
     ask = ethernet(me.port.mac, BROADCAST, IPV4, frames.udp("0.0.0.0", "255.255.255.255", 68, 67, b"discover"))
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while True:
         here.converge()
         me.send(ask)
-        if gateway.hears(ask, 0.2):
+        if gateway.hears(ask, 0.5):
             break
         assert time.monotonic() < until
 
@@ -102,7 +104,10 @@ def test_flows_deleted_by_hand_are_found_missing(yard: Yard, pair: tuple[Guest, 
     yard.change(server.port, groups=[*server.port.groups, yard.a_group(*PINGS)])
     ready(yard)
     there.ofctl("del-flows", "br-int", "table=45")
-    assert not client.pings("10.64.0.6", within_s=0.3)
+    until = time.monotonic() + 30
+    while client.pings("10.64.0.6", within_s=0.3):  # the switch forgets what it made of them some time later
+        assert time.monotonic() < until
+    there.switch._rounds = 0  # not the round in which everything is compared anyway, and nothing told
     there.converge()
     assert len(there.findings.mended) == 1 and "flows instead of" in there.findings.mended[0]
     assert client.pings("10.64.0.6")
@@ -117,7 +122,7 @@ def test_of_a_port_that_is_gone_nothing_is_left(yard: Yard, pair: tuple[Guest, G
         assert "10.64.0.5" in there.connections()
         del yard.ports[server.port.id]
         ready(yard)
-        assert not talk.passes()
+        assert talk.is_cut()
     for host in yard.hosts:
         flows = "\n".join(host.switch.openflow.dump())
         assert server.port.mac not in flows and "10.64.0.6" not in flows

@@ -66,7 +66,7 @@ class Build:
         """Superseded; has ended when this returns."""
         self._superseded.set()
         with pytest.raises(DriverError) as caught:
-            self.image.result(5)
+            self.image.result(60)
         assert caught.value.code == "command.superseded"
 
 
@@ -80,7 +80,7 @@ def test_with_the_only_build_the_download_ends_and_the_next_build_begins_it_anew
     build = Build(pool, cache, image)
     wait_for(lambda: any(path.stat().st_size for path in tmp_path.glob("*.part")))
     build.leave()
-    assert keeper.hung_up.wait(5)
+    assert keeper.hung_up.wait(60)
     wait_for(lambda: nothing_left(cache, tmp_path))
     keeper.flows.set()
     assert cache.ensure(image, Trace()).path.read_bytes() == CONTENT
@@ -94,7 +94,7 @@ def test_a_build_that_leaves_lets_the_others_have_their_download(
     builds = [Build(pool, cache, image) for _ in range(3)]
     builds.pop(leaver).leave()
     keeper.flows.set()
-    assert [build.image.result(5).path.read_bytes() for build in builds] == [CONTENT] * 2
+    assert [build.image.result(60).path.read_bytes() for build in builds] == [CONTENT] * 2
     assert keeper.asked == ["GET"]
 
 
@@ -103,10 +103,10 @@ def test_what_is_fetched_before_anybody_boots_from_it_goes_on_without_the_builds
 ) -> None:
     comes = threading.Event()
     seed = pool.submit(cache.ensure, image, Trace(), progress=lambda done, total: comes.set())
-    assert comes.wait(5)
+    assert comes.wait(60)
     Build(pool, cache, image).leave()
     keeper.flows.set()
-    assert seed.result(5).path.read_bytes() == CONTENT
+    assert seed.result(60).path.read_bytes() == CONTENT
     assert keeper.asked == ["GET"]
 
 
@@ -117,7 +117,7 @@ def test_a_build_leaves_at_once_although_not_a_byte_comes_and_the_next_one_takes
     Build(pool, cache, image).leave()
     second = Build(pool, cache, image)
     keeper.flows.set()
-    assert second.image.result(5).path.read_bytes() == CONTENT
+    assert second.image.result(60).path.read_bytes() == CONTENT
     assert keeper.asked == ["GET"]
 
 
@@ -128,13 +128,13 @@ def test_what_nobody_waits_for_is_not_verified_to_the_end(
 
     def held(download: Download, file: IO[bytes]) -> str:
         reached.set()
-        assert go.wait(10)
+        assert go.wait(100)
         return digest(download, file)
 
     monkeypatch.setattr(Download, "_digest", held)
     keeper.flows.set()
     build = Build(pool, cache, image)
-    assert reached.wait(5)
+    assert reached.wait(60)
     build.leave()
     go.set()
     wait_for(lambda: nothing_left(cache, tmp_path))
@@ -148,7 +148,7 @@ def test_who_came_later_tries_by_itself_when_the_download_of_another_has_failed(
     keeper.flows.set()
     for build in builds:
         with pytest.raises(DriverError, match="SHA-256"):
-            build.image.result(5)
+            build.image.result(60)
     assert keeper.asked == ["GET"] * DOWNLOADS * len(builds)
     assert nothing_left(cache, tmp_path)
 

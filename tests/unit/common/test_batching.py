@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from apps.common.batching import Batcher
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Work:

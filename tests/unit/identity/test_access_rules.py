@@ -37,6 +37,6 @@ def test_service_and_method_must_be_the_rules_own() -> None:
 
 @pytest.mark.parametrize("pattern", ["/" + "*a" * 60, "/" + "**a" * 40, "/" + "{x}" * 40])
 def test_no_pattern_makes_it_slow(pattern: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert not access_rules.allows([Rule("compute", "GET", pattern)], service="compute", method="GET", path="/" + "a" * 4000 + "/b")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -90,9 +90,9 @@ def test_a_guest_is_a_living_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not keeper.has_guests()
     qemu = tmp_path / "qemu-system-x86_64"
     qemu.symlink_to("/bin/sleep")
-    with subprocess.Popen([str(qemu), "60"]) as process:
+    with subprocess.Popen([str(qemu), "100"]) as process:
         (tmp_path / "real.pid").write_text(str(process.pid))
-        wait_until(keeper.has_guests, "not found", 5)
+        wait_until(keeper.has_guests, "not found", 60)
         process.kill()
 
 

@@ -36,21 +36,21 @@ def spawner() -> Iterator[Spawner]:
 
 def test_the_pid_is_the_programs_own(spawner: Spawner, tmp_path: Path) -> None:
     pid = spawner.start(program(tmp_path, "exec sleep 60"))
-    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "sleep does not run", 5)
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "sleep does not run", 30)
     assert spawner.pids() == {"it": pid}
 
 
 def test_what_it_prints_is_in_its_log(spawner: Spawner, tmp_path: Path) -> None:
     spawner.start(program(tmp_path, "echo out; echo err >&2; exec sleep 60"))
-    wait_until(lambda: (tmp_path / "it.log").read_text() == "out\nerr\n", "nothing was written", 5)
+    wait_until(lambda: (tmp_path / "it.log").read_text() == "out\nerr\n", "nothing was written", 30)
 
 
 def test_killing_takes_its_children_along_and_it_stays_dead(spawner: Spawner, tmp_path: Path) -> None:
     spawner.start(program(tmp_path, "sleep 60 & echo $!; exec sleep 61"))
-    wait_until(lambda: bool((tmp_path / "it.log").read_text()), "no child", 5)
+    wait_until(lambda: bool((tmp_path / "it.log").read_text()), "no child", 30)
     child = int((tmp_path / "it.log").read_text())
     spawner.kill("it")
-    wait_until(lambda: gone(child), "the child lives", 5)
+    wait_until(lambda: gone(child), "the child lives", 30)
     with pytest.raises(LaunchError, match="does not run"):
         spawner.pid("it")
     assert spawner.start_again("it") == spawner.pid("it")
@@ -61,7 +61,7 @@ def test_a_program_that_died_comes_back_if_that_is_wanted(tmp_path: Path) -> Non
     try:
         first = spawner.start(program(tmp_path, "exec sleep 60"))
         spawner.kill("it")
-        wait_until(lambda: spawner.pids().get("it", first) != first, "it did not come back", 5)
+        wait_until(lambda: spawner.pids().get("it", first) != first, "it did not come back", 30)
         spawner.stop("it")
         time.sleep(0.8)
         assert spawner.pids() == {}, "what was stopped on purpose stays stopped"
@@ -71,7 +71,7 @@ def test_a_program_that_died_comes_back_if_that_is_wanted(tmp_path: Path) -> Non
 
 def test_one_that_does_not_listen_is_killed(spawner: Spawner, tmp_path: Path) -> None:
     pid = spawner.start(program(tmp_path, "trap '' TERM; echo deaf; while :; do sleep 1; done", stop_wait_s=0.3))
-    wait_until(lambda: bool((tmp_path / "it.log").read_text()), "it did not start", 5)
+    wait_until(lambda: bool((tmp_path / "it.log").read_text()), "it did not start", 30)
     spawner.stop("it")
     assert gone(pid)
 
@@ -81,7 +81,7 @@ def test_servers_stop_after_those_that_need_them(tmp_path: Path) -> None:
     told = "trap 'echo {0} >>order; exit' TERM; cd " + str(tmp_path) + "; echo up; while :; do sleep 0.05; done"
     for name, server in (("broker", True), ("web", False)):
         spawner.start(Program(name, told.format(name), dict(os.environ), tmp_path / f"{name}.log", server=server))
-        wait_until((tmp_path / f"{name}.log").read_text, "it did not start", 5)  # type: ignore[arg-type]
+        wait_until((tmp_path / f"{name}.log").read_text, "it did not start", 30)  # type: ignore[arg-type]
     spawner.close()
     assert (tmp_path / "order").read_text().split() == ["web", "broker"]
 
@@ -93,10 +93,10 @@ def test_no_child_outlives_a_holder_that_is_killed(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None
     pid = int(holder.stdout.readline())
-    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "it did not start", 5)
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "it did not start", 30)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    wait_until(lambda: gone(pid), "the child outlived its holder", 5)
+    wait_until(lambda: gone(pid), "the child outlived its holder", 30)
 
 
 _HOLDER = """

@@ -176,7 +176,7 @@ def test_ten_thousand_hosts_are_judged_in_a_moment() -> None:
     table = make_table(*[{"zone": f"z{number % 3}", "traits": "A B"} for number in range(10_000)])
     request = make_request(zone="z1", required_traits=frozenset("A"))
     judge(table, request)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(20):
         judge(table, request)
-    assert (time.perf_counter() - began) / 20 < 0.02
+    assert (time.process_time() - began) / 20 < 0.02
