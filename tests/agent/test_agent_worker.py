@@ -180,7 +180,7 @@ def test_reports_made_while_redis_was_away_arrive_when_it_is_back(
         wait_for(lambda: not plane.server.client.exists(topics.compute_queue(HOST_NAME)))
         plane.server.kill()
         wait_for(lambda: sum(line["event"] == "command.done" for line in agent.log()) == 5)
-        time.sleep(0.5)
+        wait_for(lambda: any(line["event"] == "broker.down" for line in agent.log()))
         plane.server.start()
         assert [report.outcome for report in plane.reports(5)] == [Outcome.DONE] * 5
     finally:
