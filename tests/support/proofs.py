@@ -1,8 +1,6 @@
 """What people and programs bring to sign in, for tests: requests from an address, codes of a phone, application credentials."""
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -30,19 +28,12 @@ def code_of(seed: str, *, steps: int = 0) -> str:
     return TOTP(raw, 6, SHA1(), 30).generate(int(clock.now().timestamp()) + 30 * steps).decode()
 
 
-@contextmanager
-def clock_stands() -> Iterator[None]:
-    """So that no step of the codes ends between a code and its check."""
-    moment = clock.now()
-    with mock.patch.object(clock, "now", return_value=moment):
-        yield
-
-
 def with_second_factor(user: User) -> str:
     """Set up and confirmed with the code of the step before this one; returns the seed."""
     actor = tokens.actor_for(user_id=user.pk, place_id=None)
     seed = totp.enrol(actor=actor).seed
-    with clock_stands():
+    # So that no step of the codes ends between the code and its check.
+    with mock.patch.object(clock, "now", return_value=clock.now()):
         totp.confirm(actor=actor, code=code_of(seed, steps=-1))
     return seed
 
